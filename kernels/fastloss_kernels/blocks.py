@@ -1,0 +1,155 @@
+"""Blocks of whole rows: where they lie in memory, how they are read, summed and written back.
+
+Predictions, dense targets and gradients are arrays of shape (outer, classes, inner). Row i is
+``[i // inner, :, i % inner]``. A block is read from, and worked on in, contiguous memory: the
+array's own where its rows lie one behind the other, else a scratch that `gather` fills and
+`scatter` empties.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from fastloss_kernels.intrinsics import lane_sum, memory
+from fastloss_kernels.jit import block
+from fastloss_kernels.typing import Array
+
+# About 8,192 elements a block: with the work array and the scratch of a dense loss this stays in a
+# 48 KB first-level cache. Rows longer than a block are summed in pieces of 4,096.
+BLOCK = 8192
+PIECE = 4096
+
+
+@block
+def rows_per_block(classes: int) -> int:
+    """Return how many rows of `classes` elements make a block, at least one."""
+    return max(1, BLOCK // max(1, classes))
+
+
+@block
+def row_count(x: Array) -> int:
+    """Return outer * inner."""
+    return int(x.shape[0] * x.shape[2])
+
+
+@block
+def contiguous(x: Array) -> bool:
+    """Return whether the rows of x lie one behind the other."""
+    outer, classes, inner = x.shape
+    return (
+        inner == 1
+        and (classes == 1 or x.strides[1] == x.itemsize)
+        and (outer == 1 or x.strides[0] == classes * x.itemsize)
+    )
+
+
+@block
+def gather(x: Array, first: int, rows: int, work: Array) -> None:
+    """Copy the rows `first` to ``first + rows`` of x into `work`, in its dtype."""
+    classes, inner = x.shape[1], x.shape[2]
+    for r in range(rows):
+        source = x[(first + r) // inner, :, (first + r) % inner]
+        target = work[r * classes : (r + 1) * classes]
+        for c in range(classes):
+            target[c] = source[c]
+
+
+@block
+def scatter(work: Array, first: int, rows: int, grad: Array) -> None:
+    """Copy `work` into the rows `first` to ``first + rows`` of the gradient."""
+    classes, inner = grad.shape[1], grad.shape[2]
+    for r in range(rows):
+        target = grad[(first + r) // inner, :, (first + r) % inner]
+        source = work[r * classes : (r + 1) * classes]
+        for c in range(classes):
+            target[c] = source[c]
+
+
+@block
+def window(x: Array, scratch: Array, first: int, rows: int) -> Array:
+    """Return rows of x as one contiguous array: its own memory, or `scratch` filled with them."""
+    size = rows * x.shape[1]
+    if contiguous(x) and x.itemsize == scratch.itemsize:
+        start = first * x.shape[1]
+        return memory(x, scratch.dtype)[start : start + size]
+    gather(x, first, rows, scratch)
+    return scratch[:size]
+
+
+@block
+def inbox_size(x: Array, work: Array) -> int:
+    """Return the length of the scratch that `window` needs for blocks of x."""
+    if contiguous(x) and x.itemsize == work.itemsize:
+        return 0
+    return rows_per_block(x.shape[1]) * x.shape[1]
+
+
+@block
+def piece_size(classes: int) -> int:
+    """Return how many classes are worked on at a time: all of them where a block holds the row."""
+    return max(1, classes if classes <= BLOCK else PIECE)
+
+
+@block
+def work_array(x: Array, grad: Array | None, own: Array, first: int, rows: int) -> Any:
+    """Return (array to work in, 1 if it holds whole rows else 0, whether it is x's own memory).
+
+    The work array is the gradient's own block where that is contiguous, else the scratch `own`.
+    Without a gradient nothing of a row is needed twice, and a piece of it is enough.
+    """
+    if grad is None:
+        return own, 0, False
+    size = rows * grad.shape[1]
+    if contiguous(grad) and grad.itemsize == own.itemsize:
+        start = first * grad.shape[1]
+        same = x.ctypes.data == grad.ctypes.data
+        return memory(grad, own.dtype)[start : start + size], 1, same
+    return own[:size], 1, False
+
+
+@block
+def hand_over(w: Array, grad: Array | None, first: int, rows: int) -> None:
+    """Write the finished rows to the gradient, unless they were worked on in its own memory."""
+    if grad is None:
+        return
+    if not (contiguous(grad) and grad.itemsize == w.itemsize):
+        scatter(w, first, rows, grad)
+
+
+@block
+def row_sum(w: Array, start: int, size: int) -> float:
+    """Return the float64 sum of one row, in an order that its length alone fixes.
+
+    Pieces of 4,096, each summed by `lane_sum`, one after the other: a caller that holds only a
+    piece at a time adds them up the same way.
+    """
+    total = 0.0
+    for k in range(start, start + size, PIECE):
+        total += lane_sum(w, k, min(PIECE, start + size - k))
+    return total
+
+
+@block
+def split_sum(w: Array, start: int, size: int, at: int) -> Any:
+    """Return (w[start + at], the sum of the row's other elements); (0, the sum) if `at` is outside.
+
+    Nothing is added and taken off again: where all the others are 0 so is their sum.
+    """
+    if 0 <= at < size:
+        others = row_sum(w, start, at) + row_sum(w, start + at + 1, size - at - 1)
+        return np.float64(w[start + at]), others
+    return 0.0, row_sum(w, start, size)
+
+
+@block
+def copy(source: Array, target: Array) -> None:
+    """Copy `source` into `target`, which is as long."""
+    for k in range(target.size):
+        target[k] = source[k]
+
+
+@block
+def fill(w: Array, value: float) -> None:
+    """Set every element of w to `value`."""
+    for k in range(w.size):
+        w[k] = value

@@ -1,0 +1,47 @@
+"""Class labels: checked before anything is read with them."""
+
+from fastloss_kernels.jit import block
+from fastloss_kernels.typing import Array
+
+
+@block
+def step(values: Array) -> int:
+    """Return how far apart the values of neighbouring rows lie: 0 if one value serves all rows."""
+    return 0 if values.size == 1 else 1
+
+
+@block
+def first_bad_label(labels: Array, classes: int, keep: Array) -> int:
+    """Return the first kept row whose label is not one of ``0 ... classes - 1``, or -1."""
+    kept = step(keep)
+    bad = 0
+    for i in range(labels.size):  # no early exit: this loop is vector code
+        inside = (labels[i] >= 0) & (labels[i] < classes)
+        bad |= keep[i * kept] & (not inside)
+    if bad:
+        for i in range(labels.size):
+            if keep[i * kept] and not 0 <= labels[i] < classes:
+                return i
+    return -1
+
+
+@block
+def kept_labels(labels: Array, keep: Array, first: int, rows: int, target: Array) -> None:
+    """Fill `target` with the labels of a block of rows; a row that is left out gets class 0."""
+    kept = step(keep)
+    for r in range(rows):
+        i = first + r
+        target[r] = labels[i] if keep[i * kept] else 0
+
+
+@block
+def take_out(w: Array, rows: int, width: int, c0: int, target: Array, taken: Array) -> None:
+    """Move the element of class `target` of each row from w to `taken`, leaving 0 in its place.
+
+    w holds the classes `c0` to ``c0 + width`` of each row; rows whose class lies elsewhere stay.
+    """
+    for r in range(rows):
+        c = target[r] - c0
+        if 0 <= c < width:
+            taken[r] = w[r * width + c]
+            w[r * width + c] = 0

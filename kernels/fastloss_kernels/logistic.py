@@ -1,0 +1,235 @@
+"""Binary crossentropy, from logits and from probabilities, averaged over the classes of a row.
+
+With l = 1 + (w - 1) t, where w is the weight of the positive class (1 unless given),
+
+    logits:         term = (1 - t) x + l softplus(-x)           slope = (1 - t) - l sigmoid(-x)
+    probabilities:  term = -w t log p - (1 - t) log(1 - p)      slope = m (p l - w t) / (p (1 - p))
+
+where p = clip(x, eps, 1 - eps) and m = 1 where x is inside the closed bounds.
+
+From logits both signs use ``e = e^-|x|``, which never overflows: softplus(-|x|) = log1p(e) and
+sigmoid(-|x|) = e / (1 + e). With k = 1 - t for x >= 0 and -w t below, term = k x + l log1p(e) and
+slope = k -+ l e / (1 + e): nothing cancels where t is 0 or 1. k x is left out where k = 0, so an
+infinite logit on the right side costs nothing.
+"""
+
+from typing import Any
+
+from fastloss_kernels.blocks import row_count
+from fastloss_kernels.exponential import exp
+from fastloss_kernels.jit import block, each_part, kernel, part
+from fastloss_kernels.logarithm import log, log1p
+from fastloss_kernels.separable import separable_part
+from fastloss_kernels.typing import Array, Scalar
+
+
+@block
+def _logit(x: Scalar, t: Scalar, w: Scalar, low: Scalar, one: Scalar) -> Any:
+    e = exp(-abs(x))
+    right = x >= 0
+    k = one - t if right else -(w * t)
+    positive = one + (w - one) * t
+    share = positive * (e / (one + e))
+    linear = k * x if k != 0 else low
+    return linear + positive * log1p(e), (k - share if right else k + share)
+
+
+@part
+def _logits_part(
+    first: int,
+    last: int,
+    x: Array,
+    targets: Array,
+    pos_weight: Array,
+    smoothing: float,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+) -> None:
+    divisor = float(x.shape[1])
+    separable_part(
+        _logit,
+        first,
+        last,
+        x,
+        targets,
+        pos_weight,
+        smoothing,
+        0.0,
+        1.0,
+        divisor,
+        scale,
+        keep,
+        loss,
+        grad,
+    )
+
+
+@kernel
+def logistic_crossentropy(
+    x: Array,
+    targets: Array,
+    pos_weight: Array,
+    smoothing: float,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+    threads: int,
+) -> None:
+    """Binary crossentropy of logits, averaged over the classes of a row.
+
+    Row i of the n = outer * inner rows is ``x[i // inner, :, i % inner]``; the formulas stand at
+    the top of this module.
+
+    Parameters
+    ----------
+    x : (outer, classes, inner) float32 or float64
+        Logits. Any strides; may be read-only.
+    targets : (outer, classes, inner), x's dtype
+        Targets t, usually 0 to 1. Any strides, 0 included.
+    pos_weight : (0,) or (classes,), x's dtype
+        Weights w of the positive class; none if empty.
+    smoothing : float
+        The targets become ``t (1 - s) + s / 2``.
+    scale : (1,) or (n,) float64
+        d result / d loss of each row: the factor of its gradient.
+    keep : (1,) or (n,) bool
+        Rows to compute. Others get loss 0 and gradient 0 and are not looked at.
+    loss : (n,), x's dtype
+        Receives the row losses, without `scale`.
+    grad : None or (outer, classes, inner), x's dtype
+        Receives ``scale * d loss / d x``. It is x itself, or shares no memory with any input.
+    threads : int
+        How many threads share the rows; 1 is a plain loop. No result depends on it.
+
+    Notes
+    -----
+    Error of a term: at most 4 ulp where 0 <= t <= 1. An infinite logit on the right side of t = 0
+    or 1 adds 0, any other infinite logit inf; NaN gives NaN; no class at all gives NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastloss_kernels import logistic_crossentropy
+    >>> x = np.array([[2.0, -1.0]], np.float32).reshape(1, 2, 1)
+    >>> loss, grad = np.empty(1, np.float32), np.empty_like(x)
+    >>> one, all_rows = np.ones(1), np.ones(1, bool)
+    >>> t, none = np.array([[[1.0], [0.0]]], np.float32), np.empty(0, np.float32)
+    >>> logistic_crossentropy(x, t, none, 0.0, one, all_rows, loss, grad, 1)
+    >>> loss
+    array([0.22009486], dtype=float32)
+    >>> grad.ravel()
+    array([-0.05960146,  0.13447072], dtype=float32)
+    """
+    arguments = (x, targets, pos_weight, smoothing, scale, keep, loss, grad)
+    each_part(_logits_part, row_count(x), threads, arguments)
+
+
+@block
+def _probability(x: Scalar, t: Scalar, w: Scalar, low: Scalar, high: Scalar) -> Any:
+    one = low / low
+    p = low if x < low else high if x > high else x
+    rest = one - t
+    positive = w * t
+    term = -positive * log(p) - rest * log1p(-p)
+    slope = (p * (rest + positive) - positive) / (p * (one - p))
+    return term, (one - one if x < low or x > high else slope)
+
+
+@part
+def _probabilities_part(
+    first: int,
+    last: int,
+    x: Array,
+    targets: Array,
+    pos_weight: Array,
+    smoothing: float,
+    eps: float,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+) -> None:
+    divisor = float(x.shape[1])
+    separable_part(
+        _probability,
+        first,
+        last,
+        x,
+        targets,
+        pos_weight,
+        smoothing,
+        eps,
+        1.0 - eps,
+        divisor,
+        scale,
+        keep,
+        loss,
+        grad,
+    )
+
+
+@kernel
+def bernoulli_crossentropy(
+    x: Array,
+    targets: Array,
+    pos_weight: Array,
+    smoothing: float,
+    eps: float,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+    threads: int,
+) -> None:
+    """Binary crossentropy of probabilities, averaged over the classes of a row.
+
+    Row i of the n = outer * inner rows is ``x[i // inner, :, i % inner]``; the formulas stand at
+    the top of this module.
+
+    Parameters
+    ----------
+    x : (outer, classes, inner) float32 or float64
+        Probabilities. Any strides; may be read-only.
+    targets : (outer, classes, inner), x's dtype
+        Targets t, usually 0 to 1. Any strides, 0 included.
+    pos_weight : (0,) or (classes,), x's dtype
+        Weights w of the positive class; none if empty.
+    smoothing : float
+        The targets become ``t (1 - s) + s / 2``.
+    eps : float
+        Probabilities are clipped to [eps, 1 - eps], rounded to the dtype.
+    scale : (1,) or (n,) float64
+        d result / d loss of each row: the factor of its gradient.
+    keep : (1,) or (n,) bool
+        Rows to compute. Others get loss 0 and gradient 0 and are not looked at.
+    loss : (n,), x's dtype
+        Receives the row losses, without `scale`.
+    grad : None or (outer, classes, inner), x's dtype
+        Receives ``scale * d loss / d x``. It is x itself, or shares no memory with any input.
+    threads : int
+        How many threads share the rows; 1 is a plain loop. No result depends on it.
+
+    Notes
+    -----
+    Error of a term: at most 4 ulp where 0 <= t <= 1. Outside the bounds the loss is that of the
+    bound and the gradient 0; NaN gives NaN; no class at all gives NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastloss_kernels import bernoulli_crossentropy
+    >>> x = np.array([[0.75, 0.25]], np.float32).reshape(1, 2, 1)
+    >>> loss, grad = np.empty(1, np.float32), np.empty_like(x)
+    >>> one, all_rows = np.ones(1), np.ones(1, bool)
+    >>> t, none = np.array([[[1.0], [0.0]]], np.float32), np.empty(0, np.float32)
+    >>> bernoulli_crossentropy(x, t, none, 0.0, 1e-7, one, all_rows, loss, grad, 1)
+    >>> loss
+    array([0.28768206], dtype=float32)
+    >>> grad.ravel()
+    array([-0.6666667,  0.6666667], dtype=float32)
+    """
+    arguments = (x, targets, pos_weight, smoothing, eps, scale, keep, loss, grad)
+    each_part(_probabilities_part, row_count(x), threads, arguments)

@@ -1,0 +1,99 @@
+"""Poisson loss: the negative log-likelihood of counts under predicted rates, without its constant.
+
+    loss = mean_c( x_c - t_c log(x_c + eps) )       d loss / d x_j = (1 - t_j / (x_j + eps)) / C
+
+A rate below -eps has no logarithm: the loss is NaN there, the gradient is what the formula says.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from fastloss_kernels.blocks import row_count
+from fastloss_kernels.jit import block, each_part, kernel, part
+from fastloss_kernels.logarithm import log
+from fastloss_kernels.separable import separable_part
+from fastloss_kernels.typing import Array, Scalar
+
+
+@block
+def _rate(x: Scalar, t: Scalar, w: Scalar, eps: Scalar, one: Scalar) -> Any:
+    z = x + eps
+    return x - t * log(z), one - t / z
+
+
+@part
+def _poisson_part(
+    first: int,
+    last: int,
+    x: Array,
+    targets: Array,
+    eps: float,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+) -> None:
+    none = np.empty(0, loss.dtype)
+    divisor = float(x.shape[1])
+    separable_part(
+        _rate, first, last, x, targets, none, 0.0, eps, 1.0, divisor, scale, keep, loss, grad
+    )
+
+
+@kernel
+def poisson(
+    x: Array,
+    targets: Array,
+    eps: float,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+    threads: int,
+) -> None:
+    """Poisson loss of rates, averaged over the classes of a row.
+
+    Row i of the n = outer * inner rows is ``x[i // inner, :, i % inner]``; the formulas stand at
+    the top of this module.
+
+    Parameters
+    ----------
+    x : (outer, classes, inner) float32 or float64
+        Rates. Any strides; may be read-only.
+    targets : (outer, classes, inner), x's dtype
+        Counts t. Any strides, 0 included.
+    eps : float
+        Added to the rate inside the logarithm.
+    scale : (1,) or (n,) float64
+        d result / d loss of each row: the factor of its gradient.
+    keep : (1,) or (n,) bool
+        Rows to compute. Others get loss 0 and gradient 0 and are not looked at.
+    loss : (n,), x's dtype
+        Receives the row losses, without `scale`.
+    grad : None or (outer, classes, inner), x's dtype
+        Receives ``scale * d loss / d x``. It is x itself, or shares no memory with any input.
+    threads : int
+        How many threads share the rows; 1 is a plain loop. No result depends on it.
+
+    Notes
+    -----
+    Error of a term: at most 2 ulp of its larger part. A rate below -eps gives NaN; NaN gives NaN;
+    no class at all gives NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastloss_kernels import poisson
+    >>> x = np.array([[2.0, 1.0]], np.float32).reshape(1, 2, 1)
+    >>> loss, grad = np.empty(1, np.float32), np.empty_like(x)
+    >>> one, all_rows = np.ones(1), np.ones(1, bool)
+    >>> t = np.array([[[2.0], [0.0]]], np.float32)
+    >>> poisson(x, t, 1e-7, one, all_rows, loss, grad, 1)
+    >>> loss
+    array([0.8068528], dtype=float32)
+    >>> grad.ravel()
+    array([0. , 0.5], dtype=float32)
+    """
+    arguments = (x, targets, eps, scale, keep, loss, grad)
+    each_part(_poisson_part, row_count(x), threads, arguments)

@@ -1,0 +1,71 @@
+"""Whether a call may wake Numba's threads, and how many.
+
+Small work stays on the calling thread and never touches the threading layer. Where the layer is
+unsafe the same kernel's serial loop runs instead, with the same bits:
+
+- ``workqueue`` aborts the process when two Python threads enter it: only one at a time may;
+- a child forked after the layer had started must not start it again (libgomp kills the child).
+"""
+
+import os
+import threading
+from typing import Any
+
+from numba import config, get_num_threads, threading_layer  # type: ignore[attr-defined]
+
+from fastloss_kernels.jit import entry
+
+# Launching costs 4 to 10 microseconds; below this many elements one thread is done before that.
+SMALL = 16384
+
+_entries: dict[Any, Any] = {}  # (kernel, dtype, without gradient) -> compiled form
+_gate = threading.Lock()
+_imported_by = os.getpid()
+_launched_by = 0
+_shared_layer = False  # whether many Python threads may enter the layer at once
+
+
+def _layer() -> str:
+    """Return the name of the running threading layer, "" if none has been started."""
+    try:
+        return str(threading_layer())
+    except ValueError:
+        return ""
+
+
+def _usable() -> bool:
+    """Return whether this process may run the threading layer; a fork must not inherit one."""
+    pid = os.getpid()
+    return pid in (_launched_by, _imported_by) or _layer() in ("", "tbb")
+
+
+def _threads(size: int) -> int:
+    """Return how many threads a call over `size` elements is worth and may have."""
+    cores: int = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    return int(get_num_threads()) if size >= SMALL and cores > 1 and _usable() else 1
+
+
+def run(kernel: Any, x: Any, *rest: Any) -> Any:
+    """Return ``kernel(x, *rest, threads)``, on as many threads as the work and the process allow.
+
+    At most `numba.get_num_threads`; one for small work. `x`, `rest` and the kernel must fit
+    together: dtypes are not looked at again, and each pair of kernel and dtype is compiled once.
+    """
+    global _launched_by, _shared_layer
+    grad = rest[-1]
+    key = (kernel, x.dtype, grad is None)
+    call = _entries.get(key)
+    if call is None:
+        call = _entries[key] = entry(kernel, (x, *rest, 1))
+    threads = _threads(x.size)
+    if threads == 1 or _shared_layer:
+        return call(x, *rest, threads)
+    if not _gate.acquire(blocking=False):
+        return call(x, *rest, 1)
+    try:
+        result = call(x, *rest, threads)
+        _launched_by = os.getpid()
+        _shared_layer = _layer() in ("omp", "tbb")
+        return result
+    finally:
+        _gate.release()
