@@ -1,0 +1,266 @@
+"""Anything array-like becomes the one form a kernel takes; every shape and dtype error.
+
+A kernel reads predictions as (outer, reduced, inner): the axes before, among and after those it
+sums or averages over. Native float32 and float64 arrays get there as views wherever their axes
+can be merged; everything else is copied once.
+"""
+
+from functools import lru_cache
+from math import prod
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array: TypeAlias = NDArray[Any]
+FloatArray: TypeAlias = NDArray[np.floating[Any]]
+Shape: TypeAlias = tuple[int, ...]
+Axis: TypeAlias = int | tuple[int, ...] | None
+DType: TypeAlias = np.dtype[Any]
+
+FLOAT32: DType = np.dtype(np.float32)
+FLOAT64: DType = np.dtype(np.float64)
+INT64: DType = np.dtype(np.int64)
+
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+_POLICIES = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
+
+
+class Layout(NamedTuple):
+    """How an array of one shape is read as rows: see `layout`."""
+
+    whole: Shape
+    """The array's shape."""
+    form: tuple[int, int, int]
+    """(outer, reduced, inner), as kernels take it."""
+    kept: Shape
+    """The lengths of the axes that stay: the shape of the loss."""
+    thin: Shape
+    """The same with the reduced axes at length 1."""
+    reduced: Shape
+    """The lengths of the axes that go."""
+    order: Shape | None
+    """The transposition that brings the reduced axes together, None where they are."""
+
+    @property
+    def row_count(self) -> int:
+        """The number of rows, that is of losses."""
+        return self.form[0] * self.form[2]
+
+    def rows(self, array: Array) -> Array:
+        """Return `array`, of shape `whole`, in `form`: a view where one exists, else a copy."""
+        if self.order is not None:
+            array = array.transpose(self.order)
+        return array.reshape(self.form)
+
+    def restore(self, rows: Array, target: Array) -> None:
+        """Write `rows`, in `form`, into `target`, of shape `whole` and of any float dtype."""
+        if self.order is not None:
+            target = target.transpose(self.order)
+        with np.errstate(over="ignore"):
+            np.copyto(target, rows.reshape(target.shape), casting="same_kind")
+
+
+@lru_cache(maxsize=256)
+def layout(shape: Shape, axis: Axis) -> Layout:
+    """Return how predictions of `shape` are read when `axis` (None: all) is reduced."""
+    rank = len(shape)
+    if rank == 0:
+        raise ValueError("y_pred must have at least one axis, got shape ()")
+    named = range(rank) if axis is None else (axis,) if isinstance(axis, int) else axis
+    if not all(-rank <= a < rank for a in named):
+        raise ValueError(
+            f"axis must lie in [{-rank}, {rank}) for y_pred of shape {shape}, got {axis}"
+        )
+    axes = sorted(a % rank for a in named)
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"axis must name each axis once, got {axis} for y_pred of shape {shape}")
+    others = [a for a in range(rank) if a not in axes]
+    first = axes[0] if axes else rank
+    together = axes == list(range(first, first + len(axes)))
+    kept = tuple(shape[a] for a in others)
+    reduced = tuple(shape[a] for a in axes)
+    split = first if together else len(others)
+    form = (prod(kept[:split]), prod(reduced), prod(kept[split:]))
+    thin = tuple(1 if a in axes else shape[a] for a in range(rank))
+    return Layout(shape, form, kept, thin, reduced, None if together else (*others, *axes))
+
+
+def as_array(name: str, value: ArrayLike) -> Array:
+    """Return `value` as an array of real numbers, uncopied if it is one; `name` is for errors."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a plain array, got a masked array: pass mask= instead")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    return array
+
+
+def float_dtype(name: object) -> DType | None:
+    """Return the float dtype called `name`, or that of a Keras policy; None for None."""
+    if name is None:
+        return None
+    plain = np.dtype(name).name if isinstance(name, type | np.dtype) else str(name)
+    plain = _POLICIES.get(plain, plain)
+    if plain not in _FLOATS:
+        raise ValueError(f"dtype must be None or one of {', '.join(_FLOATS)}, got {name!r}")
+    dtype: DType
+    if plain == "bfloat16":
+        try:
+            import ml_dtypes
+        except ImportError as error:
+            raise ImportError('dtype="bfloat16" needs the package ml_dtypes') from error
+        dtype = np.dtype(ml_dtypes.bfloat16)
+    else:
+        dtype = np.dtype(plain)
+    return dtype
+
+
+def result_dtype(value: ArrayLike, array: Array) -> DType:
+    """Return the float type a loss of predictions `value`, as an array `array`, comes in.
+
+    float64 arrays (and wider) stay float64. Half precision, integers, booleans and Python lists
+    become float32.
+    """
+    wide = array.dtype.kind == "f" and array.dtype.itemsize >= 8
+    return FLOAT64 if wide and not isinstance(value, list | tuple) else FLOAT32
+
+
+def convert(array: Array, dtype: DType) -> Array:
+    """Return `array` as an aligned one of native `dtype`; what is too large becomes inf."""
+    if array.dtype == dtype and array.flags.aligned:
+        return array
+    with np.errstate(over="ignore"):
+        return array.astype(dtype)
+
+
+def same_rank(y_true: Array, shape: Shape, takes_labels: bool) -> tuple[Array, Shape]:
+    """Return y_true and y_pred's shape after the rank repair of Keras' loss classes.
+
+    Where the ranks differ by one and the longer one ends in an axis of length 1, a shorter one of
+    rank 1 is extended to (n, 1), else the longer one loses that axis. Labels are meant to have
+    one axis less than y_pred, so there y_pred keeps its own.
+    """
+    gap = y_true.ndim - len(shape)
+    if gap == 1 and y_true.shape[-1] == 1:
+        return (y_true, (*shape, 1)) if len(shape) == 1 else (y_true[..., 0], shape)
+    if gap == -1 and shape[-1] == 1 and y_true.ndim > 0 and not takes_labels:
+        return (y_true[:, None], shape) if y_true.ndim == 1 else (y_true, shape[:-1])
+    return y_true, shape
+
+
+def dense_targets(y_true: Array, layout: Layout, dtype: DType, broadcast: bool) -> Array:
+    """Return y_true in the kernel's form; it has y_pred's shape or, if allowed, broadcasts to it.
+
+    Raises ValueError for any other shape.
+    """
+    targets = convert(y_true, dtype)
+    if targets.shape != layout.whole:
+        wanted = "the same shape"
+        if broadcast:
+            wanted += " (or y_true one that broadcasts to that of y_pred)"
+            lengths = (1,) * (len(layout.whole) - targets.ndim) + targets.shape
+            broadcast = fits(lengths, layout.whole)
+        if not broadcast:
+            raise ValueError(
+                f"y_true and y_pred must have {wanted}, got {targets.shape} and {layout.whole}"
+            )
+        targets = np.broadcast_to(targets, layout.whole)
+    return layout.rows(targets)
+
+
+def fits(lengths: Shape, shape: Shape) -> bool:
+    """Return whether `lengths` are those of `shape`, one by one, or 1."""
+    return len(lengths) == len(shape) and all(
+        a in (1, b) for a, b in zip(lengths, shape, strict=True)
+    )
+
+
+class Labels(NamedTuple):
+    """Class labels."""
+
+    ids: NDArray[np.int64]
+    """(rows,), what kernels read; a label that is no integer of 64 bits is a negative one."""
+    given: Array
+    """(rows,), as they came, for messages."""
+    ignored: NDArray[np.bool_] | None
+    """In the shape of the loss, where the label is ignore_class; None without one."""
+
+    def check(self, layout: Layout, valid: NDArray[np.bool_] | None) -> None:
+        """Raise ValueError for the first label that is no class though its row is `valid`."""
+        outside = (self.ids < 0) | (self.ids >= layout.form[1])
+        if valid is not None:
+            outside &= valid
+        if outside.any():
+            raise self.error(int(outside.argmax()), layout)
+
+    def error(self, row: int, layout: Layout) -> ValueError:
+        """Return the error that names the label of `row`."""
+        label = self.given[row].item()
+        if isinstance(label, float) and label.is_integer():
+            label = int(label)  # a list with both 0 and 2**63 in it reaches us as floats
+        place = f"row {row}"
+        if len(layout.kept) > 1:
+            place += f", index {tuple(map(int, np.unravel_index(row, layout.kept)))}"
+        classes = layout.form[1]
+        return ValueError(
+            f"y_true must hold labels in [0, {classes}), as y_pred has {classes} classes:"
+            f" got {label} at {place}"
+        )
+
+
+def class_labels(y_true: Array, layout: Layout, ignore_class: int | None) -> Labels:
+    """Return the labels of a sparse loss.
+
+    y_true has y_pred's shape without the class axis, or with length 1 there, else ValueError.
+    Every integer, boolean and float dtype will do; floats are truncated toward zero, after they
+    were compared with ignore_class.
+    """
+    if y_true.shape not in (layout.kept, layout.thin):
+        raise ValueError(
+            "y_true and y_pred must have the same shape apart from the class axis,"
+            f" got {y_true.shape} and {layout.whole}, where {layout.kept} was expected"
+        )
+    given = y_true.reshape(-1)
+    exact = given if given.dtype.kind in "iub" else convert(given, FLOAT64)
+    ignored = None if ignore_class is None else (exact == ignore_class).reshape(layout.kept)
+    if exact.dtype.kind == "f":  # NaN fails the comparison too, so the conversion is defined
+        exact = np.where(np.abs(exact) < 2.0**63, exact, -1.0)
+    return Labels(np.ascontiguousarray(convert(exact, INT64)), given, ignored)
+
+
+def check_out(out: object, y_pred: Array, working: DType, others: dict[str, Array | None]) -> None:
+    """Raise unless `out` can receive the gradient for `y_pred`.
+
+    It has y_pred's shape and the working dtype or y_pred's own, is native and writeable, and is
+    y_pred itself or shares no memory with it, nor with any of the `others`.
+    """
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
+    if out.shape != y_pred.shape:
+        raise ValueError(f"out must have the shape of y_pred, {y_pred.shape}, got {out.shape}")
+    own = working if y_pred.dtype.kind in "iub" else y_pred.dtype
+    if out.dtype not in (working, own) or not out.dtype.isnative:
+        wanted = working.name if own.name == working.name else f"{working.name} or {own.name}"
+        raise ValueError(f"out must have native dtype {wanted}, got {out.dtype.str}")
+    if not out.flags.writeable:
+        raise ValueError("out must be writeable, got a read-only array")
+    for name, array in {"y_pred": y_pred, **others}.items():
+        if array is None or not np.may_share_memory(out, array):
+            continue
+        if name == "y_pred" and _same_elements(out, array):
+            continue
+        if np.shares_memory(out, array):
+            raise ValueError(f"out must be y_pred itself or overlap no input, but overlaps {name}")
+
+
+def _same_elements(a: Array, b: Array) -> bool:
+    return (a.shape, a.strides, a.dtype, a.__array_interface__["data"][0]) == (
+        b.shape,
+        b.strides,
+        b.dtype,
+        b.__array_interface__["data"][0],
+    )

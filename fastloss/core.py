@@ -1,0 +1,154 @@
+"""The one path from arguments to a loss and its gradient: check, call a kernel, reduce."""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import fastloss_kernels as kernels
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastloss.arrays import (
+    FLOAT32,
+    FLOAT64,
+    Array,
+    Axis,
+    DType,
+    FloatArray,
+    Labels,
+    Layout,
+    Shape,
+    as_array,
+    check_out,
+    class_labels,
+    convert,
+    dense_targets,
+    fits,
+    layout,
+    result_dtype,
+    same_rank,
+)
+from fastloss.reduction import plan
+
+Value: TypeAlias = np.floating[Any] | FloatArray
+
+
+class Recipe(NamedTuple):
+    """One loss with its options: which kernel, and what it is called with."""
+
+    kernel: Callable[..., int | None]
+    targets: Literal["labels", "dense", "broadcast"]
+    """Class labels; or targets of y_pred's shape; or targets that broadcast to it."""
+    axis: Axis
+    numbers: tuple[float, ...]
+    """The kernel's scalar arguments, in its order."""
+    class_weight: NDArray[np.float64] | None = None
+    pos_weight: NDArray[np.float64] | None = None
+    ignore_class: int | None = None
+
+
+class Evaluation(NamedTuple):
+    """What one pass over the predictions gives."""
+
+    value: Value
+    """The weighted and reduced loss, in the output dtype."""
+    grad: Any
+    """Its gradient with respect to y_pred, an array, where asked for; else None."""
+    rows: FloatArray
+    """The losses before weights and reduction, in the working dtype; 0 where not kept."""
+
+
+def evaluate(
+    recipe: Recipe,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    *,
+    reduction: str | None = None,
+    upstream: ArrayLike | None = None,
+    out: FloatArray | None = None,
+    dtype: DType | None = None,
+    gradient: bool = False,
+    repair_ranks: bool = False,
+) -> Evaluation:
+    """Return the loss of y_pred and, where asked for, its gradient.
+
+    reduction and dtype have been checked. repair_ranks: as Keras' classes do, and not its
+    functions. Nothing is written to `out` before every argument has been found right.
+    """
+    given, truth = as_array("y_pred", y_pred), as_array("y_true", y_true)
+    weight = _optional("sample_weight", sample_weight)
+    marks = _optional("mask", mask)
+    cotangent = _optional("upstream", upstream)
+    shape = given.shape
+    if repair_ranks:
+        truth, shape = same_rank(truth, shape, recipe.targets == "labels")
+    form = layout(shape, recipe.axis)
+    output = result_dtype(y_pred, given) if dtype is None else dtype
+    working = FLOAT64 if output == FLOAT64 else FLOAT32
+    if out is not None:
+        inputs = {"y_true": truth, "sample_weight": weight, "mask": marks, "upstream": cotangent}
+        check_out(out, given, working, inputs)
+
+    x = form.rows(convert(given, working).reshape(shape))
+    per_class = _per_class(recipe, form)
+    labels: Labels | None = None
+    arguments: tuple[Any, ...]
+    if recipe.targets == "labels":
+        labels = class_labels(truth, form, recipe.ignore_class)
+        row_weight = None
+        if per_class is not None:  # labels that are no class are found below, or do not count
+            row_weight = per_class.take(labels.ids, mode="clip").reshape(form.kept)
+        how = plan(form.kept, reduction, weight, marks, cotangent, row_weight, labels.ignored)
+        if how.weight is not None:  # the kernel checks the rows it keeps: none of weight 0
+            labels.check(form, how.valid)
+        arguments = (labels.ids, *recipe.numbers)
+    else:
+        how = plan(form.kept, reduction, weight, marks, cotangent)
+        targets = dense_targets(truth, form, working, recipe.targets == "broadcast")
+        arguments = (targets, *recipe.numbers)
+        if recipe.targets == "dense":
+            none = np.empty(0, working)
+            weights = none if per_class is None else per_class.astype(working)
+            arguments = (targets, weights, *recipe.numbers)
+
+    loss = np.empty(form.row_count, working)
+    target = grad = None
+    if gradient:
+        target = np.empty(given.shape, output) if out is None else out
+        grad = _kernel_output(target, shape, form, working)
+    bad_row = kernels.run(recipe.kernel, x, *arguments, how.scale, how.keep, loss, grad)
+    if labels is not None and bad_row >= 0:
+        raise labels.error(bad_row, form)
+    if target is not None and grad is not None and not np.may_share_memory(target, grad):
+        form.restore(grad, target.reshape(shape))
+    value = convert(np.asarray(how.result(loss)), output)[()]
+    return Evaluation(value, target, loss.reshape(form.kept))
+
+
+def _optional(name: str, value: ArrayLike | None) -> Array | None:
+    return None if value is None else as_array(name, value)
+
+
+def _per_class(recipe: Recipe, form: Layout) -> FloatArray | None:
+    """Return one weight for each of the reduced elements of a row, or None."""
+    if recipe.class_weight is not None and recipe.class_weight.shape != form.reduced:
+        raise ValueError(
+            f"class_weight must have one weight for each of the {form.form[1]} classes,"
+            f" got shape {recipe.class_weight.shape}"
+        )
+    if recipe.pos_weight is None:
+        return recipe.class_weight
+    shape = recipe.pos_weight.shape
+    if not fits((1,) * (len(form.reduced) - len(shape)) + shape, form.reduced):
+        raise ValueError(
+            f"pos_weight must broadcast to the averaged axes, {form.reduced}, got shape {shape}"
+        )
+    return np.broadcast_to(recipe.pos_weight, form.reduced).reshape(-1)
+
+
+def _kernel_output(target: FloatArray, shape: Shape, form: Layout, working: DType) -> FloatArray:
+    """Return where the kernel writes the gradient: a view of `target`, or else an array apart."""
+    if target.dtype == working and target.flags.aligned:
+        return form.rows(target.reshape(shape))
+    return np.empty(form.form, working)

@@ -1,0 +1,361 @@
+"""The five losses as functions, and their gradients.
+
+The functions return the losses as they are, one for each row; `value_and_grad` and the classes
+of `fastloss.losses` also weigh and reduce them.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from fastloss import recipes
+from fastloss.arrays import FloatArray, float_dtype
+from fastloss.core import Recipe, Value, evaluate
+from fastloss.reduction import check_reduction
+
+
+def binary_crossentropy(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int | Sequence[int] | None = -1,
+    *,
+    pos_weight: ArrayLike | None = None,
+) -> Value:
+    """Return the binary crossentropy, averaged over `axis`.
+
+    mean( -w t log p - (1 - t) log(1 - p) ), with t = y_true (1 - s) + s / 2, s the
+    label_smoothing, w the pos_weight, and p = y_pred clipped to [1e-7, 1 - 1e-7], or the logistic
+    function of y_pred, not clipped, if from_logits.
+
+    Parameters
+    ----------
+    y_true : array_like
+        Targets, usually 0 or 1, of y_pred's shape.
+    y_pred : array_like
+        Probabilities or logits, of any shape but ().
+    from_logits : bool
+        Whether y_pred holds logits.
+    label_smoothing : float in [0, 1]
+        Moves the targets towards 1/2.
+    axis : int, sequence of int or None
+        The axes to average over; None: all.
+    pos_weight : array_like, optional
+        Weight of the positive term: a scalar, or what broadcasts to the averaged axes.
+
+    Returns
+    -------
+    float32 or float64 array, or scalar
+        y_pred's shape without `axis`; float64 for a float64 array y_pred, else float32.
+
+    Raises
+    ------
+    ValueError
+        For an option out of range, shapes that differ or an axis y_pred has not.
+    TypeError
+        For anything but real numbers, and for masked arrays.
+
+    Notes
+    -----
+    Logits of +-inf on the right side give 0. NaN gives NaN. An average over no elements is NaN.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.binary_crossentropy([[0, 1], [0, 0]], [[0.6, 0.4], [0.4, 0.6]]).round(3)
+    array([0.916, 0.714], dtype=float32)
+    """
+    recipe = recipes.binary_crossentropy(from_logits, label_smoothing, axis, pos_weight=pos_weight)
+    return evaluate(recipe, y_true, y_pred).value
+
+
+def categorical_crossentropy(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+    *,
+    class_weight: ArrayLike | None = None,
+) -> Value:
+    """Return the crossentropy of probability (or one-hot) targets, summed over `axis`.
+
+    -sum( w t log p ), with t = y_true (1 - s) + s / C for C classes, s the label_smoothing, w the
+    class_weight, and p = softmax(y_pred) if from_logits, else y_pred / sum(y_pred), clipped to
+    [1e-7, 1 - 1e-7].
+
+    Parameters
+    ----------
+    y_true : array_like
+        Targets of y_pred's shape. They need not sum to 1.
+    y_pred : array_like
+        Probabilities or logits, of any shape but ().
+    from_logits : bool
+        Whether y_pred holds logits.
+    label_smoothing : float in [0, 1]
+        Moves the targets towards 1 / C.
+    axis : int
+        The axis of the classes. Where it has length 1 the loss says nothing; Keras warns.
+    class_weight : array_like of shape (C,), optional
+        What each class weighs.
+
+    Returns
+    -------
+    float32 or float64 array, or scalar
+        y_pred's shape without `axis`; float64 for a float64 array y_pred, else float32.
+
+    Raises
+    ------
+    ValueError
+        For an option out of range, shapes that differ or an axis y_pred has not.
+    TypeError
+        For anything but real numbers, and for masked arrays.
+
+    Notes
+    -----
+    A target of 0 on a logit of -inf adds 0. Rows with a logit of +inf, or only -inf, give NaN.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> y_true = [[0, 1, 0], [0, 0, 1]]
+    >>> y_pred = [[0.05, 0.95, 0], [0.1, 0.8, 0.1]]
+    >>> fl.categorical_crossentropy(y_true, y_pred).round(4)
+    array([0.0513, 2.3026], dtype=float32)
+    """
+    recipe = recipes.categorical_crossentropy(
+        from_logits, label_smoothing, axis, class_weight=class_weight
+    )
+    return evaluate(recipe, y_true, y_pred).value
+
+
+def sparse_categorical_crossentropy(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+    *,
+    class_weight: ArrayLike | None = None,
+) -> Value:
+    """Return the crossentropy of integer labels.
+
+    -w log p at the label, with w the class_weight and p = softmax(y_pred) if from_logits, else
+    y_pred / sum(y_pred), clipped to [1e-7, 1 - 1e-7].
+
+    Parameters
+    ----------
+    y_true : array_like
+        Labels 0 ... C - 1 of any integer, boolean or float type (truncated toward zero), of
+        y_pred's shape without `axis`, or with length 1 there.
+    y_pred : array_like
+        Probabilities or logits, of any shape but ().
+    from_logits : bool
+        Whether y_pred holds logits.
+    ignore_class : int, optional
+        Rows with this label give 0 and no gradient, whatever they hold.
+    axis : int
+        The axis of the C classes.
+    class_weight : array_like of shape (C,), optional
+        What each class weighs; acts as a sample weight of class_weight[label].
+
+    Returns
+    -------
+    float32 or float64 array, or scalar
+        y_pred's shape without `axis`; float64 for a float64 array y_pred, else float32.
+
+    Raises
+    ------
+    ValueError
+        For a label that is no class (the message names the first), an option out of range,
+        shapes that do not go together or an axis y_pred has not.
+    TypeError
+        For anything but real numbers, and for masked arrays.
+
+    Notes
+    -----
+    A logit of -inf at the label gives inf. Rows with a logit of +inf, or only -inf, give NaN.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> y_pred = [[0.05, 0.95, 0], [0.1, 0.8, 0.1]]
+    >>> fl.sparse_categorical_crossentropy([1, 2], y_pred).round(4)
+    array([0.0513, 2.3026], dtype=float32)
+    """
+    recipe = recipes.sparse_categorical_crossentropy(
+        from_logits, ignore_class, axis, class_weight=class_weight
+    )
+    return evaluate(recipe, y_true, y_pred).value
+
+
+def poisson(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
+    """Return the Poisson loss, averaged over the last axis.
+
+    mean( y_pred - y_true log(y_pred + 1e-7) )
+
+    Parameters
+    ----------
+    y_true : array_like
+        Counts, of a shape that broadcasts to y_pred's.
+    y_pred : array_like
+        Expected counts (not their logarithms), of any shape but ().
+
+    Returns
+    -------
+    float32 or float64 array, or scalar
+        y_pred's shape without its last axis; float64 for a float64 array y_pred, else float32.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not go together.
+    TypeError
+        For anything but real numbers, and for masked arrays.
+
+    Notes
+    -----
+    A prediction below -1e-7 gives NaN: it has no logarithm. An average over no elements is NaN.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.poisson([[0, 1], [3, 0]], [[0.5, 1.0], [2.5, 0.1]]).round(4)
+    array([ 0.75  , -0.0744], dtype=float32)
+    """
+    return evaluate(recipes.poisson(), y_true, y_pred).value
+
+
+def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
+    """Return the Kullback-Leibler divergence, summed over the last axis.
+
+    sum( t log(t / p) ), with t and p being y_true and y_pred clipped to [1e-7, 1].
+
+    Parameters
+    ----------
+    y_true : array_like
+        Probabilities, of a shape that broadcasts to y_pred's.
+    y_pred : array_like
+        Probabilities, of any shape but (). Nothing is normalised.
+
+    Returns
+    -------
+    float32 or float64 array, or scalar
+        y_pred's shape without its last axis; float64 for a float64 array y_pred, else float32.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not go together.
+    TypeError
+        For anything but real numbers, and for masked arrays.
+
+    Notes
+    -----
+    A target of 0 counts as 1e-7. NaN gives NaN.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.kl_divergence([[0.5, 0.5], [1.0, 0.0]], [[0.25, 0.75], [0.8, 0.2]]).round(4)
+    array([0.1438, 0.2231], dtype=float32)
+    """
+    return evaluate(recipes.kl_divergence(), y_true, y_pred).value
+
+
+_RECIPES: dict[Callable[..., Value], Callable[..., Recipe]] = {
+    binary_crossentropy: recipes.binary_crossentropy,
+    categorical_crossentropy: recipes.categorical_crossentropy,
+    sparse_categorical_crossentropy: recipes.sparse_categorical_crossentropy,
+    poisson: recipes.poisson,
+    kl_divergence: recipes.kl_divergence,
+}
+
+
+def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, FloatArray]]:
+    """Return a function that gives the value and the gradient of one of the five losses.
+
+    It is called as `fn` is, with any of the keywords below besides, and returns (value, grad).
+
+    Parameters
+    ----------
+    fn : function
+        binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy, poisson or
+        kl_divergence.
+
+    Other Parameters
+    ----------------
+    sample_weight : array_like, optional
+        Multiplies the losses. Its shape is theirs or fits it: from the left, so that (batch,)
+        weighs samples, else by broadcasting. Weight 0 gives 0, whatever the row holds.
+    mask : array_like, optional
+        Where False, the row is left out, whatever it holds; fits as sample_weight does.
+    reduction : str, optional
+        None (or "none"): no reduction. "sum". "sum_over_batch_size" (or "mean"): the sum divided
+        by the number of losses not masked or ignored. "mean_with_sample_weight": divided by the
+        sum of their weights. Nothing to divide by gives 0.
+    upstream : array_like, optional
+        The derivative of something by the value, of the value's shape; the gradient becomes that
+        of sum(upstream * value). Without it the gradient of an unreduced value is that of its sum.
+    out : ndarray, optional
+        Receives the gradient: y_pred's shape, and its dtype or that of the value. It may be y_pred
+        itself, whose predictions are then overwritten, and must not overlap any input else.
+    dtype : str, optional
+        "float16", "bfloat16", "float32" or "float64": the type of the value and the gradient.
+
+    Returns
+    -------
+    function
+        Its value has the bits of the value without a gradient. Its gradient has y_pred's shape.
+
+    Raises
+    ------
+    TypeError
+        If `fn` is anything else.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> scce = fl.value_and_grad(fl.sparse_categorical_crossentropy)
+    >>> value, grad = scce([1, 0], [[0.0, 0.0], [2.0, 1.0]], from_logits=True, reduction="mean")
+    >>> print(f"{value:.4f}")
+    0.5032
+    >>> grad.round(4)
+    array([[ 0.25  , -0.25  ],
+           [-0.1345,  0.1345]], dtype=float32)
+    """
+    recipe = _RECIPES.get(fn)
+    if recipe is None:
+        raise TypeError(f"fn must be one of {', '.join(f.__name__ for f in _RECIPES)}, got {fn!r}")
+
+    def both(
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        *args: Any,
+        sample_weight: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        reduction: str | None = None,
+        upstream: ArrayLike | None = None,
+        out: FloatArray | None = None,
+        dtype: str | None = None,
+        **options: Any,
+    ) -> tuple[Value, FloatArray]:
+        value, grad, _ = evaluate(
+            recipe(*args, **options),
+            y_true,
+            y_pred,
+            sample_weight,
+            mask,
+            reduction=check_reduction(reduction),
+            upstream=upstream,
+            out=out,
+            dtype=float_dtype(dtype),
+            gradient=True,
+        )
+        return value, grad
+
+    both.__name__ = f"value_and_grad({recipe.__name__})"
+    both.__doc__ = f"Return the value and the gradient of {recipe.__name__}: see value_and_grad."
+    return both

@@ -1,0 +1,464 @@
+"""The five losses as classes: frozen configurations that call the functions' common path.
+
+Names, keywords, defaults, `get_config`, `from_config` and `get` are those of Keras.
+"""
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import Field, dataclass, field, fields
+from itertools import count
+from typing import Any, ClassVar, Never, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastloss import functional, recipes
+from fastloss.arrays import DType, FloatArray, float_dtype
+from fastloss.core import Recipe, Value, evaluate
+from fastloss.reduction import check_reduction
+
+_BEYOND_KERAS = ("dtype", "class_weight", "pos_weight")
+_numbers: defaultdict[str, "count[int]"] = defaultdict(count)
+
+
+class Loss(ABC):
+    """What the five losses share. A subclass is a frozen dataclass of its options.
+
+    Losses are compared, hashed, copied and pickled by their configuration, which cannot be
+    changed after construction.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    reduction: str | None
+    name: str | None
+    dtype: str | None
+    _recipe: Recipe
+    _output: DType | None
+
+    @abstractmethod
+    def _describe(self) -> Recipe:
+        """Return what `evaluate` follows."""
+
+    def __post_init__(self) -> None:
+        """Check every option, and bring it to plain Python values."""
+        output = float_dtype(self.dtype)
+        self._set(reduction=check_reduction(self.reduction), name=self.name or self._unique_name())
+        self._set(dtype=None if output is None else output.name, _output=output)
+        self._set(_recipe=self._describe())
+        self._set(**{f.name: _plain(getattr(self, f.name)) for f in fields(self)})
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def _unique_name(self) -> str:
+        name = str(type(self).__dataclass_fields__["name"].default)
+        number = next(_numbers[name])
+        return f"{name}_{number}" if number else name
+
+    def __call__(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+    ) -> Value:
+        """Return the loss, weighted and reduced.
+
+        Parameters
+        ----------
+        y_true, y_pred : array_like
+            As the function of the same name takes them. Where their ranks differ by an axis of
+            length 1 at the end, that is repaired.
+        sample_weight : array_like, optional
+            Multiplies the losses. Its shape is theirs or fits it: from the left, so that (batch,)
+            weighs samples, else by broadcasting. Weight 0 gives 0, whatever the row holds.
+        mask : array_like, optional
+            Where False, the row is left out, whatever it holds; fits as sample_weight does.
+
+        Returns
+        -------
+        scalar, or array if not reduced
+            float64 for a float64 array y_pred, else float32; or `dtype`, where it was given.
+
+        Raises
+        ------
+        ValueError
+            For shapes that do not go together and labels that are no class.
+        TypeError
+            For anything but real numbers, and for masked arrays.
+        """
+        return evaluate(
+            self._recipe,
+            y_true,
+            y_pred,
+            sample_weight,
+            mask,
+            reduction=self.reduction,
+            dtype=self._output,
+            repair_ranks=True,
+        ).value
+
+    def value_and_grad(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        upstream: ArrayLike | None = None,
+        out: FloatArray | None = None,
+    ) -> tuple[Value, FloatArray]:
+        """Return the loss, bit for bit that of a call, and its gradient with respect to y_pred.
+
+        Parameters
+        ----------
+        y_true, y_pred, sample_weight, mask : array_like
+            As for a call.
+        upstream : array_like, optional
+            The derivative of something by the value, of the value's shape; the gradient becomes
+            that of sum(upstream * value). Without it the gradient of an unreduced value is that
+            of its sum.
+        out : ndarray, optional
+            Receives the gradient: y_pred's shape, and its dtype or that of the value. It may be
+            y_pred itself, whose predictions are then overwritten, and must not overlap any
+            input else.
+
+        Returns
+        -------
+        value
+            As from a call.
+        grad : ndarray
+            `out`, or a new array of y_pred's shape and the value's dtype.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As from a call, and for an unfit `out` or `upstream`. `out` then holds what it held.
+
+        Examples
+        --------
+        >>> import fastloss as fl
+        >>> loss = fl.BinaryCrossentropy(from_logits=True)
+        >>> value, grad = loss.value_and_grad([[0, 1]], [[0.0, 0.0]])
+        >>> print(f"{value:.4f}", grad)
+        0.6931 [[ 0.25 -0.25]]
+        """
+        value, grad, _ = evaluate(
+            self._recipe,
+            y_true,
+            y_pred,
+            sample_weight,
+            mask,
+            reduction=self.reduction,
+            upstream=upstream,
+            out=out,
+            dtype=self._output,
+            gradient=True,
+            repair_ranks=True,
+        )
+        return value, grad
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's keywords; those that Keras does not know only where given."""
+        config = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {k: v for k, v in config.items() if v is not None or k not in _BEYOND_KERAS}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Return the loss of a configuration; the "fn" of old Keras versions is passed over."""
+        return cls(**{name: value for name, value in config.items() if name != "fn"})
+
+    def __reduce__(self) -> tuple[Callable[[dict[str, Any]], Self], tuple[dict[str, Any]]]:
+        return type(self).from_config, (self.get_config(),)
+
+
+def _plain(value: Any) -> Any:
+    """Return what can be hashed, compared and, tuples being lists there, written as JSON."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
+
+
+@dataclass(frozen=True)
+class BinaryCrossentropy(Loss):
+    """Binary crossentropy: see `binary_crossentropy` for the formula.
+
+    Parameters
+    ----------
+    from_logits, label_smoothing, axis, pos_weight
+        As for `binary_crossentropy`.
+    reduction : str or None
+        None (or "none"), "sum", "sum_over_batch_size" (or "mean", "auto") or
+        "mean_with_sample_weight": see `value_and_grad`.
+    name : str or None
+        None: made up, and unique.
+    dtype : str or None
+        "float16", "bfloat16" (needs ml_dtypes), "float32" or "float64": the type of the results
+        and, unless it is a half one, of the computation. None: float64 for float64 arrays, else
+        float32.
+
+    Raises
+    ------
+    ValueError
+        For an option out of range.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> bce = fl.BinaryCrossentropy(from_logits=True)
+    >>> value = bce([0, 1, 0, 0], [-18.6, 0.51, 2.94, -12.8])
+    >>> print(f"{value:.3f}")
+    0.865
+    """
+
+    from_logits: bool = False
+    label_smoothing: float = 0.0
+    axis: int | Sequence[int] | None = -1
+    reduction: str | None = "sum_over_batch_size"
+    name: str | None = "binary_crossentropy"
+    dtype: str | None = field(default=None, kw_only=True)
+    pos_weight: ArrayLike | None = field(default=None, kw_only=True)
+
+    def _describe(self) -> Recipe:
+        return recipes.binary_crossentropy(
+            self.from_logits, self.label_smoothing, self.axis, pos_weight=self.pos_weight
+        )
+
+
+@dataclass(frozen=True)
+class CategoricalCrossentropy(Loss):
+    """Crossentropy of probability targets: see `categorical_crossentropy` for the formula.
+
+    Parameters
+    ----------
+    from_logits, label_smoothing, axis, class_weight
+        As for `categorical_crossentropy`.
+    reduction, name, dtype
+        As for `BinaryCrossentropy`.
+
+    Raises
+    ------
+    ValueError
+        For an option out of range.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> cce = fl.CategoricalCrossentropy()
+    >>> value = cce([[0, 1, 0], [0, 0, 1]], [[0.05, 0.95, 0], [0.1, 0.8, 0.1]])
+    >>> print(f"{value:.3f}")
+    1.177
+    """
+
+    from_logits: bool = False
+    label_smoothing: float = 0.0
+    axis: int = -1
+    reduction: str | None = "sum_over_batch_size"
+    name: str | None = "categorical_crossentropy"
+    dtype: str | None = field(default=None, kw_only=True)
+    class_weight: ArrayLike | None = field(default=None, kw_only=True)
+
+    def _describe(self) -> Recipe:
+        return recipes.categorical_crossentropy(
+            self.from_logits, self.label_smoothing, self.axis, class_weight=self.class_weight
+        )
+
+
+@dataclass(frozen=True, init=False)
+class SparseCategoricalCrossentropy(Loss):
+    """Crossentropy of integer labels: see `sparse_categorical_crossentropy` for the formula.
+
+    Versions of Keras differ in the order of the parameters, so only the first two go by position.
+
+    Parameters
+    ----------
+    from_logits, ignore_class, axis, class_weight
+        As for `sparse_categorical_crossentropy`. Ignored rows do not count in a mean.
+    reduction, name, dtype
+        As for `BinaryCrossentropy`.
+
+    Raises
+    ------
+    ValueError
+        For an option out of range.
+    TypeError
+        For more than two positional arguments.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> scce = fl.SparseCategoricalCrossentropy(ignore_class=-1)
+    >>> value = scce([1, -1, 2], [[0.05, 0.95, 0], [0.3, 0.3, 0.4], [0.1, 0.8, 0.1]])
+    >>> print(f"{value:.3f}")
+    1.177
+    """
+
+    from_logits: bool = False
+    ignore_class: int | None = None
+    reduction: str | None = "sum_over_batch_size"
+    axis: int = -1
+    name: str | None = "sparse_categorical_crossentropy"
+    dtype: str | None = None
+    class_weight: ArrayLike | None = None
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        *legacy: Never,
+        reduction: str | None = "sum_over_batch_size",
+        axis: int = -1,
+        name: str | None = "sparse_categorical_crossentropy",
+        dtype: str | None = None,
+        class_weight: ArrayLike | None = None,
+    ) -> None:
+        if legacy:
+            raise TypeError(
+                "SparseCategoricalCrossentropy takes from_logits and ignore_class by position,"
+                f" and reduction, axis and name by keyword; got {legacy} as well. The legacy order"
+                " is (from_logits, reduction, name), that of Keras 3 (from_logits, ignore_class,"
+                " reduction, axis or name)"
+            )
+        self._set(from_logits=from_logits, ignore_class=ignore_class, reduction=reduction)
+        self._set(axis=axis, name=name, dtype=dtype, class_weight=class_weight)
+        self.__post_init__()
+
+    def _describe(self) -> Recipe:
+        return recipes.sparse_categorical_crossentropy(
+            self.from_logits, self.ignore_class, self.axis, class_weight=self.class_weight
+        )
+
+
+@dataclass(frozen=True)
+class Poisson(Loss):
+    """Poisson loss: see `poisson` for the formula.
+
+    Parameters
+    ----------
+    reduction, name, dtype
+        As for `BinaryCrossentropy`.
+
+    Raises
+    ------
+    ValueError
+        For an option out of range.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> value = fl.Poisson()([[0, 1], [3, 0]], [[0.5, 1.0], [2.5, 0.1]])
+    >>> print(f"{value:.3f}")
+    0.338
+    """
+
+    reduction: str | None = "sum_over_batch_size"
+    name: str | None = "poisson"
+    dtype: str | None = field(default=None, kw_only=True)
+
+    def _describe(self) -> Recipe:
+        return recipes.poisson()
+
+
+@dataclass(frozen=True)
+class KLDivergence(Loss):
+    """Kullback-Leibler divergence: see `kl_divergence` for the formula.
+
+    Parameters
+    ----------
+    reduction, name, dtype
+        As for `BinaryCrossentropy`.
+
+    Raises
+    ------
+    ValueError
+        For an option out of range.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> value = fl.KLDivergence()([[0.5, 0.5], [1.0, 0.0]], [[0.25, 0.75], [0.8, 0.2]])
+    >>> print(f"{value:.3f}")
+    0.183
+    """
+
+    reduction: str | None = "sum_over_batch_size"
+    name: str | None = "kl_divergence"
+    dtype: str | None = field(default=None, kw_only=True)
+
+    def _describe(self) -> Recipe:
+        return recipes.kl_divergence()
+
+
+_FUNCTIONS: dict[str, Callable[..., Value]] = {
+    "binary_crossentropy": functional.binary_crossentropy,
+    "bce": functional.binary_crossentropy,
+    "BCE": functional.binary_crossentropy,
+    "categorical_crossentropy": functional.categorical_crossentropy,
+    "sparse_categorical_crossentropy": functional.sparse_categorical_crossentropy,
+    "poisson": functional.poisson,
+    "kl_divergence": functional.kl_divergence,
+    "kld": functional.kl_divergence,
+    "KLD": functional.kl_divergence,
+}
+_CLASSES: dict[str, type[Loss]] = {
+    cls.__name__: cls
+    for cls in (
+        BinaryCrossentropy,
+        CategoricalCrossentropy,
+        SparseCategoricalCrossentropy,
+        Poisson,
+        KLDivergence,
+    )
+}
+
+
+def get(identifier: Any) -> Loss | Callable[..., Value] | None:
+    """Return the loss an identifier stands for.
+
+    Parameters
+    ----------
+    identifier : None, str, dict, class, Loss or function
+        The name of a function (or bce, BCE, kld, KLD) gives that function; the name of a class,
+        or the class, an instance of defaults; {"class_name": ..., "config": ...}, which Keras
+        writes with more keys, an instance of that configuration. None, losses and the functions
+        are returned as they are.
+
+    Returns
+    -------
+    Loss, function or None
+        What can be called with (y_true, y_pred).
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.get("kld").__name__
+    'kl_divergence'
+    >>> fl.get({"class_name": "Poisson", "config": {"reduction": "sum"}})
+    Poisson(reduction='sum', name='poisson', dtype=None)
+    """
+    if identifier is None or isinstance(identifier, Loss):
+        return identifier
+    if isinstance(identifier, str):
+        if identifier in _FUNCTIONS:
+            return _FUNCTIONS[identifier]
+        if identifier in _CLASSES:
+            return _CLASSES[identifier]()
+    elif isinstance(identifier, dict):
+        cls = _CLASSES.get(str(identifier.get("class_name")))
+        if cls is not None:
+            return cls.from_config(identifier.get("config", {}))
+    elif isinstance(identifier, type) and issubclass(identifier, Loss):
+        return identifier()
+    elif callable(identifier) and identifier in _FUNCTIONS.values():
+        function: Callable[..., Value] = identifier
+        return function
+    raise ValueError(
+        f"identifier must be None, a loss, or the name, class or config of one of"
+        f" {', '.join(_CLASSES)}; got {identifier!r}"
+    )

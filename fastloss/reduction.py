@@ -1,0 +1,200 @@
+"""Weights, masks and reductions become two values per row; the only place that divides.
+
+A kernel multiplies the gradient of row i by `scale[i]` and does not look at rows where `keep[i]`
+is False. Everything here is O(rows), and O(1) for a call without weights, mask and upstream.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastloss.arrays import FLOAT64, Array, FloatArray, Shape, convert, fits
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+REDUCTIONS = ("none", "sum", "sum_over_batch_size", "mean", "mean_with_sample_weight")
+
+_ALL = np.ones(1, np.bool_)
+_NONE = np.zeros(1, np.bool_)
+
+
+def check_reduction(reduction: object) -> str | None:
+    """Return `reduction` if it is legal, "auto" under its present name, else raise ValueError."""
+    if reduction is None:
+        return None
+    if isinstance(reduction, str):
+        if reduction == "auto":
+            return "sum_over_batch_size"
+        if reduction in REDUCTIONS:
+            return reduction
+    raise ValueError(
+        f'reduction must be None, "auto" or one of {", ".join(REDUCTIONS)}; got {reduction!r}'
+    )
+
+
+class Plan(NamedTuple):
+    """How the rows of one call become its result. See `plan`."""
+
+    shape: Shape
+    """The shape of the result before it is summed."""
+    divisor: float | None
+    """What the sum of the weighted losses is divided by; None: no sum."""
+    scale: Floats
+    """(1,) or (rows,): the derivative of the result by each row's loss."""
+    keep: Bools
+    """(1,) or (rows,): False where the kernel writes zeros without looking at the row."""
+    valid: Bools | None = None
+    """(rows,): neither masked nor ignored, so that a label must be a class; None: all rows."""
+    weight: FloatArray | None = None
+    """Of `shape`: what each loss is multiplied by; None: nothing."""
+    kept: Bools | None = None
+    """`keep` in `shape`, where there is a weight."""
+
+    def result(self, loss: FloatArray) -> FloatArray | float:
+        """Return the result for a kernel's losses (rows,): a float, or an array if unreduced."""
+        if self.weight is not None and self.kept is not None:
+            loss = _product(loss, self.weight, self.kept)
+        if self.divisor is None:
+            return loss.reshape(self.shape)
+        return float_sum(loss) / self.divisor if self.divisor else 0.0
+
+
+@np.errstate(all="ignore")
+def float_sum(values: FloatArray) -> float:
+    """Return the sum in float64, in an order that the length alone fixes."""
+    return float(np.sum(values, dtype=np.float64))
+
+
+@np.errstate(all="ignore")
+def _product(loss: FloatArray, weight: FloatArray, kept: Bools) -> Floats:
+    """Return loss * weight, flat, in float64, and exactly 0 where not kept, even for NaN."""
+    losses = loss.reshape(weight.shape if loss.size == weight.size else ())
+    product = np.zeros(weight.shape)
+    np.multiply(losses, weight, out=product, where=kept)
+    return product.reshape(-1)
+
+
+def plan(
+    shape: Shape,
+    reduction: str | None,
+    weight: Array | None = None,
+    mask: Array | None = None,
+    upstream: Array | None = None,
+    row_weight: FloatArray | None = None,
+    ignored: Bools | None = None,
+) -> Plan:
+    """Return the plan for losses of `shape`.
+
+    weight and mask meet the losses as `align` says, and a single loss spreads over a weight or
+    mask of shape (n,) or (n, 1). row_weight (the class weight of each label) and ignored have
+    `shape` already. upstream has the shape of the result.
+    """
+    rows = math.prod(shape)
+    weighted = weight is not None or row_weight is not None
+    masked = mask is not None or ignored is not None
+    if not weighted and not masked and upstream is None:
+        divisor = _divisor(reduction, rows)
+        return Plan(shape, divisor, np.array([1.0 / (divisor or 1.0)]), _ALL)
+
+    shape = _spread(shape, weight, mask)
+    spread = math.prod(shape) != rows
+    valid = None if mask is None else align("mask", mask, shape).astype(np.bool_)
+    if ignored is not None:
+        if valid is None:
+            valid = np.ones(shape, np.bool_)
+        valid &= ~ignored
+    if weight is None and spread:
+        weight = np.ones(shape)
+    weights = row_weight
+    if weight is not None:
+        aligned = convert(align("sample_weight", weight, shape), FLOAT64)
+        weights = aligned if weights is None else _times(aligned, weights)
+    kept = valid
+    if weights is not None:
+        kept = weights != 0 if valid is None else valid & (weights != 0)
+
+    divisor = _divisor(reduction, math.prod(shape), valid, weights)
+    scale = _scale(upstream, shape if divisor is None else (), weights, divisor or 1.0)
+    keep = _ALL if kept is None else kept
+    if spread:  # the row that is there stands for all
+        scale, keep = np.sum(scale, where=keep, keepdims=True), np.any(keep, keepdims=True)
+        valid = None if valid is None else np.any(valid, keepdims=True)
+    return Plan(
+        shape,
+        divisor,
+        scale.reshape(-1),
+        _NONE if divisor == 0 else keep.reshape(-1),
+        None if valid is None else valid.reshape(-1),
+        weights,
+        kept,
+    )
+
+
+def align(name: str, array: Array, shape: Shape) -> Array:
+    """Return `array` broadcast to `shape`, which it may not enlarge, else raise ValueError.
+
+    One trailing axis of length 1 too many is dropped. Then axes are matched from the left, so
+    that (batch,) speaks of samples, and if that fails from the right, as NumPy does.
+    """
+    if array.shape == shape:
+        return array
+    fitted = array
+    if fitted.ndim == len(shape) + 1 and fitted.shape[-1] == 1:
+        fitted = fitted[..., 0]
+    more = (1,) * (len(shape) - fitted.ndim)
+    for lengths in (fitted.shape + more, more + fitted.shape):
+        if fits(lengths, shape):
+            return np.broadcast_to(fitted.reshape(lengths), shape)
+    raise ValueError(
+        f"{name} must fit the shape of the losses, {shape}, from the left or by broadcasting,"
+        f" got shape {array.shape}"
+    )
+
+
+def _spread(shape: Shape, *arrays: Array | None) -> Shape:
+    """Return the shape of the result before it is summed: only a single loss can spread."""
+    if shape == ():
+        for array in arrays:
+            if array is not None and (
+                (array.ndim == 1 and array.shape != (1,))
+                or (array.ndim == 2 and array.shape[1] == 1)
+            ):
+                return array.shape
+    return shape
+
+
+def _divisor(
+    reduction: str | None, size: int, valid: Bools | None = None, weights: FloatArray | None = None
+) -> float | None:
+    if reduction in (None, "none"):
+        return None
+    if reduction == "sum":
+        return 1.0
+    if reduction == "mean_with_sample_weight" and weights is not None:
+        counted = weights if valid is None else np.where(valid, weights, 0.0)
+        return float_sum(counted)
+    return float(size if valid is None else np.count_nonzero(valid))
+
+
+@np.errstate(all="ignore")
+def _scale(
+    upstream: Array | None, wanted: Shape, weights: FloatArray | None, divisor: float
+) -> Floats:
+    """Return upstream * weights / divisor, in the losses' shape or (1,)."""
+    scale = np.ones(()) if weights is None else convert(weights, FLOAT64)
+    if upstream is not None:
+        if upstream.shape != wanted:
+            raise ValueError(
+                f"upstream must have the shape of the result, {wanted}, got {upstream.shape}"
+            )
+        scale = scale * convert(upstream, FLOAT64)
+    return scale / divisor
+
+
+@np.errstate(all="ignore")
+def _times(a: FloatArray, b: FloatArray) -> Floats:
+    """Return the float64 product; what infinities and NaN make of it is the caller's intention."""
+    return np.multiply(a, b, dtype=np.float64)

@@ -1,0 +1,309 @@
+"""Array-likes become what kernels take: views where possible, and clear refusals."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from fastloss import arrays
+from fastloss.arrays import FLOAT32, FLOAT64
+
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "form", "kept"),
+    [
+        ((4,), -1, (1, 4, 1), ()),
+        ((5, 3), -1, (5, 3, 1), (5,)),
+        ((5, 3), 0, (1, 5, 3), (3,)),
+        ((2, 3, 4), 1, (2, 3, 4), (2, 4)),
+        ((2, 3, 4), -3, (1, 2, 12), (3, 4)),
+        ((2, 3, 4, 5), (1, -2), (2, 12, 5), (2, 5)),
+        ((2, 3, 4, 5), (2, 1), (2, 12, 5), (2, 5)),
+        ((2, 3, 4), (0, 2), (3, 8, 1), (3,)),
+        ((2, 3), None, (1, 6, 1), ()),
+        ((2, 3), (), (6, 1, 1), (2, 3)),
+        ((0, 3), -1, (0, 3, 1), (0,)),
+    ],
+)
+def test_layout_names_rows_and_loss_shape(shape, axis, form, kept):
+    layout = arrays.layout(shape, axis)
+    assert layout.form == form
+    assert layout.kept == kept
+    assert layout.row_count == np.prod(kept, dtype=int)
+
+
+@pytest.mark.parametrize("axis", [-1, 0, 1, (1, 2), (0, 2), (2, 0), None])
+def test_rows_gather_the_elements_of_each_loss_and_restore_puts_them_back(axis):
+    x = np.arange(24.0).reshape(2, 3, 4)
+    layout = arrays.layout(x.shape, axis)
+    rows = layout.rows(x)
+    sums = rows.sum(axis=1).reshape(layout.kept)
+    np.testing.assert_array_equal(sums, x.sum(axis=tuple(axis) if axis == (2, 0) else axis))
+    back = np.zeros((2, 3, 4), np.float16)
+    layout.restore(rows, back)
+    np.testing.assert_array_equal(back, x)
+
+
+@pytest.mark.parametrize("axis", [-1, 0, 1, (0, 1), None])
+def test_native_contiguous_arrays_are_not_copied(axis):
+    x = np.zeros((2, 3, 4), np.float32)
+    x.flags.writeable = False
+    view = arrays.layout(x.shape, axis).rows(arrays.convert(arrays.as_array("x", x), FLOAT32))
+    assert np.shares_memory(view, x)
+
+
+def test_strided_rows_are_not_copied():
+    x = np.zeros((8, 6))[::2, ::-1]
+    assert np.shares_memory(arrays.layout(x.shape, -1).rows(x), x)
+
+
+@pytest.mark.parametrize("axis", [2, -3, (0, 2)])
+def test_an_axis_that_is_not_there_is_refused(axis):
+    with pytest.raises(ValueError, match=r"axis must lie in \[-2, 2\)"):
+        arrays.layout((2, 3), axis)
+
+
+def test_a_repeated_axis_is_refused():
+    with pytest.raises(ValueError, match="each axis once"):
+        arrays.layout((2, 3), (1, -1))
+
+
+def test_rank_zero_is_refused():
+    with pytest.raises(ValueError, match=r"at least one axis, got shape \(\)"):
+        arrays.layout((), -1)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (np.ma.masked_array([1.0, 2.0]), TypeError, "masked array"),
+        (np.array(["a"]), TypeError, "dtype <U1"),
+        (np.array([1j]), TypeError, "complex128"),
+        (np.array([None]), TypeError, "object"),
+        (None, TypeError, "object"),
+        (np.array(["2020-01-01"], "M8[D]"), TypeError, "datetime64"),
+        (np.zeros(2, [("a", "f4")]), TypeError, "'a'"),
+        ([[1.0, 2.0], [3.0]], ValueError, "rectangular"),
+    ],
+)
+def test_what_is_no_array_of_real_numbers_is_refused_by_name(value, error, text):
+    with pytest.raises(error, match=text) as caught:
+        arrays.as_array("y_pred", value)
+    assert str(caught.value).startswith("y_pred must")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.zeros(2, np.float64), FLOAT64),
+        (np.zeros(2, ">f8"), FLOAT64),
+        (np.zeros(2, np.longdouble), FLOAT64),
+        (np.zeros(2, np.float32), FLOAT32),
+        (np.zeros(2, np.float16), FLOAT32),
+        (np.zeros(2, BFLOAT16), FLOAT32),
+        (np.zeros(2, np.int64), FLOAT32),
+        (np.zeros(2, np.bool_), FLOAT32),
+        ([0.5, 0.5], FLOAT32),
+        ((np.float64(0.5), 1), FLOAT32),
+    ],
+)
+def test_the_predictions_decide_the_type_of_the_result(value, expected):
+    assert arrays.result_dtype(value, np.asarray(value)) == expected
+
+
+def test_convert_gives_native_aligned_arrays():
+    swapped = np.array([1.0, -2.5], ">f4")
+    packed = np.zeros(2, np.dtype([("pad", "i1"), ("x", "f4")]))
+    packed["x"] = [1.0, -2.5]
+    for odd in (swapped, packed["x"], np.array([1.0, -2.5], BFLOAT16)):
+        array = arrays.convert(odd, FLOAT32)
+        assert array.dtype == FLOAT32
+        assert array.flags.aligned
+        np.testing.assert_array_equal(array, [1.0, -2.5])
+
+
+def test_what_is_too_large_for_the_dtype_becomes_infinite_without_a_warning():
+    np.testing.assert_array_equal(arrays.convert(np.array([1e300]), FLOAT32), [np.inf])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (None, None),
+        ("float16", "float16"),
+        ("mixed_float16", "float16"),
+        ("bfloat16", "bfloat16"),
+        ("mixed_bfloat16", "bfloat16"),
+        (np.float32, "float32"),
+        (np.dtype("f8"), "float64"),
+    ],
+)
+def test_float_dtype_knows_names_and_policies(name, expected):
+    dtype = arrays.float_dtype(name)
+    assert dtype is None if expected is None else dtype.name == expected
+
+
+@pytest.mark.parametrize("name", ["junk", "int32", "float", "mixed_float32", np.int8, 7, ["f4"]])
+def test_float_dtype_refuses_everything_else(name):
+    with pytest.raises(ValueError, match="dtype must be None or one of"):
+        arrays.float_dtype(name)
+
+
+@pytest.mark.parametrize(
+    ("truth", "prediction", "labels", "expected"),
+    [
+        ((4,), (4, 1), False, ((4, 1), (4, 1))),
+        ((4, 1), (4,), False, ((4, 1), (4, 1))),
+        ((3, 2, 1), (3, 2), False, ((3, 2), (3, 2))),
+        ((3, 2), (3, 2, 1), False, ((3, 2), (3, 2))),
+        ((3, 2), (3, 2, 1), True, ((3, 2), (3, 2, 1))),
+        ((3, 1, 1), (3, 5), True, ((3, 1), (3, 5))),
+        ((3, 2), (3, 2), False, ((3, 2), (3, 2))),
+        ((3,), (3, 2), False, ((3,), (3, 2))),
+        ((), (1,), False, ((), (1,))),
+        ((3,), (3, 2, 1), False, ((3,), (3, 2, 1))),
+    ],
+)
+def test_ranks_are_repaired_as_keras_does(truth, prediction, labels, expected):
+    array, shape = arrays.same_rank(np.zeros(truth), prediction, labels)
+    assert (array.shape, shape) == expected
+
+
+def test_dense_targets_have_the_shape_of_the_predictions():
+    layout = arrays.layout((4, 3), -1)
+    assert arrays.dense_targets(np.zeros((4, 3), np.int8), layout, FLOAT32, False).dtype == FLOAT32
+    for shape in [(4, 1), (3,), (4, 3, 1)]:
+        with pytest.raises(ValueError, match="must have the same shape, got"):
+            arrays.dense_targets(np.zeros(shape), layout, FLOAT64, False)
+
+
+def test_targets_may_broadcast_where_allowed_and_are_not_copied_for_it():
+    layout = arrays.layout((4, 3), -1)
+    truth = np.arange(4.0)[:, None]
+    rows = arrays.dense_targets(truth, layout, FLOAT64, True)
+    assert rows.shape == (4, 3, 1)
+    assert np.shares_memory(rows, truth)
+    for shape in [(2, 3), (4, 2), (5, 4, 3)]:
+        with pytest.raises(ValueError, match="must have the same shape"):
+            arrays.dense_targets(np.zeros(shape), layout, FLOAT64, True)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["?", "b", "B", "h", "H", "i", "I", "q", "Q", ">i4", ">u8", "e", "f", "d", "g", "bf"]
+)
+def test_every_real_dtype_holds_labels(dtype):
+    dtype = BFLOAT16 if dtype == "bf" else np.dtype(dtype)
+    labels = arrays.class_labels(np.array([1, 0, 1], dtype), arrays.layout((3, 2), -1), None)
+    assert labels.ids.dtype == np.int64
+    np.testing.assert_array_equal(labels.ids, [1, 0, 1])
+
+
+def test_float_labels_are_compared_as_they_are_then_truncated_toward_zero():
+    given = np.array([1.7, -0.5, 1.0, -1.0])
+    labels = arrays.class_labels(given, arrays.layout((4, 3), -1), 1)
+    np.testing.assert_array_equal(labels.ids, [1, 0, 1, -1])
+    np.testing.assert_array_equal(labels.ignored, [False, False, True, False])
+
+
+def test_half_labels_are_not_rounded_onto_ignore_class():
+    given = np.array([256.0, 2.0], BFLOAT16)
+    labels = arrays.class_labels(given, arrays.layout((2, 300), -1), 257)
+    assert not labels.ignored.any()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_labels_lack_the_class_axis_or_have_length_one_there(axis):
+    layout = arrays.layout((2, 3, 4), axis)
+    thin = list(layout.whole)
+    thin[axis] = 1
+    expected = np.arange(layout.row_count) % 2
+    for shape in (layout.kept, tuple(thin)):
+        labels = arrays.class_labels(expected.reshape(shape), layout, None)
+        np.testing.assert_array_equal(labels.ids, expected)
+    with pytest.raises(ValueError, match="must have the same shape"):
+        arrays.class_labels(expected, layout, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (np.array([0, -7]), "-7"),
+        (np.array([0, 3], np.uint8), "3"),
+        (np.array([0, 10**11]), "100000000000"),
+        (np.array([0, 2**63], np.uint64), "9223372036854775808"),
+        (np.array([0, 2**64 - 1], np.uint64), "18446744073709551615"),
+        (np.asarray([0, 2**63]), "9223372036854775808"),
+        (np.array([0.0, np.nan]), "nan"),
+        (np.array([0.0, -np.inf]), "-inf"),
+        (np.array([0.0, 3.5]), "3.5"),
+        (np.array([0.0, 1e300]), str(int(1e300))),
+    ],
+)
+def test_a_label_that_is_no_class_is_named_as_given(given, shown):
+    layout = arrays.layout((2, 3), -1)
+    labels = arrays.class_labels(given, layout, None)
+    assert not 0 <= labels.ids[1] < 3
+    with pytest.raises(ValueError, match="3 classes") as caught:
+        labels.check(layout, None)
+    assert f"got {shown} at row 1" in str(caught.value)
+
+
+def test_a_label_of_a_higher_rank_is_located():
+    layout = arrays.layout((2, 3, 2), -1)
+    labels = arrays.class_labels(np.array([[0, 1, 0], [0, 5, 9]]), layout, None)
+    with pytest.raises(ValueError, match=r"got 5 at row 4, index \(1, 1\)"):
+        labels.check(layout, None)
+    with pytest.raises(ValueError, match="got 9 at row 5"):
+        labels.check(layout, np.array([1, 1, 1, 1, 0, 1], bool))
+    labels.check(layout, np.array([1, 1, 1, 1, 0, 0], bool))
+
+
+def out_of(x, out, working=FLOAT32, **others):
+    arrays.check_out(out, x, working, others)
+
+
+def test_out_is_the_predictions_or_apart_from_every_input():
+    store = np.zeros((4, 6), np.float32)
+    x = store[:, ::2]
+    out_of(x, x)
+    out_of(x, store[:, ::2])
+    out_of(x, store[:, 1::2])
+    out_of(x, np.zeros((4, 3), np.float32), mask=None)
+    with pytest.raises(ValueError, match="overlaps y_pred"):
+        out_of(x, x[::-1])
+    with pytest.raises(ValueError, match="overlaps y_pred"):
+        out_of(store[1:], store[:-1])
+    for name in ("y_true", "sample_weight", "mask", "upstream"):
+        with pytest.raises(ValueError, match=f"overlaps {name}"):
+            out_of(x, x, **{name: x})
+
+
+@pytest.mark.parametrize(
+    ("own", "working", "good", "bad"),
+    [
+        ("f4", FLOAT32, ["f4"], ["f8", "f2", ">f4", "i4"]),
+        ("f8", FLOAT32, ["f4", "f8"], ["f2"]),
+        ("f2", FLOAT32, ["f2", "f4"], ["f8"]),
+        (">f4", FLOAT32, ["f4"], [">f4"]),
+        ("i4", FLOAT32, ["f4"], ["i4"]),
+    ],
+)
+def test_out_has_the_working_dtype_or_that_of_the_predictions(own, working, good, bad):
+    x = np.zeros((2, 3), own)
+    for dtype in good:
+        out_of(x, np.zeros((2, 3), dtype), working)
+    for dtype in bad:
+        with pytest.raises(ValueError, match="out must have native dtype"):
+            out_of(x, np.zeros((2, 3), dtype), working)
+
+
+def test_out_is_a_writeable_array_of_the_right_shape():
+    x = np.zeros((2, 3), np.float32)
+    with pytest.raises(ValueError, match=r"shape of y_pred, \(2, 3\), got \(3, 2\)"):
+        out_of(x, np.zeros((3, 2), np.float32))
+    with pytest.raises(ValueError, match="writeable"):
+        out_of(x, np.broadcast_to(np.float32(0), (2, 3)))
+    for wrong in ([[0.0] * 3] * 2, np.ma.zeros((2, 3), np.float32)):
+        with pytest.raises(TypeError, match="must be a NumPy array"):
+            out_of(x, wrong)

@@ -1,0 +1,249 @@
+"""Weights, masks and reductions: alignment, divisors, scale and keep."""
+
+import numpy as np
+import pytest
+
+from fastloss.reduction import align, check_reduction, plan
+
+MEANS = ["sum_over_batch_size", "mean", "mean_with_sample_weight"]
+REDUCTIONS = [None, "none", "sum", *MEANS]
+
+
+def expected_value(reduction, losses, weight=None, valid=None):
+    """Return the value by its definition: losses, weight and valid have one shape."""
+    weight = np.ones(losses.shape) if weight is None else weight
+    valid = np.ones(losses.shape, bool) if valid is None else valid
+    products = np.where(valid & (weight != 0), losses * weight, 0.0)
+    if reduction in (None, "none"):
+        return products
+    divisor = {"sum": 1.0, "mean_with_sample_weight": weight[valid].sum()}
+    divisor = divisor.get(reduction, np.count_nonzero(valid))
+    return products.sum() / divisor if divisor else 0.0
+
+
+def gradient_by_rows(how, rows):
+    """Return d(result)/d(loss), as the kernel would apply it."""
+    return np.where(np.broadcast_to(how.keep, rows), np.broadcast_to(how.scale, rows), 0.0)
+
+
+def kernel_losses(how, losses):
+    """Return what a kernel writes for these losses."""
+    return np.where(np.broadcast_to(how.keep, losses.size), losses.reshape(-1), 0.0)
+
+
+@pytest.mark.parametrize("reduction", ["abc", "NONE", "", "batch_mean", 1, True, ["sum"], {}])
+def test_only_the_legal_reductions_pass(reduction):
+    with pytest.raises(ValueError, match="reduction must be None"):
+        check_reduction(reduction)
+
+
+def test_auto_is_an_old_name():
+    assert check_reduction("auto") == "sum_over_batch_size"
+    assert [check_reduction(r) for r in REDUCTIONS] == REDUCTIONS
+
+
+@pytest.mark.parametrize(
+    ("array", "losses", "expected"),
+    [
+        ((), (4,), ()),
+        ((), (), ()),
+        ((1,), (), ()),
+        ((1,), (4,), (1,)),
+        ((4,), (4,), (4,)),
+        ((4, 1), (4,), (4,)),
+        ((2, 3), (2, 3), (2, 3)),
+        ((2, 3, 1), (2, 3), (2, 3)),
+        ((2,), (2, 3), (2, 1)),
+        ((3,), (2, 3), (1, 3)),
+        ((3,), (3, 3), (3, 1)),
+        ((2, 1), (2, 3), (2, 1)),
+        ((1, 3), (2, 3), (1, 3)),
+        ((2, 3), (2, 3, 4), (2, 3, 1)),
+        ((3, 4), (2, 3, 4), (1, 3, 4)),
+        ((2,), (2, 3, 2), (2, 1, 1)),
+        ((2, 1, 1), (2, 3), (2, 1)),
+    ],
+)
+def test_align_matches_from_the_left_then_from_the_right(array, losses, expected):
+    values = np.arange(1.0, 1 + np.prod(array, dtype=int)).reshape(array)
+    aligned = align("sample_weight", values, losses)
+    np.testing.assert_array_equal(aligned, np.broadcast_to(values.reshape(expected), losses))
+
+
+@pytest.mark.parametrize(
+    ("array", "losses"),
+    [
+        ((3,), (4,)),
+        ((2,), (4,)),
+        ((4, 2), (4,)),
+        ((3, 1), (4,)),
+        ((1, 4), (4,)),
+        ((2, 2, 1), (4,)),
+        ((2, 3, 2), (2, 3)),
+        ((4,), (1,)),
+        ((2,), (1, 1)),
+        ((0,), (4,)),
+    ],
+)
+def test_align_never_enlarges_the_losses(array, losses):
+    with pytest.raises(ValueError, match="mask must fit the shape of the losses"):
+        align("mask", np.ones(array), losses)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("ignoring", [False, True])
+def test_values_and_scales_follow_the_definitions(reduction, weighted, masked, ignoring):
+    rng = np.random.default_rng(3)
+    losses = rng.random((4, 3)) + 0.5
+    weight = rng.random((4, 3)) * [1.0, 0.0, 1.0] if weighted else None
+    mask = rng.random((4, 3)) > 0.3 if masked else None
+    ignored = rng.random((4, 3)) > 0.7 if ignoring else None
+    valid = np.ones((4, 3), bool)
+    valid &= True if mask is None else mask
+    valid &= True if ignored is None else ~ignored
+    how = plan((4, 3), reduction, weight, mask, ignored=ignored)
+    value = how.result(kernel_losses(how, losses))
+    expected = expected_value(reduction, losses, weight, valid)
+    np.testing.assert_allclose(value, expected, rtol=1e-14)
+    # the value is linear in the losses: its derivative by one is its change
+    total = np.sum(expected)
+    for row, slope in enumerate(gradient_by_rows(how, 12)):
+        moved = losses.copy()
+        moved.flat[row] += 1.0
+        change = np.sum(expected_value(reduction, moved, weight, valid)) - total
+        np.testing.assert_allclose(slope, change, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_without_weights_nothing_grows_with_the_rows(reduction):
+    how = plan((1000, 10), reduction)
+    assert how.scale.shape == how.keep.shape == (1,)
+    assert how.weight is how.valid is None
+    losses = np.ones(10_000, np.float32)
+    if reduction in (None, "none"):
+        assert np.shares_memory(how.result(losses), losses)
+
+
+@pytest.mark.parametrize("reduction", MEANS)
+def test_a_mask_alone_needs_one_scale(reduction):
+    how = plan((6,), reduction, mask=np.array([1, 0, 1, 1, 0, 0], bool))
+    np.testing.assert_array_equal(how.scale, [1 / 3])
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS[2:])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"mask": np.zeros(3, bool)},
+        {"ignored": np.ones(3, bool)},
+        {"weight": np.zeros(3)},
+    ],
+)
+def test_nothing_to_divide_by_gives_zero(reduction, arguments):
+    how = plan((3,), reduction, **arguments)
+    assert how.result(kernel_losses(how, np.full(3, np.nan))) == 0.0
+    np.testing.assert_array_equal(gradient_by_rows(how, 3), 0.0)
+
+
+def test_nan_does_not_pass_a_weight_of_zero_beside_a_mask():
+    how = plan((3,), None, np.array([0.0, 2.0, 1.0]), np.array([True, True, False]))
+    np.testing.assert_array_equal(how.keep, [False, True, False])
+    np.testing.assert_array_equal(how.result(np.array([0.0, 3.0, 0.0])), [0.0, 6.0, 0.0])
+
+
+def test_weights_that_cancel_give_zero_even_for_nan():
+    weight, mask = np.array([-1.0, 1.0, 5.0]), np.array([True, True, False])
+    how = plan((3,), "mean_with_sample_weight", weight, mask)
+    assert how.result(kernel_losses(how, np.array([np.nan, 1.0, 2.0]))) == 0.0
+    np.testing.assert_array_equal(gradient_by_rows(how, 3), 0.0)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS[2:])
+def test_no_rows_reduce_to_zero(reduction):
+    assert plan((0,), reduction).result(np.empty(0)) == 0.0
+    assert plan((0, 3), reduction, weight=np.empty((0, 3))).result(np.empty(0)) == 0.0
+
+
+def test_no_rows_unreduced_keep_their_shape():
+    assert plan((0, 3), None).result(np.empty(0)).shape == (0, 3)
+
+
+def test_weight_zero_is_in_the_count_and_masked_is_out():
+    losses = np.array([3.0, 5.0, 7.0])
+    how = plan((3,), "mean", weight=np.array([0.0, 1.0, 1.0]))
+    assert how.result(kernel_losses(how, losses)) == 12.0 / 3
+    how = plan((3,), "mean", mask=np.array([False, True, True]))
+    assert how.result(kernel_losses(how, losses)) == 12.0 / 2
+
+
+def test_weights_that_are_not_finite_multiply_as_ieee_says():
+    losses = np.array([1.0, 0.0, 2.0, np.nan])
+    weight = np.array([np.nan, np.inf, np.inf, 0.0])
+    how = plan((4,), None, weight=weight)
+    value = how.result(kernel_losses(how, losses))
+    np.testing.assert_array_equal(value, [np.nan, np.nan, np.inf, 0.0])
+    masked = plan((4,), None, weight=weight, mask=np.zeros(4, bool))
+    np.testing.assert_array_equal(masked.result(np.zeros(4)), np.zeros(4))
+
+
+def test_a_scalar_weight_scales_all_but_the_weighted_mean():
+    losses = np.array([1.0, 2.0, 6.0])
+    weight = np.array(2.5)
+    assert plan((3,), "mean", weight).result(losses) == 7.5
+    assert plan((3,), "mean_with_sample_weight", weight).result(losses) == 3.0
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1), (1, 1), (0,)])
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_single_loss_spreads_over_weights(shape, reduction, masked):
+    weight = np.array([0.5, 0.0, 2.0])[: np.prod(shape)].reshape(shape)
+    mask = np.array([True, True, False])[: np.prod(shape)].reshape(shape) if masked else None
+    how = plan((), reduction, weight, mask)
+    losses = np.broadcast_to(np.array(1.5), shape)
+    expected = expected_value(reduction, losses, weight, mask)
+    value = how.result(kernel_losses(how, np.array([1.5])))
+    assert np.shape(value) == np.shape(expected)
+    np.testing.assert_allclose(value, expected)
+    assert how.scale.shape == how.keep.shape == (1,)
+    np.testing.assert_allclose(gradient_by_rows(how, 1), np.sum(expected) / 1.5)
+
+
+def test_a_single_loss_spreads_over_a_mask_and_a_class_weight_too():
+    mask = np.array([True, False, True])
+    how = plan((), "sum", mask=mask)
+    assert how.result(np.array([1.5])) == 3.0
+    how = plan((), None, mask=mask, row_weight=np.array(2.0))
+    np.testing.assert_array_equal(how.result(np.array([1.5])), [3.0, 0.0, 3.0])
+    np.testing.assert_array_equal(how.scale, [4.0])
+
+
+def test_a_single_loss_spreads_over_nothing_else():
+    with pytest.raises(ValueError, match="sample_weight must fit"):
+        plan((), "sum", np.ones((2, 3)))
+    with pytest.raises(ValueError, match="mask must fit"):
+        plan((), "sum", np.ones(3), np.ones(2, bool))
+
+
+def test_masks_of_numbers_count_where_they_are_not_zero():
+    how = plan((3,), "sum", mask=np.array([0.5, 0.0, -1.0]))
+    np.testing.assert_array_equal(how.keep, [True, False, True])
+
+
+def test_upstream_multiplies_the_scale():
+    np.testing.assert_array_equal(plan((4,), "mean", upstream=np.array(2.0)).scale, [0.5])
+    upstream = np.array([[1.0, 0.0], [-2.0, 3.0]])
+    how = plan((2, 2), None, np.array([1.0, 2.0]), upstream=upstream)
+    np.testing.assert_array_equal(how.scale, [1.0, 0.0, -4.0, 6.0])
+    assert how.keep.all()  # an upstream of 0 does not hide the loss
+
+
+@pytest.mark.parametrize(
+    ("reduction", "losses", "upstream"),
+    [("sum", (3,), (3,)), (None, (3,), ()), (None, (3,), (3, 1)), ("mean", (3,), (1,))],
+)
+def test_upstream_has_the_shape_of_the_result(reduction, losses, upstream):
+    with pytest.raises(ValueError, match="upstream must have the shape of the result"):
+        plan(losses, reduction, upstream=np.ones(upstream))
