@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fastloss_kernels.intrinsics import lane_sum, memory
+from fastloss_kernels.intrinsics import memory
 from fastloss_kernels.jit import block
+from fastloss_kernels.lanes import lane_sum
 from fastloss_kernels.typing import Array
 
 # About 8,192 elements a block: with the work array and the scratch of a dense loss this stays in a
@@ -91,19 +92,25 @@ def piece_size(classes: int) -> int:
 
 
 @block
-def work_array(x: Array, grad: Array | None, own: Array, first: int, rows: int) -> Any:
-    """Return (array to work in, 1 if it holds whole rows else 0, whether it is x's own memory).
+def work_array(
+    x: Array, v: Array, grad: Array | None, own: Array, first: int, rows: int
+) -> tuple[Array, int, bool]:
+    """Return (array to work in, 1 if it holds whole rows else 0, whether it is v).
 
-    The work array is the gradient's own block where that is contiguous, else the scratch `own`.
-    Without a gradient nothing of a row is needed twice, and a piece of it is enough.
+    v is the `window` of these rows of x. The work array is the gradient's own block where that is
+    contiguous, else the scratch `own`. Without a gradient nothing of a long row is needed twice,
+    and `own` holds a piece of it.
     """
+    classes = x.shape[1]
     if grad is None:
-        return own, 0, False
-    size = rows * grad.shape[1]
+        if not contiguous(x):
+            return v, 1, True
+        return own, 1 if classes <= BLOCK else 0, False
+    size = rows * classes
     if contiguous(grad) and grad.itemsize == own.itemsize:
-        start = first * grad.shape[1]
-        same = x.ctypes.data == grad.ctypes.data
-        return memory(grad, own.dtype)[start : start + size], 1, same
+        start = first * classes
+        w = memory(grad, own.dtype)[start : start + size]
+        return w, 1, contiguous(x) and x.ctypes.data == grad.ctypes.data
     return own[:size], 1, False
 
 

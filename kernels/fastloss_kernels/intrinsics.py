@@ -7,7 +7,6 @@ import ctypes
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic as _intrinsic
@@ -17,9 +16,6 @@ from numba.np.arrayobj import populate_array
 from fastloss_kernels.typing import Array, Scalar
 
 intrinsic: Any = _intrinsic  # its type does not know that compiled code calls the result
-
-LANES = 8  # doubles in one 512-bit register; four such accumulators hide the latency of an addition
-STEP = 4 * LANES
 
 
 def inlined(function: Any) -> Any:
@@ -116,77 +112,3 @@ def _memory(typingctx: Any, x: Any, like: Any) -> Any:
 
 
 inlined(memory)(lambda x, like: lambda x, like: _memory(x, like))
-
-
-def lane_sum(w: Array, start: int, size: int) -> float:
-    """Return the float64 sum of ``w[start:start + size]`` in an order that `size` alone fixes.
-
-    Element k goes to lane k % 32; the lanes are added pairwise, then the tail one by one.
-    """
-    whole = size - size % STEP
-    lanes = np.zeros(STEP)
-    for k in range(start, start + whole, STEP):
-        lanes += w[k : k + STEP]
-    four = lanes.reshape(4, LANES)
-    eight = (four[0] + four[1]) + (four[2] + four[3])
-    quad = eight[:4] + eight[4:]
-    pair = quad[:2] + quad[2:]
-    total = pair[0] + pair[1]
-    for k in range(start + whole, start + size):
-        total += np.float64(w[k])
-    return float(total)
-
-
-@intrinsic
-def _lane_sum(typingctx: Any, w: Any, start: Any, size: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = context.make_array(w)(context, builder, args[0]).data
-        first, count = args[1], args[2]
-        element = context.get_data_type(w.dtype)
-        wide = ir.VectorType(ir.DoubleType(), LANES)
-        narrow = ir.VectorType(element, LANES)
-        zero = ir.Constant(wide, [0.0] * LANES)
-        align = w.dtype.bitwidth // 8
-        base = builder.gep(data, [first])
-
-        def const(n: int) -> Any:
-            return ir.Constant(count.type, n)
-
-        def widen(value: Any) -> Any:
-            if element == ir.DoubleType():
-                return value
-            to = wide if isinstance(value.type, ir.VectorType) else ir.DoubleType()
-            return builder.fpext(value, to)
-
-        slots = [cgutils.alloca_once_value(builder, zero) for _ in range(4)]
-        whole = builder.sub(count, builder.srem(count, const(STEP)))
-        with cgutils.for_range_slice(builder, const(0), whole, const(STEP), inc=True) as (k, _):
-            for j, slot in enumerate(slots):
-                pointer = builder.gep(base, [builder.add(k, const(j * LANES))])
-                pointer = builder.bitcast(pointer, narrow.as_pointer())
-                value = builder.load(pointer, align=align)
-                builder.store(builder.fadd(builder.load(slot), widen(value)), slot)
-        a, b, c, d = (builder.load(slot) for slot in slots)
-        value = builder.fadd(builder.fadd(a, b), builder.fadd(c, d))
-        half = LANES // 2
-        while half:
-            indices = ir.Constant(ir.VectorType(ir.IntType(32), half), list(range(half)))
-            upper = ir.Constant(ir.VectorType(ir.IntType(32), half), list(range(half, 2 * half)))
-            undef = ir.Constant(value.type, ir.Undefined)
-            value = builder.fadd(
-                builder.shuffle_vector(value, undef, indices),
-                builder.shuffle_vector(value, undef, upper),
-            )
-            half //= 2
-        total = cgutils.alloca_once_value(
-            builder, builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
-        )
-        with cgutils.for_range_slice(builder, whole, count, const(1), inc=True) as (k, _):
-            value = widen(builder.load(builder.gep(base, [k])))
-            builder.store(builder.fadd(builder.load(total), value), total)
-        return builder.load(total)
-
-    return types.float64(w, types.intp, types.intp), codegen
-
-
-inlined(lane_sum)(lambda w, start, size: lambda w, start, size: _lane_sum(w, start, size))

@@ -1,5 +1,6 @@
 """The only file that knows Numba's options and its cache."""
 
+import contextlib
 import hashlib
 import types
 from collections.abc import Callable
@@ -73,33 +74,46 @@ def _fingerprint() -> str:
 _SOURCES = types.CellType(_fingerprint())
 
 
-def _salted(function: Any) -> types.FunctionType:
-    """Return `function` with one closure cell more, the hash of the sources.
+def _salted(function: Any, name: str) -> types.FunctionType:
+    """Return `function` under another name, with one closure cell more: the hash of the sources.
 
-    The contents of closures are part of Numba's cache key.
+    The contents of closures, and the name, are part of Numba's cache key.
     """
     code = function.__code__
     salted = types.FunctionType(
         code.replace(co_freevars=(*code.co_freevars, "_sources")),
         function.__globals__,
-        function.__name__,
+        name,
         closure=(*(function.__closure__ or ()), _SOURCES),
     )
     salted.__doc__ = function.__doc__
-    salted.__qualname__ = function.__qualname__
+    salted.__qualname__ = name
     salted.__module__ = function.__module__
     return salted
 
 
+def _compiled(function: types.FunctionType, parallel: bool) -> Any:
+    """Return the dispatcher of `function`, cached where there is a place to write to."""
+    dispatcher: Any = njit(parallel=parallel, nogil=True, error_model="numpy")(function)
+    if dispatcher is not function:  # it is under NUMBA_DISABLE_JIT
+        with contextlib.suppress(RuntimeError):
+            dispatcher._cache = _Cache(dispatcher.py_func)
+    return dispatcher
+
+
+_serial: dict[Any, Any] = {}  # kernel -> the same without its parallel loop
+
+
 def kernel(function: Callable[..., Any]) -> Any:
-    """Return `function` as a kernel: serial and parallel loop in one, compiled when called."""
-    compiled: Any = njit(parallel=True, nogil=True, error_model="numpy")(_salted(function))
-    if hasattr(compiled, "enable_caching"):  # not under NUMBA_DISABLE_JIT
-        try:
-            compiled._cache = _Cache(compiled.py_func)
-        except RuntimeError:  # no place to write to
-            return compiled
-    return compiled
+    """Return `function` as a kernel: serial and parallel loop in one, compiled when called.
+
+    Numba compiles the body of a parallel loop five times over (the loop body and the three wrappers
+    around it each hold a copy). Small work does not wait for that: see `entry`.
+    """
+    name = function.__name__
+    dispatcher = _compiled(_salted(function, name), parallel=True)
+    _serial[dispatcher] = _compiled(_salted(function, f"{name}_serial"), parallel=False)
+    return dispatcher
 
 
 @generic
@@ -112,23 +126,24 @@ def each_part(part: Any, rows: int, threads: int, arguments: Any) -> None:
         part(0, rows, *arguments)
 
 
-def entry(kernel: Any, arguments: tuple[Any, ...]) -> Any:
-    """Return the compiled form of `kernel` that takes arrays of these dtypes, whatever their layout.
+def entry(kernel: Any, arguments: tuple[Any, ...], parallel: bool) -> Any:
+    """Return the compiled form of `kernel` for arrays of these dtypes, whatever their layout.
 
     Left to itself Numba compiles a kernel anew for every combination of C, Fortran and other
     layouts, writeable and read-only. Here predictions, targets and gradients have any strides and
     all inputs are read-only, which every array of the right dtype and rank satisfies; kernels find
     out at run time what lies contiguous. The last three arguments are loss, gradient and threads.
     """
-    if not hasattr(kernel, "compile"):  # NUMBA_DISABLE_JIT
-        return kernel
-    signature = []
+    dispatcher = kernel if parallel else _serial[kernel]
+    if not hasattr(dispatcher, "compile"):  # NUMBA_DISABLE_JIT
+        return dispatcher
+    signature: list[Any] = []
     for position, argument in enumerate(arguments):
-        kind = typeof(argument)
+        kind: Any = typeof(argument)
         if isinstance(kind, nb.Array):
-            layout = "A" if kind.ndim == 3 else "C"
             output = position >= len(arguments) - 3
+            layout: Any = "A" if kind.ndim == 3 else "C"
             kind = nb.Array(kind.dtype, kind.ndim, layout, readonly=not output)
         signature.append(kind)
-    kernel.compile(tuple(signature))
-    return kernel.overloads[tuple(signature)].entry_point
+    dispatcher.compile(tuple(signature))
+    return dispatcher.overloads[tuple(signature)].entry_point

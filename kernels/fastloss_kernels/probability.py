@@ -68,7 +68,7 @@ def _sparse_part(
     for i in range(first, last, block_rows):
         rows = min(block_rows, last - i)
         v = window(x, inbox, i, rows)
-        w, _, _ = work_array(x, grad, own, i, rows)
+        w, _, _ = work_array(x, v, grad, own, i, rows)
         kept_labels(labels, keep, i, rows, target)
         for r in range(rows):
             mine, others = split_sum(v, r * classes, classes, target[r])
@@ -183,7 +183,7 @@ def _dense_part(
     for i in range(first, last, block_rows):
         rows = min(block_rows, last - i)
         v, y = window(x, inbox, i, rows), window(targets, target_box, i, rows)
-        w, _, same = work_array(x, grad, own, i, rows)
+        w, _, same = work_array(x, v, grad, own, i, rows)
         for r in range(rows):
             row_kept = keep[(i + r) * kept]
             start = r * classes

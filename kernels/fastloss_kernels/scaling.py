@@ -7,9 +7,10 @@ normal without any K: K = 0 and no row's maximum is needed. Otherwise K puts the
 element near 2^24 (2^60), so that an element whose probability is a normal number is one itself.
 """
 
+from typing import Any
+
 import numpy as np
 
-from fastloss_kernels.blocks import copy
 from fastloss_kernels.exponential import exp_bounded, exp_scaled
 from fastloss_kernels.intrinsics import bits, fma
 from fastloss_kernels.jit import block
@@ -22,13 +23,29 @@ CHUNK = 512
 
 
 @block
-def _fast(v: Array, first: int, rows: int, scale: Array) -> bool:
-    """Return whether no element is large, infinite or NaN and no scale is tiny."""
-    limit = v.dtype.type(40.0 if v.itemsize == 4 else 320.0)
+def largest_magnitude(v: Array) -> Any:
+    """Return the largest |v|, as bits: like that they are ordered, NaN above all."""
     largest = bits(v.dtype.type(0))
-    for k in range(v.size):  # as integers, absolute values are ordered and NaN is the largest
+    for k in range(v.size):
         largest = max(largest, bits(abs(v[k])))
-    small = largest <= bits(limit)
+    return largest
+
+
+@block
+def load(v: Array, w: Array) -> Any:
+    """Copy v to w; return `largest_magnitude` of it. v and w do not overlap."""
+    largest = bits(v.dtype.type(0))
+    for k in range(w.size):
+        x = v[k]
+        w[k] = x
+        largest = max(largest, bits(abs(x)))
+    return largest
+
+
+@block
+def _fast(v: Array, largest: Any, first: int, rows: int, scale: Array) -> bool:
+    """Return whether no element is large, infinite or NaN and no scale is tiny."""
+    small = largest <= bits(v.dtype.type(40.0 if v.itemsize == 4 else 320.0))
     scaled = step(scale)
     for r in range(rows if scaled else 1):
         s = abs(scale[(first + r) * scaled])
@@ -63,15 +80,25 @@ def top_class(v: Array, start: int, size: int) -> int:
 
 @block
 def powers(
-    v: Array, first: int, rows: int, scale: Array, top: Array, shift: Array, power: Array
+    v: Array,
+    largest: Any,
+    first: int,
+    rows: int,
+    scale: Array,
+    top: Array,
+    shift: Array,
+    power: Array,
 ) -> bool:
-    """Set K and the shift of each row from its largest logit; return whether all K are 0.
+    """Set K and the shift of each row of v; return whether all K are 0.
+
+    `largest` is the `largest_magnitude` of v; `top` receives the rows' largest logits, unless all K
+    are 0.
 
     Beyond 2^20 (2^40) n itself would lose digits. Logits near such a maximum are so coarse that
     their difference to it is exact, so it is taken off first: shift is the maximum there, else 0.
     """
     classes = v.size // rows
-    if _fast(v, first, rows, scale):
+    if _fast(v, largest, first, rows, scale):
         for r in range(rows):
             shift[r] = 0
             power[r] = 0
@@ -79,39 +106,27 @@ def powers(
     exact = 2.0**20 if v.itemsize == 4 else 2.0**40
     scaled = step(scale)
     for r in range(rows):
-        largest = np.float64(v[r * classes + top_class(v, r * classes, classes)])
-        top[r] = largest
+        x = np.float64(v[r * classes + top_class(v, r * classes, classes)])
+        top[r] = x
         headroom = 24 if v.itemsize == 4 else 60
         if 0.0 < abs(scale[(first + r) * scaled]) < SMALLEST_SCALE:
             headroom = 0
-        if abs(largest) <= exact:
+        if abs(x) <= exact:
             shift[r] = 0
-            power[r] = int(np.rint(largest * 1.4426950408889634)) - headroom
+            power[r] = int(np.rint(x * 1.4426950408889634)) - headroom
         else:
-            shift[r] = largest
+            shift[r] = x
             power[r] = -headroom
     return False
 
 
 @block
-def exponentials(
-    v: Array, w: Array, rows: int, fast: bool, same: bool, shift: Array, power: Array
-) -> None:
-    """Set w to e^(v - shift) 2^-power, row by row; v may be w (`same`), else they do not overlap.
-
-    LLVM makes vector code of a loop over one array, and of one over two that do not overlap, but
-    not of a loop over two names for one memory: hence two loops for one formula.
-    """
+def exponentials(w: Array, rows: int, fast: bool, shift: Array, power: Array) -> None:
+    """Replace every x of the rows w by e^(x - shift) 2^-power."""
     if fast:
-        if same:
-            for k in range(w.size):
-                w[k] = exp_bounded(w[k])
-        else:
-            for k in range(w.size):
-                w[k] = exp_bounded(v[k])
+        for k in range(w.size):
+            w[k] = exp_bounded(w[k])
         return
-    if not same:
-        copy(v, w)
     width = w.size // rows
     for r in range(rows):
         row = w[r * width : (r + 1) * width]

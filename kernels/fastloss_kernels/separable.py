@@ -76,7 +76,7 @@ def separable_part(
     for i in range(first, last, block_rows):
         rows = min(block_rows, last - i)
         v, y = window(x, inbox, i, rows), window(targets, target_box, i, rows)
-        w, _, same = work_array(x, grad, own, i, rows)
+        w, _, same = work_array(x, v, grad, own, i, rows)
         fill(total[:rows], 0.0)
         if fused:
             if not same:

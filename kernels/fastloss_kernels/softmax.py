@@ -17,6 +17,7 @@ and the scalars of a row are float64.
 import numpy as np
 
 from fastloss_kernels.blocks import (
+    copy,
     fill,
     hand_over,
     inbox_size,
@@ -31,8 +32,16 @@ from fastloss_kernels.blocks import (
 from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import each_part, kernel, part
 from fastloss_kernels.labels import first_bad_label, kept_labels, step, take_out
+from fastloss_kernels.lanes import scale_row
 from fastloss_kernels.logarithm import log1p
-from fastloss_kernels.scaling import exponentials, log_sum, powers, top_class
+from fastloss_kernels.scaling import (
+    exponentials,
+    largest_magnitude,
+    load,
+    log_sum,
+    powers,
+    top_class,
+)
 from fastloss_kernels.targets import dense_targets
 from fastloss_kernels.typing import Array
 
@@ -61,16 +70,19 @@ def _sparse_part(
     for i in range(first, last, block_rows):
         rows = min(block_rows, last - i)
         v = window(x, inbox, i, rows)
-        w, whole, same = work_array(x, grad, own, i, rows)
+        w, whole, same = work_array(x, v, grad, own, i, rows)
         kept_labels(labels, keep, i, rows, target)
-        fast = powers(v, i, rows, scale, top, shift, power)
+        largest = load(v, w) if whole and not same else largest_magnitude(v)
+        fast = powers(v, largest, i, rows, scale, top, shift, power)
         for r in range(rows):
             logit[r] = v[r * classes + target[r]]
             others[r] = 0.0
         for c in range(0, classes, piece):
             width = min(piece, classes - c)
             piece_w = w[c * whole : c * whole + rows * width]
-            exponentials(v[c : c + rows * width], piece_w, rows, fast, same, shift, power)
+            if not whole:
+                copy(v[c : c + width], piece_w)
+            exponentials(piece_w, rows, fast, shift, power)
             take_out(piece_w, rows, width, c, target, chosen)
             for r in range(rows):
                 others[r] += row_sum(piece_w, r * width, width)
@@ -91,8 +103,7 @@ def _sparse_part(
                 if keep[(i + r) * kept]:
                     factor = scale[(i + r) * scaled] / (others[r] + chosen[r])
                     narrow = kind(factor)
-                    for c in range(classes):
-                        row[c] *= narrow
+                    scale_row(w, r * classes, classes, narrow)
                     row[target[r]] = kind(-others[r] * factor)
                 else:
                     fill(row, 0)
@@ -195,15 +206,15 @@ def _dense_part(
     for i in range(first, last, block_rows):
         rows = min(block_rows, last - i)
         v, y = window(x, inbox, i, rows), window(targets, target_box, i, rows)
-        w, whole, same = work_array(x, grad, own, i, rows)
-        fast = powers(v, i, rows, scale, top, shift, power)
+        w, whole, same = work_array(x, v, grad, own, i, rows)
+        largest = load(v, w) if whole and not same else largest_magnitude(v)
+        fast = powers(v, largest, i, rows, scale, top, shift, power)
         for r in range(rows):
             target[r] = top_class(v, r * classes, classes)
             top[r] = v[r * classes + target[r]]
             gap[r], others[r], top_target[r], other_targets[r] = 0.0, 0.0, 0.0, 0.0
         for c in range(0, classes, piece):
             width = min(piece, classes - c)
-            x_part = v[c : c + rows * width]
             for r in range(rows):
                 largest, start = kind(top[r]), c + r * width
                 x_row, y_row = v[start : start + width], y[start : start + width]
@@ -215,7 +226,9 @@ def _dense_part(
                 top_target[r] += mine
                 other_targets[r] += rest
             piece_w = w[c * whole : c * whole + rows * width]
-            exponentials(x_part, piece_w, rows, fast, same, shift, power)
+            if not whole:
+                copy(v[c : c + width], piece_w)
+            exponentials(piece_w, rows, fast, shift, power)
             take_out(piece_w, rows, width, c, target, chosen)
             for r in range(rows):
                 others[r] += row_sum(piece_w, r * width, width)

@@ -18,7 +18,7 @@ from fastloss_kernels.jit import entry
 # Launching costs 4 to 10 microseconds; below this many elements one thread is done before that.
 SMALL = 16384
 
-_entries: dict[Any, Any] = {}  # (kernel, dtype, without gradient) -> compiled form
+_entries: dict[Any, Any] = {}  # what a kernel is compiled for -> its compiled form
 _gate = threading.Lock()
 _imported_by = os.getpid()
 _launched_by = 0
@@ -51,21 +51,31 @@ def run(kernel: Any, x: Any, *rest: Any) -> Any:
     At most `numba.get_num_threads`; one for small work. `x`, `rest` and the kernel must fit
     together: dtypes are not looked at again, and each pair of kernel and dtype is compiled once.
     """
-    global _launched_by, _shared_layer
-    grad = rest[-1]
-    key = (kernel, x.dtype, grad is None)
-    call = _entries.get(key)
-    if call is None:
-        call = _entries[key] = entry(kernel, (x, *rest, 1))
     threads = _threads(x.size)
-    if threads == 1 or _shared_layer:
-        return call(x, *rest, threads)
+    if threads == 1:
+        return _call(kernel, x, rest, 1)
+    if _shared_layer:
+        return _call(kernel, x, rest, threads)
     if not _gate.acquire(blocking=False):
-        return call(x, *rest, 1)
+        return _call(kernel, x, rest, 1)
     try:
-        result = call(x, *rest, threads)
-        _launched_by = os.getpid()
-        _shared_layer = _layer() in ("omp", "tbb")
-        return result
+        return _first_call(kernel, x, rest, threads)
     finally:
         _gate.release()
+
+
+def _call(kernel: Any, x: Any, rest: tuple[Any, ...], threads: int) -> Any:
+    key = (kernel, x.dtype, rest[-1] is None, threads > 1)
+    compiled = _entries.get(key)
+    if compiled is None:
+        compiled = _entries[key] = entry(kernel, (x, *rest, threads), threads > 1)
+    return compiled(x, *rest, threads)
+
+
+def _first_call(kernel: Any, x: Any, rest: tuple[Any, ...], threads: int) -> Any:
+    """Call, and remember which process the layer was started in and whether it may be shared."""
+    global _launched_by, _shared_layer
+    result = _call(kernel, x, rest, threads)
+    _launched_by = os.getpid()
+    _shared_layer = _layer() in ("omp", "tbb")
+    return result
