@@ -105,7 +105,9 @@ def work_array(
     if grad is None:
         if not contiguous(x):
             return v, 1, True
-        return own, 1 if classes <= BLOCK else 0, False
+        if classes > BLOCK:
+            return own, 0, False
+        return own[: rows * classes], 1, False
     size = rows * classes
     if contiguous(grad) and grad.itemsize == own.itemsize:
         start = first * classes

@@ -255,9 +255,10 @@ def _dense_part(
                     t = dense_targets(y_row, changed, c, class_weight, smoothing, classes)
                     for k in range(width):
                         row[k] = fma(row[k], narrow, minus * t[k])
-                    # t_sum p_k - t_k of the largest logit, without the cancellation
-                    if 0 <= target[r] - c < width:
-                        row[target[r] - c] = kind(s * other_targets[r] - others[r] * factor)
+                    # t_sum p_k - t_k of the largest logit, with what is in both taken out
+                    if top_target[r] != 0 and 0 <= target[r] - c < width:
+                        mine = other_targets[r] * chosen[r] - top_target[r] * others[r]
+                        row[target[r] - c] = kind(s / total * mine)
             hand_over(w, grad, i, rows)
 
 
