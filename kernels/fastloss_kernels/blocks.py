@@ -6,8 +6,6 @@ array's own where its rows lie one behind the other, else a scratch that `gather
 `scatter` empties.
 """
 
-from typing import Any
-
 import numpy as np
 
 from fastloss_kernels.intrinsics import memory
@@ -126,28 +124,60 @@ def hand_over(w: Array, grad: Array | None, first: int, rows: int) -> None:
 
 
 @block
-def row_sum(w: Array, start: int, size: int) -> float:
-    """Return the float64 sum of one row, in an order that its length alone fixes.
-
-    Pieces of 4,096, each summed by `lane_sum`, one after the other: a caller that holds only a
-    piece at a time adds them up the same way.
-    """
-    total = 0.0
-    for k in range(start, start + size, PIECE):
-        total += lane_sum(w, k, min(PIECE, start + size - k))
-    return total
+def two_sum(a: float, b: float) -> tuple[float, float]:
+    """Return (a + b rounded, the exact rest)."""
+    total = a + b
+    gained = total - a
+    return total, (a - (total - gained)) + (b - gained)
 
 
 @block
-def split_sum(w: Array, start: int, size: int, at: int) -> Any:
-    """Return (w[start + at], the sum of the row's other elements); (0, the sum) if `at` is outside.
+def row_pair(w: Array, start: int, size: int) -> tuple[float, float]:
+    """Return (the float64 sum of one row, what it lost by rounding).
 
-    Nothing is added and taken off again: where all the others are 0 so is their sum.
+    The order is fixed by the length alone: pieces of 4,096, each summed by `lane_sum`.
     """
-    if 0 <= at < size:
-        others = row_sum(w, start, at) + row_sum(w, start + at + 1, size - at - 1)
-        return np.float64(w[start + at]), others
-    return 0.0, row_sum(w, start, size)
+    total, lost = 0.0, 0.0
+    for k in range(start, start + size, PIECE):
+        piece, rest = lane_sum(w, k, min(PIECE, start + size - k))
+        total, error = two_sum(total, piece)
+        lost += error + rest
+    return total, lost if lost == lost else 0.0  # NaN: an infinity was summed
+
+
+@block
+def row_sum(w: Array, start: int, size: int) -> float:
+    """Return the float64 sum of one row, rounded once."""
+    total, lost = row_pair(w, start, size)
+    return total + lost
+
+
+@block
+def with_one(others: float, lost: float, one: float) -> float:
+    """Return others + lost + one, rounded once.
+
+    So the sum of a row does not depend on which of its elements was kept out.
+    """
+    total, error = two_sum(others, one)
+    return total + (error + lost)
+
+
+@block
+def split_sum(w: Array, start: int, size: int, at: int) -> tuple[float, float, float]:
+    """Return (w[start + at], the sum of the row's other elements, the sum of all).
+
+    Nothing is added and taken off again: where all the others are 0 so is their sum. An `at` that
+    is outside of the row stands for an element 0.
+    """
+    if not 0 <= at < size:
+        others = row_sum(w, start, size)
+        return 0.0, others, others
+    before, lost_before = row_pair(w, start, at)
+    after, lost_after = row_pair(w, start + at + 1, size - at - 1)
+    others, error = two_sum(before, after)
+    lost = error + lost_before + lost_after
+    mine = np.float64(w[start + at])
+    return mine, others + lost, with_one(others, lost, mine)
 
 
 @block

@@ -20,30 +20,46 @@ from fastloss_kernels.typing import Array, Scalar
 REGISTER = 64  # bytes
 
 
-def lane_sum(w: Array, start: int, size: int) -> float:
-    """Return the float64 sum of ``w[start:start + size]`` in an order that `size` alone fixes.
+def lane_sum(w: Array, start: int, size: int) -> tuple[float, float]:
+    """Return (sum, what it lost by rounding) of ``w[start:start + size]`` in float64.
 
-    Four registers are added in pairs in w's own dtype, which rounds twice at most; then into
-    float64 lanes, which are added in halves at the end. Single registers and the shorter rest go
-    into the lanes directly.
+    The order is fixed by `size` alone. Four registers are added in pairs in w's own dtype, which
+    rounds twice at most; then into float64 lanes, which are added in halves at the end. Single
+    registers and the shorter rest go into the lanes directly. What float64 lanes lose (two-sum) is
+    summed beside them; float32 elements lose nothing that would show, and 0 is returned for it.
     """
     lanes = REGISTER // w.itemsize
-    total = np.zeros(lanes)
+    total, lost = np.zeros(lanes), np.zeros(lanes)
+
+    def add(value: Array) -> None:
+        width = value.size
+        total[:width], error = _two_sum(total[:width], value)
+        if w.itemsize == 8:
+            lost[:width] += error
+
     k = start
     while start + size - k >= 4 * lanes:
         a, b, c, d = w[k : k + 4 * lanes].reshape(4, lanes)
-        total += ((a + b) + (c + d)).astype(np.float64)
+        add(((a + b) + (c + d)).astype(np.float64))
         k += 4 * lanes
     while start + size - k >= lanes:
-        total += w[k : k + lanes]
+        add(w[k : k + lanes].astype(np.float64))
         k += lanes
     for width in _halves(lanes):
         if size & width:
-            total[:width] += w[k : k + width]
+            add(w[k : k + width].astype(np.float64))
             k += width
     for width in _halves(lanes):
-        total = total[:width] + total[width:]
-    return float(total[0])
+        total, error = _two_sum(total[:width], total[width:])
+        lost = lost[:width] + lost[width:] + (error if w.itemsize == 8 else 0.0)
+    return float(total[0]), 0.0 if np.isnan(lost[0]) else float(lost[0])  # NaN: from an infinity
+
+
+def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
+    """Return (a + b rounded, the exact rest)."""
+    total = a + b
+    gained = total - a
+    return total, (a - (total - gained)) + (b - gained)
 
 
 def scale_row(w: Array, start: int, size: int, factor: Scalar) -> None:
@@ -119,14 +135,25 @@ def _lane_sum(typingctx: Any, w: Any, start: Any, size: Any) -> Any:
         lanes = row.lanes
         zero = ir.Constant(ir.VectorType(ir.DoubleType(), lanes), [0.0] * lanes)
         total = cgutils.alloca_once_value(builder, zero)
+        lost = cgutils.alloca_once_value(builder, zero)
 
         def widen(value: Any) -> Any:
             if row.element == ir.DoubleType():
                 return value
             return builder.fpext(value, ir.VectorType(ir.DoubleType(), value.type.count))
 
+        def two_sum(a: Any, b: Any) -> tuple[Any, Any]:
+            after = builder.fadd(a, b)
+            if row.element != ir.DoubleType():
+                return after, ir.Constant(after.type, [0.0] * after.type.count)
+            gained = builder.fsub(after, a)
+            kept = builder.fsub(a, builder.fsub(after, gained))
+            return after, builder.fadd(kept, builder.fsub(b, gained))
+
         def add(value: Any) -> None:
-            builder.store(builder.fadd(builder.load(total), value), total)
+            after, error = two_sum(builder.load(total), value)
+            builder.store(after, total)
+            builder.store(builder.fadd(builder.load(lost), error), lost)
 
         def four(k: Any) -> None:
             a, b, c, d = (
@@ -146,14 +173,24 @@ def _lane_sum(typingctx: Any, w: Any, start: Any, size: Any) -> Any:
         k = row.registers(ir.Constant(args[2].type, 0), 4, four)
         k = row.registers(k, 1, lambda k: add(widen(row.load(k, lanes))))
         row.rest(k, shorter)
-        value = builder.load(total)
-        for width in _halves(lanes):
-            value = builder.fadd(
-                _pick(builder, value, value, 0, width), _pick(builder, value, value, width, width)
-            )
-        return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+        value, rest = builder.load(total), builder.load(lost)
 
-    return types.float64(w, types.intp, types.intp), codegen
+        def halves(vector: Any, width: int) -> tuple[Any, Any]:
+            parts = (_pick(builder, vector, vector, first, width) for first in (0, width))
+            return next(parts), next(parts)
+
+        for width in _halves(lanes):
+            value, error = two_sum(*halves(value, width))
+            rest = builder.fadd(builder.fadd(*halves(rest, width)), error)
+        first = ir.Constant(ir.IntType(32), 0)
+        rest = builder.extract_element(rest, first)
+        summed_infinity = builder.fcmp_unordered("uno", rest, rest)
+        rest = builder.select(summed_infinity, ir.Constant(ir.DoubleType(), 0.0), rest)
+        pair = (builder.extract_element(value, first), rest)
+        return context.make_tuple(builder, signature.return_type, pair)
+
+    result = types.UniTuple(types.float64, 2)
+    return result(w, types.intp, types.intp), codegen
 
 
 @intrinsic

@@ -71,9 +71,8 @@ def _sparse_part(
         w, _, _ = work_array(x, v, grad, own, i, rows)
         kept_labels(labels, keep, i, rows, target)
         for r in range(rows):
-            mine, others = split_sum(v, r * classes, classes, target[r])
-            total = others + mine
-            share = kind(mine / total)
+            mine, others, total = split_sum(v, r * classes, classes, target[r])
+            share = v[r * classes + target[r]] / kind(total)
             value, inside = _surprise(mine, others, share, low, high)
             row_kept = keep[(i + r) * kept]
             loss[i + r] = kind(value) if row_kept else kind(0)
@@ -188,8 +187,7 @@ def _dense_part(
             row_kept = keep[(i + r) * kept]
             start = r * classes
             top = top_class(v, start, classes)
-            mine, others = split_sum(v, start, classes, top)
-            total = others + mine
+            mine, others, total = split_sum(v, start, classes, top)
             value, top_target, slope = 0.0, 0.0, 0.0
             for c in range(0, classes, piece):
                 width = min(piece, classes - c)
@@ -207,7 +205,8 @@ def _dense_part(
                     terms[top - c], inside[top - c] = 0, 0
                 value += row_sum(terms, 0, width)
                 slope += row_sum(inside, 0, width)  # of the other classes
-            surprise, top_inside = _surprise(mine, others, kind(mine / total), low, high)
+            share = v[start + top] / kind(total)
+            surprise, top_inside = _surprise(mine, others, share, low, high)
             loss[i + r] = kind(value + top_target * surprise) if row_kept else kind(0)
             if grad is None:
                 continue
@@ -226,8 +225,8 @@ def _dense_part(
                 )
                 for k in range(width):
                     q = row[k] / kind(total)
-                    share = kind(0) if q < low or q > high else t[k] / row[k]
-                    row[k] = kind(s) * (kind(common) - share)
+                    own_part = kind(0) if q < low or q > high else t[k] / row[k]
+                    row[k] = kind(s) * (kind(common) - own_part)
             if top_inside:
                 w[start + top] = kind(s * (slope - top_target * others / mine) / total)
         hand_over(w, grad, i, rows)

@@ -23,10 +23,13 @@ from fastloss_kernels.blocks import (
     inbox_size,
     piece_size,
     row_count,
+    row_pair,
     row_sum,
     rows_per_block,
     split_sum,
+    two_sum,
     window,
+    with_one,
     work_array,
 )
 from fastloss_kernels.intrinsics import fma
@@ -65,7 +68,7 @@ def _sparse_part(
     own = np.empty(block_rows * (piece if grad is None else classes), loss.dtype)
     target, power = np.empty(block_rows, np.int64), np.empty(block_rows, np.int64)
     logit, top, shift = np.empty(block_rows), np.empty(block_rows), np.empty(block_rows)
-    chosen, others = np.empty(block_rows), np.empty(block_rows)
+    chosen, others, lost, total = np.empty((4, block_rows))
 
     for i in range(first, last, block_rows):
         rows = min(block_rows, last - i)
@@ -76,7 +79,7 @@ def _sparse_part(
         fast = powers(v, largest, i, rows, scale, top, shift, power)
         for r in range(rows):
             logit[r] = v[r * classes + target[r]]
-            others[r] = 0.0
+            others[r], lost[r] = 0.0, 0.0
         for c in range(0, classes, piece):
             width = min(piece, classes - c)
             piece_w = w[c * whole : c * whole + rows * width]
@@ -85,23 +88,27 @@ def _sparse_part(
             exponentials(piece_w, rows, fast, shift, power)
             take_out(piece_w, rows, width, c, target, chosen)
             for r in range(rows):
-                others[r] += row_sum(piece_w, r * width, width)
+                more, rest = row_pair(piece_w, r * width, width)
+                others[r], error = two_sum(others[r], more)
+                lost[r] += error + rest
+        for r in range(rows):
+            total[r] = with_one(others[r], lost[r], chosen[r])
+            others[r] += lost[r]
 
         for r in range(rows):
             loss[i + r] = kind(log1p(others[r] / chosen[r]))
         for r in range(rows):
             # A label so far below the top that its e^x is not normal; NaN comes this way too.
             if not (fast or chosen[r] >= np.finfo(loss.dtype).tiny):
-                total = others[r] + chosen[r]
                 gap = top[r] - logit[r]
-                loss[i + r] = kind(gap + log_sum(total, top[r], shift[r], power[r]))
+                loss[i + r] = kind(gap + log_sum(total[r], top[r], shift[r], power[r]))
             if not keep[(i + r) * kept]:
                 loss[i + r] = 0
         if grad is not None:
             for r in range(rows):
                 row = w[r * classes : (r + 1) * classes]
                 if keep[(i + r) * kept]:
-                    factor = scale[(i + r) * scaled] / (others[r] + chosen[r])
+                    factor = scale[(i + r) * scaled] / total[r]
                     narrow = kind(factor)
                     scale_row(w, r * classes, classes, narrow)
                     row[target[r]] = kind(-others[r] * factor)
@@ -196,7 +203,7 @@ def _dense_part(
     changed, terms = np.empty(piece, loss.dtype), np.empty(piece, loss.dtype)
     target, power = np.empty(block_rows, np.int64), np.empty(block_rows, np.int64)
     top, shift = np.empty(block_rows), np.empty(block_rows)
-    chosen, others = np.empty(block_rows), np.empty(block_rows)
+    chosen, others, lost, total = np.empty((4, block_rows))
     gap, top_target, other_targets = (
         np.empty(block_rows),
         np.empty(block_rows),
@@ -212,7 +219,8 @@ def _dense_part(
         for r in range(rows):
             target[r] = top_class(v, r * classes, classes)
             top[r] = v[r * classes + target[r]]
-            gap[r], others[r], top_target[r], other_targets[r] = 0.0, 0.0, 0.0, 0.0
+            gap[r], others[r], lost[r] = 0.0, 0.0, 0.0
+            top_target[r], other_targets[r] = 0.0, 0.0
         for c in range(0, classes, piece):
             width = min(piece, classes - c)
             for r in range(rows):
@@ -222,7 +230,7 @@ def _dense_part(
                 for k in range(width):
                     terms[k] = t[k] * (largest - x_row[k]) if t[k] != 0 else kind(0)
                 gap[r] += row_sum(terms, 0, width)
-                mine, rest = split_sum(t, 0, width, target[r] - c)
+                mine, rest, _ = split_sum(t, 0, width, target[r] - c)
                 top_target[r] += mine
                 other_targets[r] += rest
             piece_w = w[c * whole : c * whole + rows * width]
@@ -231,7 +239,12 @@ def _dense_part(
             exponentials(piece_w, rows, fast, shift, power)
             take_out(piece_w, rows, width, c, target, chosen)
             for r in range(rows):
-                others[r] += row_sum(piece_w, r * width, width)
+                more, rest = row_pair(piece_w, r * width, width)
+                others[r], error = two_sum(others[r], more)
+                lost[r] += error + rest
+        for r in range(rows):
+            total[r] = with_one(others[r], lost[r], chosen[r])
+            others[r] += lost[r]
 
         for r in range(rows):
             t_sum = top_target[r] + other_targets[r]
@@ -249,16 +262,15 @@ def _dense_part(
                         fill(row, 0)
                         continue
                     s = scale[(i + r) * scaled]
-                    total = others[r] + chosen[r]
-                    factor = s * (top_target[r] + other_targets[r]) / total
+                    factor = s * (top_target[r] + other_targets[r]) / total[r]
                     narrow, minus = kind(factor), kind(-s)
                     t = dense_targets(y_row, changed, c, class_weight, smoothing, classes)
                     for k in range(width):
                         row[k] = fma(row[k], narrow, minus * t[k])
                     # t_sum p_k - t_k of the largest logit, with what is in both taken out
-                    if top_target[r] != 0 and 0 <= target[r] - c < width:
+                    if 0 <= target[r] - c < width:
                         mine = other_targets[r] * chosen[r] - top_target[r] * others[r]
-                        row[target[r] - c] = kind(s / total * mine)
+                        row[target[r] - c] = kind(s / total[r] * mine)
             hand_over(w, grad, i, rows)
 
 

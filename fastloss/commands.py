@@ -1,0 +1,215 @@
+"""The commands of `fastloss`: arguments in, a call into the room that does it, a table out."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from fastloss import __version__, arguments, tables, warming
+from fastloss.checking import check as run_check
+from fastloss.evaluation import evaluate as run_evaluation
+from fastloss.files import Source
+
+app = typer.Typer(
+    help="Losses of predictions in .npy files, and their gradients.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Turn what bad input raises into one line on stderr and exit code 2."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("fastloss: interrupted", err=True)
+        raise typer.Exit(130) from None
+    except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        typer.echo(f"fastloss: error: {message}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def fastloss(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Losses of predictions in .npy files, and their gradients."""
+
+
+@app.command()
+def check(as_json: Json = False) -> None:
+    """Hold the kernels against printed examples and a plain float64 form, on this machine."""
+    report = run_check()
+    if as_json:
+        _print_json({"ok": report.ok, "entries": [vars(entry) for entry in report.entries]})
+    else:
+        Console().print(tables.report(report))
+    raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Show versions, processor, threads and the cache: what a bug report needs."""
+    from fastloss.doctor import examine  # asks LLVM about the processor: not for every command
+
+    findings = examine()
+    if as_json:
+        _print_json(findings)
+    else:
+        Console().print(tables.findings(findings))
+
+
+@app.command()
+def warmup(
+    loss: Annotated[list[str] | None, typer.Argument(help="Losses; by default all.")] = None,
+    dtype: Annotated[list[str] | None, typer.Option(help="float32, float64; both.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Compile the kernels now, so that no later run has to."""
+    with _one_line_errors():
+        calls = list(warming.calls(loss or tuple(warming.LOSSES), dtype or warming.DTYPES))
+        with _progress(quiet, TextColumn("{task.completed} of {task.total}")) as progress:
+            task = progress.add_task("", total=len(calls))
+            for what, call in calls:
+                progress.update(task, description=what)
+                call()
+                progress.advance(task)
+    typer.echo(f"{len(calls)} calls compiled")
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="y_pred, a .npy file.")],
+    targets: Annotated[Path, typer.Argument(help="y_true, a .npy file.")],
+    loss: Annotated[str, typer.Option(help="Name of the function or class.")],
+    from_logits: Annotated[
+        bool | None, typer.Option("--from-logits", help="Predictions are logits.")
+    ] = None,
+    label_smoothing: Annotated[float | None, typer.Option(help="In [0, 1].")] = None,
+    axis: Annotated[
+        str | None, typer.Option(help="Class axis; binary: axes to average over, as 1,2.")
+    ] = None,
+    ignore_class: Annotated[int | None, typer.Option(help="Label of rows to leave out.")] = None,
+    class_weight: Annotated[Path | None, typer.Option(help=".npy, a weight a class.")] = None,
+    pos_weight: Annotated[
+        str | None, typer.Option(help="Number or .npy: weight of the positive term.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help=".npy, sample weights.")] = None,
+    mask: Annotated[Path | None, typer.Option(help=".npy, false: leave the row out.")] = None,
+    reduction: Annotated[
+        str, typer.Option(help="none, sum, mean or mean_with_sample_weight.")
+    ] = "sum_over_batch_size",
+    dtype: Annotated[str | None, typer.Option(help="Type of results, as float64.")] = None,
+    rows_out: Annotated[Path | None, typer.Option(help="Write the row losses here.")] = None,
+    grad_out: Annotated[Path | None, typer.Option(help="Write the gradient here.")] = None,
+    worst: Annotated[int, typer.Option(min=0, help="How many of the worst rows to show.")] = 5,
+    block_rows: Annotated[
+        int | None, typer.Option(min=1, help="Rows of a block; by default 16 MiB of them.")
+    ] = None,
+    no_mmap: Annotated[
+        bool,
+        typer.Option("--no-mmap", help="Plain reads: for files that others may cut short."),
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score predictions: loss, statistics, worst rows; and gradients, block by block."""
+    with _one_line_errors(), ExitStack() as files:
+        read = [predictions, targets, weights, mask, class_weight]
+        arguments.check_outputs(filter(None, [rows_out, grad_out]), filter(None, read))
+        criterion = arguments.loss(
+            loss,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            axis=None if axis is None else arguments.axis(axis),
+            ignore_class=ignore_class,
+            class_weight=None if class_weight is None else arguments.small_array(class_weight),
+            pos_weight=None if pos_weight is None else arguments.number_or_array(pos_weight),
+            reduction=reduction,
+            dtype=dtype,
+        )
+
+        def source(path: Path) -> Source:
+            return files.enter_context(Source(path, mapped=not no_mmap))
+
+        y_pred = source(predictions)
+        columns = [DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
+        with _progress(quiet, *columns) as progress:
+            task = progress.add_task(predictions.name, total=y_pred.nbytes)
+            found = run_evaluation(
+                criterion,
+                source(targets),
+                y_pred,
+                None if weights is None else source(weights),
+                None if mask is None else source(mask),
+                block_rows=block_rows,
+                worst=worst,
+                rows_out=rows_out,
+                grad_out=grad_out,
+                progress=lambda done: progress.advance(task, done),
+            )
+    summary = tables.values(str(predictions), loss, criterion.reduction, found)
+    if as_json:
+        _print_json(summary)
+    else:
+        Console().print(tables.evaluation(summary))
+
+
+@contextmanager
+def _progress(quiet: bool, *columns: ProgressColumn) -> Iterator[Progress]:
+    """Show a bar on stderr, and only to people."""
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        *columns,
+        console=console,
+        transient=True,
+        disable=quiet or not console.is_terminal,
+    ) as progress:
+        yield progress
+
+
+def _print_json(values: dict[str, Any]) -> None:
+    typer.echo(json.dumps(_plain(values), indent=2))
+
+
+def _plain(value: Any) -> Any:
+    """Name the numbers JSON has no words for: "NaN", "Infinity", "-Infinity"."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value

@@ -1,0 +1,102 @@
+"""What a bug report needs: versions, processor, threads and the cache of compiled code."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import fastloss_kernels as kernels
+import llvmlite.binding as llvm
+import numba
+
+from fastloss import __version__
+
+SIMD = ("neon", "sve", "sse4.2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512dq", "avx512vl")
+EXTRAS = {"cli": ("typer", "rich"), "half": ("ml_dtypes",)}
+
+Section = dict[str, Any]
+
+
+def examine() -> dict[str, Section]:
+    """Return what this machine and this installation are, in sections, as plain values."""
+    return {
+        "versions": {
+            "fastloss": __version__,
+            "python": f"{platform.python_version()} ({platform.python_implementation()})",
+            **{name: metadata.version(name) for name in ("numpy", "numba", "llvmlite")},
+        },
+        "processor": _processor(),
+        "threads": _threads(),
+        "cache": _cache(),
+        "extras": {
+            f"{name} ({extra})": _version(name) for extra, names in EXTRAS.items() for name in names
+        },
+    }
+
+
+def _processor() -> Section:
+    features = llvm.get_host_cpu_features()
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "name": llvm.get_host_cpu_name(),
+        "simd": [name for name in SIMD if features.get(name)],
+    }
+
+
+def _threads() -> Section:
+    """Wake the threads, which is the only way to learn which layer drives them."""
+    config: Any = numba.config
+
+    @numba.njit(parallel=True)
+    def wake(count: int) -> int:
+        woken = 0
+        for _ in numba.prange(count):
+            woken += 1
+        return woken
+
+    try:
+        wake(numba.get_num_threads())
+        layer: str = numba.threading_layer()  # type: ignore[attr-defined]
+    except ValueError as error:
+        layer = f"none: {error}"
+    return {
+        "used": numba.get_num_threads(),
+        "available": config.NUMBA_NUM_THREADS,
+        "layer": layer,
+        "compiled": not config.DISABLE_JIT,
+    }
+
+
+def _cache() -> Section:
+    """Look where Numba keeps the kernels; None when it has found no place it may write to."""
+    stats = getattr(kernels.poisson, "stats", None)  # any kernel: they share a directory
+    path = getattr(stats, "cache_path", None)
+    if path is None:
+        return {"directory": None, "writable": False, "files": 0, "bytes": 0}
+    directory = Path(path)
+    sizes = [file.stat().st_size for file in directory.glob("*.nb[ci]")]
+    return {
+        "directory": str(directory),
+        "writable": _writable(directory),
+        "files": len(sizes),
+        "bytes": sum(sizes),
+    }
+
+
+def _writable(directory: Path) -> bool:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            return True
+    except OSError:
+        return False
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,55 @@
+"""Fill Numba's cache: each kernel a loss can need is compiled by a call on a few numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fastloss import functional
+
+LOSSES: dict[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (
+        functional.binary_crossentropy,
+        functional.categorical_crossentropy,
+        functional.sparse_categorical_crossentropy,
+        functional.poisson,
+        functional.kl_divergence,
+    )
+}
+DTYPES = ("float32", "float64")
+
+
+def calls(
+    losses: Iterable[str] = tuple(LOSSES), dtypes: Iterable[str] = DTYPES
+) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield what there is to compile: a description, and the call that does it.
+
+    Raises
+    ------
+    ValueError
+        For an unknown loss or a dtype that kernels have no variant for.
+    """
+    for name in losses:
+        if name not in LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {name!r}")
+    for dtype in dtypes:
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    return (call for name in losses for dtype in dtypes for call in _calls(LOSSES[name], dtype))
+
+
+def _calls(function: Callable[..., Any], dtype: str) -> Iterator[tuple[str, Callable[[], object]]]:
+    y_pred = np.full((2, 2), 0.5, dtype)
+    by_label = function is functional.sparse_categorical_crossentropy
+    y_true = np.array([0, 1]) if by_label else np.eye(2, dtype=dtype)
+    scored = function in (functional.poisson, functional.kl_divergence)
+    both = functional.value_and_grad(function)
+    for options in [{}] if scored else [{"from_logits": False}, {"from_logits": True}]:
+        kind = "" if scored else " of logits" if options["from_logits"] else " of probabilities"
+        what = f"{function.__name__}{kind}, {dtype}"
+        yield what, partial(function, y_true, y_pred, **options)
+        yield f"{what}, gradient", partial(both, y_true, y_pred, **options)

@@ -1,0 +1,184 @@
+"""How close values and gradients come to the truth, in relative terms and in last places."""
+
+import numpy as np
+import pytest
+import truth
+
+import fastloss as fl
+from benchmarks.cases import CASES
+from fastloss import reference
+
+sparse, dense = fl.sparse_categorical_crossentropy, fl.categorical_crossentropy
+DTYPES = [np.float32, np.float64]
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
+both_forms = pytest.mark.parametrize("form", ["sparse", "one-hot"])
+
+
+def targets(form, labels, classes, dtype):
+    return labels if form == "sparse" else np.eye(classes, dtype=dtype)[labels]
+
+
+def rows_and_gradient(form, labels, x, **options):
+    function = sparse if form == "sparse" else dense
+    y = targets(form, labels, x.shape[1], x.dtype)
+    return fl.value_and_grad(function)(y, x, **options)
+
+
+@both_forms
+@both_dtypes
+@pytest.mark.parametrize("classes", [2, 3, 17, 1000])
+@pytest.mark.parametrize("loss", [1e-5, 1e-10, 1e-20, 1e-30])
+def test_tiny_losses_of_confident_rows_keep_their_digits(form, dtype, classes, loss):
+    # the others are 0, the label stands log((C - 1) / loss) above: the loss is log1p(about `loss`)
+    x = np.zeros((3, classes), dtype)
+    labels = np.array([0, classes // 2, classes - 1])
+    x[np.arange(3), labels] = np.log((classes - 1) / loss)
+    others = (classes - 1) * np.exp(-np.float64(x[0, 0]))
+    rows, gradient = rows_and_gradient(form, labels, x, from_logits=True)
+    np.testing.assert_allclose(rows, np.log1p(others), rtol=1e-5 if dtype is np.float32 else 1e-13)
+    at_label = gradient[np.arange(3), labels]
+    np.testing.assert_allclose(at_label, -others / (1 + others), rtol=2e-6)
+
+
+@both_dtypes
+@pytest.mark.parametrize("from_logits", [True, False])
+@pytest.mark.parametrize("classes", [1, 2, 5, 64, 1000])
+def test_sparse_equals_one_hot_within_two_last_places(dtype, from_logits, classes):
+    rng = np.random.default_rng(classes)
+    x = rng.normal(size=(40, classes)) * rng.choice([1, 30], (40, 1))
+    if not from_logits:
+        x = np.exp(x - x.max(axis=1, keepdims=True))
+    x = x.astype(dtype)
+    labels = rng.integers(0, classes, 40)
+    by_label = rows_and_gradient("sparse", labels, x, from_logits=from_logits)
+    by_row = rows_and_gradient("one-hot", labels, x, from_logits=from_logits)
+    for a, b in zip(by_label, by_row, strict=True):
+        np.testing.assert_array_max_ulp(a, b, maxulp=2)
+
+
+@both_dtypes
+@pytest.mark.parametrize("bound", [0, 1])
+def test_sparse_and_one_hot_clip_the_same_rows(dtype, bound):
+    # shares a few last places on either side of a clip bound
+    edge = dtype(reference.clip_bounds(dtype)[bound])
+    rng = np.random.default_rng(4)
+    others = rng.random((400, 4))
+    others /= others.sum(axis=1, keepdims=True)
+    share = edge + np.spacing(edge) * rng.integers(-3, 4, 400)
+    x = np.column_stack([share, others * (1 - share[:, np.newaxis])]).astype(dtype)
+    labels = np.zeros(400, np.int64)
+    by_label = rows_and_gradient("sparse", labels, x)
+    by_row = rows_and_gradient("one-hot", labels, x)
+    clipped = (by_label[1] == 0).all(axis=1)
+    assert 0.1 < clipped.mean() < 0.9
+    np.testing.assert_array_equal((by_row[1] == 0).all(axis=1), clipped)
+    np.testing.assert_array_max_ulp(by_label[0], by_row[0], maxulp=2)
+
+
+@every_case
+def test_float64_gradients_equal_the_closed_forms(case):
+    y_true, y_pred = case.data(60, 23, np.float64)
+    rows, gradient = fl.value_and_grad(case.function)(y_true, y_pred, **case.options)
+    true_rows, true_gradient = case.plain(y_true, y_pred)
+    np.testing.assert_allclose(rows, true_rows, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(gradient, true_gradient, rtol=1e-12, atol=1e-15)
+
+
+SMOOTH = {"label_smoothing": 0.2}
+WITH_OPTIONS = [(case, {}) for case in CASES] + [
+    (case, SMOOTH) for case in CASES if case.function in (fl.binary_crossentropy, dense)
+]
+
+
+@pytest.mark.parametrize(("case", "more"), WITH_OPTIONS, ids=lambda item: getattr(item, "name", ""))
+def test_gradients_equal_differences_of_the_fourth_order(case, more):
+    options = case.options | more
+    y_true, y_pred = case.data(30, 5, np.float64, seed=3)
+    if case.options:
+        y_pred = np.clip(y_pred, -20, 20)
+        step = np.full_like(y_pred, 2e-3)
+    else:
+        y_pred = np.clip(y_pred, 0.01, 0.99)
+        step = 1e-3 * np.minimum(y_pred, 1 - y_pred)
+    _, gradient = fl.value_and_grad(case.function)(y_true, y_pred, **options)
+    for c in range(y_pred.shape[1]):
+        h = np.where(np.arange(y_pred.shape[1]) == c, step, 0.0)
+        f = {k: case.function(y_true, y_pred + k * h, **options) for k in (-2, -1, 1, 2)}
+        difference = (8 * (f[1] - f[-1]) - (f[2] - f[-2])) / (12 * step[:, c])
+        np.testing.assert_allclose(gradient[:, c], difference, rtol=1e-8, atol=1e-8)
+
+
+def logits(kind, rng, labels, classes):
+    """Return logits, all of them or the label's, of the size and kind that is named."""
+    at_label = np.eye(classes)[labels]
+    normal = rng.normal(size=(len(labels), classes))
+    return {
+        "around 0": normal,
+        "to 100": 40 * normal,
+        "to 10,000": rng.uniform(-1e4, 1e4, normal.shape),
+        "confident to 1e-30": normal + at_label * rng.uniform(0, 80, (len(labels), 1)),
+        "hopeless": normal - at_label * rng.uniform(0, 1e4, (len(labels), 1)),
+        "equal": np.full(normal.shape, 3.7),
+        "equal and far out": np.full(normal.shape, -9e3),
+        "subnormal": normal * 1e-310,
+        "two at the top": normal + 50 * (at_label + np.roll(at_label, 1, axis=1)),
+    }[kind]
+
+
+KINDS = ["around 0", "to 100", "to 10,000", "confident to 1e-30", "hopeless", "equal",
+         "equal and far out", "subnormal", "two at the top"]  # fmt: skip
+LOGIT_ULPS = 4.0
+
+
+@both_forms
+@both_dtypes
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("rows", "classes"), [(12, 2), (8, 3), (4, 17), (2, 100), (1, 1000)])
+def test_crossentropy_from_logits_against_the_truth(form, dtype, kind, rows, classes):
+    rng = np.random.default_rng(classes)
+    labels = rng.integers(0, classes, rows)
+    x = logits(kind, rng, labels, classes).astype(dtype)
+    right = truth.rows(truth.softmax_crossentropy, labels, x)
+    values, gradient = rows_and_gradient(form, labels, x, from_logits=True)
+    check_rows(values, gradient, right, LOGIT_ULPS)
+
+
+@both_dtypes
+@pytest.mark.parametrize("kind", ["around 0", "to 100", "to 10,000", "subnormal"])
+def test_soft_targets_from_logits_against_the_truth(dtype, kind):
+    rng = np.random.default_rng(8)
+    x = logits(kind, rng, np.zeros(6, int), 11).astype(dtype)
+    y = rng.dirichlet(np.ones(11), 6).astype(dtype)
+    y[:, 3] = 0
+    values, gradient = fl.value_and_grad(dense)(y, x, from_logits=True)
+    check_rows(values, gradient, truth.rows(truth.softmax_crossentropy, y, x), LOGIT_ULPS)
+
+
+@both_dtypes
+@pytest.mark.parametrize("size", [1e-310, 1e-3, 1.0, 30.0, 1e4])
+def test_binary_crossentropy_from_logits_against_the_truth(dtype, size):
+    rng = np.random.default_rng(9)
+    x = (size * rng.normal(size=(20, 3))).astype(dtype)
+    y = rng.integers(0, 2, x.shape).astype(dtype)
+    values, gradient = fl.value_and_grad(fl.binary_crossentropy)(y, x, from_logits=True)
+    check_rows(values, gradient, truth.rows(truth.logistic_crossentropy, y, x), LOGIT_ULPS)
+
+
+PROBABILITIES = [case for case in CASES if not case.options]
+PROBABILITY_ULPS = 8.0
+
+
+@pytest.mark.parametrize("case", PROBABILITIES, ids=lambda case: case.name)
+@both_dtypes
+@pytest.mark.parametrize("classes", [2, 9, 100])
+def test_losses_of_probabilities_and_rates_against_the_truth(case, dtype, classes):
+    y_true, y_pred = case.data(6, classes, dtype)
+    values, gradient = fl.value_and_grad(case.function)(y_true, y_pred)
+    check_rows(values, gradient, truth.of_case(case, y_true, y_pred), PROBABILITY_ULPS)
+
+
+def check_rows(values, gradient, right, limit):
+    of_values, of_gradient = truth.errors(values, gradient, right)
+    assert of_values <= limit, f"values are {of_values:.1f} last places off"
+    assert of_gradient <= limit, f"gradients are {of_gradient:.1f} last places off"
