@@ -1,0 +1,70 @@
+# Needs python3 (3.11 or newer, with venv) and make; everything else goes into .venv.
+#
+#   make demo    check the kernels on this machine, then evaluate the digits
+#   make test    lint, types, every test, every example, every doctest
+#   make lint    ruff and mypy alone; `make format` lets ruff rewrite the files
+#   make bench   time the current checkout
+#   make readme  write what our commands print into README.md
+#   make wheel   build the wheel and the sdist, and test the wheel in a fresh environment
+#   make clean   remove whatever the above made
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+DIGITS := examples/digits
+
+.PHONY: demo test lint format bench readme wheel clean
+
+demo: .venv/demo
+	$(BIN)/fastloss warmup
+	$(BIN)/fastloss check
+	$(BIN)/fastloss evaluate $(DIGITS)/logits.npy $(DIGITS)/labels.npy \
+		--loss sparse_categorical_crossentropy --from-logits
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: .venv/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: .venv/dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: .venv/bench
+	cd benchmarks && ../$(BIN)/asv machine --yes >/dev/null && ../$(BIN)/asv run --quick --show-stderr --python=same
+
+readme: .venv/dev
+	$(BIN)/python tools/fill_readme.py
+
+wheel: .venv/dev
+	rm -rf dist
+	$(BIN)/python -m build --quiet
+	$(BIN)/python tools/check_wheel.py dist/*.whl
+
+clean:
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.asv
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each stamp file stands for what is installed, and is older than pyproject.toml when that changed.
+
+.venv/base: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fastloss needs Python 3.11 or newer, this is " + sys.version)'
+	@echo "installing into .venv (a minute or two, once)"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@touch $@
+
+.venv/demo: .venv/base
+	@$(PIP) install --editable '.[cli]'
+	@touch $@
+
+.venv/dev: .venv/base
+	@$(PIP) install --editable '.[cli]' --group test --group lint --group examples --group build
+	@touch $@
+
+.venv/bench: .venv/base
+	@$(PIP) install --editable . --group bench
+	@touch $@

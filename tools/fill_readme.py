@@ -1,0 +1,66 @@
+"""Write into README.md what our own programs print: no figure in it is typed by hand.
+
+Each block between `<!-- NAME:begin -->` and `<!-- NAME:end -->` is replaced by what the function of
+that name in BLOCKS returns on this machine. `make readme` calls it.
+"""
+
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import fastloss as fl
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+
+
+def evaluate() -> str:
+    """Return the command line's table for the digits, below the command."""
+    command = (
+        "evaluate examples/digits/logits.npy examples/digits/labels.npy"
+        " --loss sparse_categorical_crossentropy --from-logits"
+    )
+    program = Path(sys.executable).parent / "fastloss"
+    run = [program, *command.split()]
+    printed = subprocess.run(run, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    lines = (line.rstrip() for line in printed.splitlines())
+    return "\n".join(["```console", f"$ fastloss {command}", *filter(None, lines), "```"])
+
+
+def accuracy() -> str:
+    """Return a table of the largest errors that `fastloss check` finds, by loss and dtype."""
+    worst: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for entry in fl.check().entries:
+        if entry.source == "plain float64 form":
+            loss, *_, dtype = entry.what.split(", ")
+            worst[loss][dtype] = max(worst[loss].get(dtype, 0.0), float(entry.computed))
+    lines = [f"| `{loss}` | {e['float32']:.1e} | {e['float64']:.1e} |" for loss, e in worst.items()]
+    head = ["| largest error in `fastloss check` | float32 | float64 |", "|---|---|---|"]
+    return "\n".join(head + lines)
+
+
+BLOCKS = {"evaluate": evaluate, "accuracy": accuracy}
+
+
+def fill(text: str, name: str, content: str) -> str:
+    """Return `text` with the block called `name` holding `content` and nothing else."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    block = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    filled, count = block.subn(lambda _: f"{begin}\n\n{content}\n\n{end}", text)
+    if count != 1:
+        raise SystemExit(f"README.md must have exactly one block {begin} ... {end}, has {count}")
+    return filled
+
+
+def main() -> None:
+    """Fill every block."""
+    text = README.read_text(encoding="utf-8")
+    for name, content in BLOCKS.items():
+        text = fill(text, name, content())
+    README.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
