@@ -119,7 +119,7 @@ def test_rows_left_out_and_scaled(name):
     got, got_grad = call(name, x, targets, options, scale=scale, keep=keep)
     np.testing.assert_array_equal(got, np.where(keep, loss, 0))
     expected = np.where(rows, grad * scale.reshape(50, 1, 2), 0)
-    np.testing.assert_allclose(got_grad, expected, rtol=1e-14, atol=0)
+    np.testing.assert_allclose(got_grad, expected, rtol=1e-14, atol=1e-15)
 
 
 @pytest.mark.parametrize("name", LABELS)
