@@ -14,13 +14,7 @@ from fastloss import losses
 from fastloss.files import FileError, Source
 from fastloss.losses import Loss
 
-CLASSES: dict[str, type[Loss]] = {
-    "binary_crossentropy": losses.BinaryCrossentropy,
-    "categorical_crossentropy": losses.CategoricalCrossentropy,
-    "sparse_categorical_crossentropy": losses.SparseCategoricalCrossentropy,
-    "poisson": losses.Poisson,
-    "kl_divergence": losses.KLDivergence,
-}
+CLASSES: dict[str, type[Loss]] = {str(cls().name): cls for cls in losses.CLASSES.values()}
 
 
 def loss(name: str, **options: Any) -> Loss:

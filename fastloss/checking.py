@@ -18,6 +18,8 @@ Array = NDArray[Any]
 #: Largest error that passes, relative to the larger of the true number and the case's floor.
 TOLERANCE = {"float32": 1e-6, "float64": 1e-13}
 ROWS, CLASSES = 100, 37
+#: The sources of the entries that come from no page.
+OWN_SOURCES = PLAIN, SAME_BITS = "plain float64 form", "value alone, in place"
 LOGITS = {"from_logits": True}
 
 
@@ -124,10 +126,10 @@ def _case_entries() -> Iterator[Entry]:
         for case in cases(np.dtype(dtype)):
             error = _error(case)
             expected, computed = f"error <= {tolerance:.0e}", f"{error:.1e}"
-            yield Entry("plain float64 form", case.what, expected, computed, error <= tolerance)
+            yield Entry(PLAIN, case.what, expected, computed, error <= tolerance)
             same = _same_bits(case)
             expected, computed = "same bits", "same bits" if same else "other bits"
-            yield Entry("value alone, in place", case.what, expected, computed, same)
+            yield Entry(SAME_BITS, case.what, expected, computed, same)
 
 
 def _error(case: Case) -> float:

@@ -265,7 +265,7 @@ def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
     return evaluate(recipes.kl_divergence(), y_true, y_pred).value
 
 
-_RECIPES: dict[Callable[..., Value], Callable[..., Recipe]] = {
+RECIPES: dict[Callable[..., Value], Callable[..., Recipe]] = {
     binary_crossentropy: recipes.binary_crossentropy,
     categorical_crossentropy: recipes.categorical_crossentropy,
     sparse_categorical_crossentropy: recipes.sparse_categorical_crossentropy,
@@ -326,9 +326,9 @@ def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, Float
     array([[ 0.25  , -0.25  ],
            [-0.1345,  0.1345]], dtype=float32)
     """
-    recipe = _RECIPES.get(fn)
+    recipe = RECIPES.get(fn)
     if recipe is None:
-        raise TypeError(f"fn must be one of {', '.join(f.__name__ for f in _RECIPES)}, got {fn!r}")
+        raise TypeError(f"fn must be one of {', '.join(f.__name__ for f in RECIPES)}, got {fn!r}")
 
     def both(
         y_true: ArrayLike,

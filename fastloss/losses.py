@@ -401,7 +401,7 @@ _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "kld": functional.kl_divergence,
     "KLD": functional.kl_divergence,
 }
-_CLASSES: dict[str, type[Loss]] = {
+CLASSES: dict[str, type[Loss]] = {
     cls.__name__: cls
     for cls in (
         BinaryCrossentropy,
@@ -447,10 +447,10 @@ def get(identifier: Any) -> Loss | Callable[..., Value] | None:
     if isinstance(identifier, str):
         if identifier in _FUNCTIONS:
             return _FUNCTIONS[identifier]
-        if identifier in _CLASSES:
-            return _CLASSES[identifier]()
+        if identifier in CLASSES:
+            return CLASSES[identifier]()
     elif isinstance(identifier, dict):
-        cls = _CLASSES.get(str(identifier.get("class_name")))
+        cls = CLASSES.get(str(identifier.get("class_name")))
         if cls is not None:
             return cls.from_config(identifier.get("config", {}))
     elif isinstance(identifier, type) and issubclass(identifier, Loss):
@@ -460,5 +460,5 @@ def get(identifier: Any) -> Loss | Callable[..., Value] | None:
         return function
     raise ValueError(
         f"identifier must be None, a loss, or the name, class or config of one of"
-        f" {', '.join(_CLASSES)}; got {identifier!r}"
+        f" {', '.join(CLASSES)}; got {identifier!r}"
     )

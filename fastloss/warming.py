@@ -10,16 +10,7 @@ import numpy as np
 
 from fastloss import functional
 
-LOSSES: dict[str, Callable[..., Any]] = {
-    function.__name__: function
-    for function in (
-        functional.binary_crossentropy,
-        functional.categorical_crossentropy,
-        functional.sparse_categorical_crossentropy,
-        functional.poisson,
-        functional.kl_divergence,
-    )
-}
+LOSSES: dict[str, Callable[..., Any]] = {f.__name__: f for f in functional.RECIPES}
 DTYPES = ("float32", "float64")
 
 

@@ -168,3 +168,15 @@ def test_called_from_compiled_code():
     x, targets, _ = arguments("softmax_crossentropy_sparse", (20, 8, 1), np.float64)
     loss, _ = call("softmax_crossentropy_sparse", x, targets, ())
     np.testing.assert_array_equal(_row_by_row(x[:, :, 0], targets), loss)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_no_rows_and_no_classes(name):
+    for shape in ((0, 5, 1), (4, 0, 1), (3, 0, 2)):
+        x = np.empty(shape)
+        rows = shape[0] * shape[2]
+        targets = np.zeros(rows, np.int64) if name in LABELS else x
+        keep = np.zeros(1, bool) if name in LABELS else ALL
+        loss, _ = call(name, x, targets, KERNELS[name], keep=keep)
+        mean = name in ("logistic_crossentropy", "bernoulli_crossentropy", "poisson")
+        np.testing.assert_array_equal(loss, np.full(rows, np.nan if mean else 0))

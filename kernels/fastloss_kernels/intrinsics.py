@@ -24,8 +24,8 @@ def inlined(function: Any) -> Any:
 
 
 def fma(a: Scalar, b: Scalar, c: Scalar) -> Scalar:
-    """Return a * b + c, rounded once when compiled."""
-    return a * b + c
+    """Return a * b + c, rounded once (in plain Python: float32 nearly so, float64 twice)."""
+    return type(a)(np.float64(a) * np.float64(b) + np.float64(c))
 
 
 @intrinsic
@@ -41,12 +41,12 @@ inlined(fma)(lambda a, b, c: lambda a, b, c: _fma(a, b, c))
 
 def bits(x: Scalar) -> Any:
     """Return the bit pattern of a float as a signed integer of the same width."""
-    return x.view(np.int32 if x.dtype == np.float32 else np.int64)
+    return x.view(np.int32) if isinstance(x, np.float32) else np.float64(x).view(np.int64)
 
 
 def from_bits(i: Any) -> Scalar:
     """Return the float whose bit pattern is the integer `i`."""
-    return i.view(np.float32 if i.dtype == np.int32 else np.float64)
+    return i.view(np.float32) if isinstance(i, np.int32) else np.int64(i).view(np.float64)
 
 
 _PAIRS: dict[Any, Any] = {

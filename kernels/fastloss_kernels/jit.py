@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from numba import njit, prange, typeof
+import numpy as np
+from numba import config, njit, prange, typeof
 from numba import types as nb
 from numba.core.caching import FunctionCache
 
@@ -95,9 +96,8 @@ def _salted(function: Any, name: str) -> types.FunctionType:
 def _compiled(function: types.FunctionType, parallel: bool) -> Any:
     """Return the dispatcher of `function`, cached where there is a place to write to."""
     dispatcher: Any = njit(parallel=parallel, nogil=True, error_model="numpy")(function)
-    if dispatcher is not function:  # it is under NUMBA_DISABLE_JIT
-        with contextlib.suppress(RuntimeError):
-            dispatcher._cache = _Cache(dispatcher.py_func)
+    with contextlib.suppress(RuntimeError):
+        dispatcher._cache = _Cache(dispatcher.py_func)
     return dispatcher
 
 
@@ -110,6 +110,10 @@ def kernel(function: Callable[..., Any]) -> Any:
     Numba compiles the body of a parallel loop five times over (the loop body and the three wrappers
     around it each hold a copy). Small work does not wait for that: see `entry`.
     """
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+        plain = np.errstate(all="ignore")(function)  # machine arithmetic does not warn
+        _serial[plain] = plain
+        return plain
     name = function.__name__
     dispatcher = _compiled(_salted(function, name), parallel=True)
     _serial[dispatcher] = _compiled(_salted(function, f"{name}_serial"), parallel=False)

@@ -58,6 +58,9 @@ def _sparse_part(
 ) -> None:
     kind = loss.dtype.type
     classes = x.shape[1]
+    if classes == 0:  # a sum over nothing, and not one element to read
+        fill(loss[first:last], kind(0))
+        return
     block_rows = rows_per_block(classes)
     kept, scaled = step(keep), step(scale)
     low, high = kind(eps), kind(1.0 - eps)
@@ -170,6 +173,9 @@ def _dense_part(
 ) -> None:
     kind = loss.dtype.type
     classes = x.shape[1]
+    if classes == 0:  # a sum over nothing, and not one element to read
+        fill(loss[first:last], kind(0))
+        return
     block_rows, piece = rows_per_block(classes), piece_size(classes)
     kept, scaled = step(keep), step(scale)
     low, high = kind(eps), kind(1.0 - eps)

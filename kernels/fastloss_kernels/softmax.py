@@ -62,6 +62,9 @@ def _sparse_part(
 ) -> None:
     kind = loss.dtype.type
     classes = x.shape[1]
+    if classes == 0:  # a sum over nothing, and not one element to read
+        fill(loss[first:last], kind(0))
+        return
     block_rows, piece = rows_per_block(classes), piece_size(classes)
     kept, scaled = step(keep), step(scale)
     inbox = np.empty(inbox_size(x, loss), loss.dtype)
@@ -195,6 +198,9 @@ def _dense_part(
 ) -> None:
     kind = loss.dtype.type
     classes = x.shape[1]
+    if classes == 0:  # a sum over nothing, and not one element to read
+        fill(loss[first:last], kind(0))
+        return
     block_rows, piece = rows_per_block(classes), piece_size(classes)
     kept, scaled = step(keep), step(scale)
     inbox = np.empty(inbox_size(x, loss), loss.dtype)
