@@ -8,9 +8,12 @@ import re
 import subprocess
 import sys
 from collections import defaultdict
+from datetime import date
 from pathlib import Path
 
 import fastloss as fl
+from fastloss.checking import PLAIN
+from fastloss.doctor import examine
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -33,12 +36,21 @@ def accuracy() -> str:
     """Return a table of the largest errors that `fastloss check` finds, by loss and dtype."""
     worst: defaultdict[str, dict[str, float]] = defaultdict(dict)
     for entry in fl.check().entries:
-        if entry.source == "plain float64 form":
+        if entry.source == PLAIN:
             loss, *_, dtype = entry.what.split(", ")
             worst[loss][dtype] = max(worst[loss].get(dtype, 0.0), float(entry.computed))
     lines = [f"| `{loss}` | {e['float32']:.1e} | {e['float64']:.1e} |" for loss, e in worst.items()]
     head = ["| largest error in `fastloss check` | float32 | float64 |", "|---|---|---|"]
-    return "\n".join(head + lines)
+    return "\n".join(
+        [*head, *lines, "", f"Measured {date.today()} by `make readme`: {_machine()}."]
+    )
+
+
+def _machine() -> str:
+    """Return versions and processor, for whoever reads a figure."""
+    found = examine()
+    versions = (f"{name} {found['versions'][name]}" for name in ("python", "numpy", "numba"))
+    return ", ".join([*versions, f"{found['processor']['system']} ({found['processor']['name']})"])
 
 
 BLOCKS = {"evaluate": evaluate, "accuracy": accuracy}
