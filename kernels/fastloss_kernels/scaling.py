@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from fastloss_kernels.blocks import copy, row_pair, two_sum, with_one
 from fastloss_kernels.exponential import exp_bounded, exp_scaled
 from fastloss_kernels.intrinsics import bits, fma
 from fastloss_kernels.jit import block
-from fastloss_kernels.labels import step
+from fastloss_kernels.labels import step, take_out
 from fastloss_kernels.typing import Array
 
 # Gradient factors scale / S must stay normal: S is below 2^58 * classes on the fast way.
@@ -133,6 +134,47 @@ def exponentials(w: Array, rows: int, fast: bool, shift: Array, power: Array) ->
         k, s = power[r], w.dtype.type(shift[r])
         for c in range(width):
             row[c] = exp_scaled(row[c] - s, k)
+
+
+@block
+def exponential_sums(
+    v: Array,
+    w: Array,
+    whole: int,
+    rows: int,
+    piece: int,
+    scaling: tuple[bool, Array, Array],
+    target: Array,
+    chosen: Array,
+    others: Array,
+    total: Array,
+) -> None:
+    """Turn rows of logits into exponentials; take one class out of each, and sum the others.
+
+    w holds the logits if `whole`; else it has room for a piece of a row of v at a time. Afterwards
+    `chosen` is the scaled exponential of each row's class `target`, in whose place w has 0,
+    `others` the sum of all the others and `total` that of all.
+    """
+    fast, shift, power = scaling
+    classes = v.size // rows
+    lost = total  # until the sums are complete
+    for r in range(rows):
+        others[r], lost[r] = 0.0, 0.0
+    for c in range(0, classes, piece):
+        width = min(piece, classes - c)
+        part = w[c * whole : c * whole + rows * width]
+        if not whole:
+            copy(v[c : c + width], part)
+        exponentials(part, rows, fast, shift, power)
+        take_out(part, rows, width, c, target, chosen)
+        for r in range(rows):
+            more, rest = row_pair(part, r * width, width)
+            others[r], error = two_sum(others[r], more)
+            lost[r] += error + rest
+    for r in range(rows):
+        rest = lost[r]
+        total[r] = with_one(others[r], rest, chosen[r])
+        others[r] += rest
 
 
 @block

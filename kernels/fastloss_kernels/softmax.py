@@ -17,28 +17,24 @@ and the scalars of a row are float64.
 import numpy as np
 
 from fastloss_kernels.blocks import (
-    copy,
     fill,
     hand_over,
     inbox_size,
     piece_size,
     row_count,
-    row_pair,
     row_sum,
     rows_per_block,
     split_sum,
-    two_sum,
     window,
-    with_one,
     work_array,
 )
 from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import each_part, kernel, part
-from fastloss_kernels.labels import first_bad_label, kept_labels, step, take_out
+from fastloss_kernels.labels import first_bad_label, kept_labels, step
 from fastloss_kernels.lanes import scale_row
 from fastloss_kernels.logarithm import log1p
 from fastloss_kernels.scaling import (
-    exponentials,
+    exponential_sums,
     largest_magnitude,
     load,
     log_sum,
@@ -71,7 +67,7 @@ def _sparse_part(
     own = np.empty(block_rows * (piece if grad is None else classes), loss.dtype)
     target, power = np.empty(block_rows, np.int64), np.empty(block_rows, np.int64)
     logit, top, shift = np.empty(block_rows), np.empty(block_rows), np.empty(block_rows)
-    chosen, others, lost, total = np.empty((4, block_rows))
+    chosen, others, total = np.empty((3, block_rows))
 
     for i in range(first, last, block_rows):
         rows = min(block_rows, last - i)
@@ -82,21 +78,8 @@ def _sparse_part(
         fast = powers(v, largest, i, rows, scale, top, shift, power)
         for r in range(rows):
             logit[r] = v[r * classes + target[r]]
-            others[r], lost[r] = 0.0, 0.0
-        for c in range(0, classes, piece):
-            width = min(piece, classes - c)
-            piece_w = w[c * whole : c * whole + rows * width]
-            if not whole:
-                copy(v[c : c + width], piece_w)
-            exponentials(piece_w, rows, fast, shift, power)
-            take_out(piece_w, rows, width, c, target, chosen)
-            for r in range(rows):
-                more, rest = row_pair(piece_w, r * width, width)
-                others[r], error = two_sum(others[r], more)
-                lost[r] += error + rest
-        for r in range(rows):
-            total[r] = with_one(others[r], lost[r], chosen[r])
-            others[r] += lost[r]
+        scaling = (fast, shift, power)
+        exponential_sums(v, w, whole, rows, piece, scaling, target, chosen, others, total)
 
         for r in range(rows):
             loss[i + r] = kind(log1p(others[r] / chosen[r]))
@@ -209,7 +192,7 @@ def _dense_part(
     changed, terms = np.empty(piece, loss.dtype), np.empty(piece, loss.dtype)
     target, power = np.empty(block_rows, np.int64), np.empty(block_rows, np.int64)
     top, shift = np.empty(block_rows), np.empty(block_rows)
-    chosen, others, lost, total = np.empty((4, block_rows))
+    chosen, others, total = np.empty((3, block_rows))
     gap, top_target, other_targets = (
         np.empty(block_rows),
         np.empty(block_rows),
@@ -225,8 +208,7 @@ def _dense_part(
         for r in range(rows):
             target[r] = top_class(v, r * classes, classes)
             top[r] = v[r * classes + target[r]]
-            gap[r], others[r], lost[r] = 0.0, 0.0, 0.0
-            top_target[r], other_targets[r] = 0.0, 0.0
+            gap[r], top_target[r], other_targets[r] = 0.0, 0.0, 0.0
         for c in range(0, classes, piece):
             width = min(piece, classes - c)
             for r in range(rows):
@@ -239,18 +221,8 @@ def _dense_part(
                 mine, rest, _ = split_sum(t, 0, width, target[r] - c)
                 top_target[r] += mine
                 other_targets[r] += rest
-            piece_w = w[c * whole : c * whole + rows * width]
-            if not whole:
-                copy(v[c : c + width], piece_w)
-            exponentials(piece_w, rows, fast, shift, power)
-            take_out(piece_w, rows, width, c, target, chosen)
-            for r in range(rows):
-                more, rest = row_pair(piece_w, r * width, width)
-                others[r], error = two_sum(others[r], more)
-                lost[r] += error + rest
-        for r in range(rows):
-            total[r] = with_one(others[r], lost[r], chosen[r])
-            others[r] += lost[r]
+        scaling = (fast, shift, power)
+        exponential_sums(v, w, whole, rows, piece, scaling, target, chosen, others, total)
 
         for r in range(rows):
             t_sum = top_target[r] + other_targets[r]
