@@ -20,22 +20,24 @@ from fastloss.rowstats import QUANTILE_ERROR
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 
 
-def report(checked: Report) -> Table:
-    """Return a check: a line for each printed example and whatever is off, a count of the rest."""
-    table = _table("", "source", "what", "expected", "computed")
+def report(checked: Report) -> Group:
+    """Return a check: the printed examples page by page, whatever is off, a count of the rest."""
     fine, off = Text("ok", "green"), Text("OFF", "bold red")
+    pages: dict[str, Table] = {}
     rest: Counter[str] = Counter()
     for entry in checked.entries:
         if entry.ok and entry.source in OWN_SOURCES:
             rest[entry.source] += 1
             continue
-        texts = (entry.source, entry.what, entry.expected, entry.computed)
-        table.add_row(fine if entry.ok else off, *map(Text, texts))
-    for source, count in rest.items():
-        table.add_row(fine, source, f"{count} random and edge cases", "", "")
+        if entry.source not in pages:
+            pages[entry.source] = _table("", entry.source, "printed", "computed")
+            pages[entry.source].columns[1].overflow = "fold"
+        texts = (entry.what.replace("y_true, y_pred", "…"), entry.expected, entry.computed)
+        pages[entry.source].add_row(fine if entry.ok else off, *map(Text, texts))
+    counts = [f"{number} random and edge cases right: {source}" for source, number in rest.items()]
     right = sum(entry.ok for entry in checked.entries)
-    table.caption = f"{right} of {len(checked.entries)} right"
-    return table
+    counts.append(f"{right} of {len(checked.entries)} right")
+    return Group(*pages.values(), *map(Text, counts))
 
 
 def findings(sections: dict[str, dict[str, Any]]) -> Table:
