@@ -8,7 +8,7 @@ array's own where its rows lie one behind the other, else a scratch that `gather
 
 import numpy as np
 
-from fastloss_kernels.intrinsics import memory
+from fastloss_kernels.intrinsics import memory, prefetch
 from fastloss_kernels.jit import block
 from fastloss_kernels.lanes import lane_sum
 from fastloss_kernels.typing import Array
@@ -17,6 +17,9 @@ from fastloss_kernels.typing import Array
 # 48 KB first-level cache. Rows longer than a block are summed in pieces of 4,096.
 BLOCK = 8192
 PIECE = 4096
+# While a block is worked on the next one is fetched, so much at a time: memory does not wait for
+# arithmetic, nor arithmetic for memory.
+CHUNK = 512
 
 
 @block
@@ -73,6 +76,21 @@ def window(x: Array, scratch: Array, first: int, rows: int) -> Array:
         return memory(x, scratch.dtype)[start : start + size]
     gather(x, first, rows, scratch)
     return scratch[:size]
+
+
+@block
+def coming(x: Array, scratch: Array, first: int) -> Array:
+    """Return the memory from row `first` of x on, to be fetched ahead, where rows lie in it."""
+    if contiguous(x) and x.itemsize == scratch.itemsize:
+        return memory(x, scratch.dtype)[first * x.shape[1] :]
+    return scratch[:0]
+
+
+@block
+def fetch(ahead: Array, start: int) -> None:
+    """Fetch one chunk of what is `coming`."""
+    if ahead.size:
+        prefetch(ahead, start, CHUNK)
 
 
 @block
@@ -137,8 +155,8 @@ def row_pair(w: Array, start: int, size: int) -> tuple[float, float]:
 
     The order is fixed by the length alone: pieces of 4,096, each summed by `lane_sum`.
     """
-    total, lost = 0.0, 0.0
-    for k in range(start, start + size, PIECE):
+    total, lost = lane_sum(w, start, min(PIECE, size))
+    for k in range(start + PIECE, start + size, PIECE):
         piece, rest = lane_sum(w, k, min(PIECE, start + size - k))
         total, error = two_sum(total, piece)
         lost += error + rest

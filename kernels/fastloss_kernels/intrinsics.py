@@ -7,6 +7,7 @@ import ctypes
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic as _intrinsic
@@ -112,3 +113,28 @@ def _memory(typingctx: Any, x: Any, like: Any) -> Any:
 
 
 inlined(memory)(lambda x, like: lambda x, like: _memory(x, like))
+
+
+def prefetch(x: Array, start: int, size: int) -> None:
+    """Ask for ``x[start:start + size]`` to be brought near; it need not exist. Changes nothing."""
+
+
+@intrinsic
+def _prefetch(typingctx: Any, x: Any, start: Any, size: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        data = context.make_array(x)(context, builder, args[0]).data
+        read, second_level, is_data = (ir.Constant(word, n) for n in (0, 2, 1))
+        line = ir.Constant(args[2].type, 64 // (x.dtype.bitwidth // 8))
+        first = ir.Constant(args[2].type, 0)
+        with cgutils.for_range_slice(builder, first, args[2], line, inc=True) as (k, _):
+            place = builder.gep(data, [builder.add(args[1], k)])
+            builder.call(fetch, [builder.bitcast(place, byte), read, second_level, is_data])
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp, types.intp), codegen
+
+
+inlined(prefetch)(lambda x, start, size: lambda x, start, size: _prefetch(x, start, size))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastloss_kernels.blocks import copy, row_pair, two_sum, with_one
+from fastloss_kernels.blocks import CHUNK, copy, fetch, row_pair, two_sum, with_one
 from fastloss_kernels.exponential import exp_bounded, exp_scaled
 from fastloss_kernels.intrinsics import bits, fma
 from fastloss_kernels.jit import block
@@ -20,7 +20,6 @@ from fastloss_kernels.typing import Array
 
 # Gradient factors scale / S must stay normal: S is below 2^58 * classes on the fast way.
 SMALLEST_SCALE = 2.0**-60
-CHUNK = 512
 
 
 @block
@@ -122,11 +121,16 @@ def powers(
 
 
 @block
-def exponentials(w: Array, rows: int, fast: bool, shift: Array, power: Array) -> None:
-    """Replace every x of the rows w by e^(x - shift) 2^-power."""
+def exponentials(
+    w: Array, rows: int, fast: bool, shift: Array, power: Array, ahead: Array, start: int
+) -> None:
+    """Replace every x of the rows w by e^(x - shift) 2^-power, while fetching ``ahead[start:]``."""
     if fast:
-        for k in range(w.size):
-            w[k] = exp_bounded(w[k])
+        for k in range(0, w.size, CHUNK):
+            fetch(ahead, start + k)
+            chunk = w[k : k + CHUNK]
+            for c in range(chunk.size):
+                chunk[c] = exp_bounded(chunk[c])
         return
     width = w.size // rows
     for r in range(rows):
@@ -148,12 +152,13 @@ def exponential_sums(
     chosen: Array,
     others: Array,
     total: Array,
+    ahead: Array,
 ) -> None:
     """Turn rows of logits into exponentials; take one class out of each, and sum the others.
 
     w holds the logits if `whole`; else it has room for a piece of a row of v at a time. Afterwards
     `chosen` is the scaled exponential of each row's class `target`, in whose place w has 0,
-    `others` the sum of all the others and `total` that of all.
+    `others` the sum of all the others and `total` that of all. `ahead` is what is `coming`.
     """
     fast, shift, power = scaling
     classes = v.size // rows
@@ -165,7 +170,7 @@ def exponential_sums(
         part = w[c * whole : c * whole + rows * width]
         if not whole:
             copy(v[c : c + width], part)
-        exponentials(part, rows, fast, shift, power)
+        exponentials(part, rows, fast, shift, power, ahead, c)
         take_out(part, rows, width, c, target, chosen)
         for r in range(rows):
             more, rest = row_pair(part, r * width, width)

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from fastloss_kernels.blocks import (
+    CHUNK,
+    coming,
     copy,
+    fetch,
     fill,
     hand_over,
     inbox_size,
@@ -78,6 +81,8 @@ def separable_part(
         v, y = window(x, inbox, i, rows), window(targets, target_box, i, rows)
         w, _, same = work_array(x, v, grad, own, i, rows)
         fill(total[:rows], 0.0)
+        x_ahead = coming(x, inbox, i + rows)
+        t_ahead = coming(targets, target_box, i + rows)
         if fused:
             if not same:
                 copy(v, w)
@@ -90,15 +95,21 @@ def separable_part(
             part = slice(c, c + rows * width)
             t = dense_targets(y[part], changed, 0, none, smoothing, 2)
             a = weights[part]
-            if not fused:
-                q = v[part]
-                for k in range(q.size):
-                    terms[k] = element(q[k], t[k], a[k], floor, ceiling)[0]
-            else:
-                g = w[part]
-                for k in range(g.size):
-                    terms[k], slope = element(g[k], t[k], a[k], floor, ceiling)
-                    g[k] = slope * factors[k]
+            size = rows * width
+            for k in range(0, size, CHUNK):
+                fetch(x_ahead, c + k)
+                fetch(t_ahead, c + k)
+                chunk = slice(k, min(k + CHUNK, size))
+                t_k, a_k, terms_k = t[chunk], a[chunk], terms[chunk]
+                if not fused:
+                    x_k = v[c + k : c + k + terms_k.size]
+                    for e in range(terms_k.size):
+                        terms_k[e] = element(x_k[e], t_k[e], a_k[e], floor, ceiling)[0]
+                    continue
+                x_k, f_k = w[c + k : c + k + terms_k.size], factors[chunk]
+                for e in range(terms_k.size):
+                    terms_k[e], slope = element(x_k[e], t_k[e], a_k[e], floor, ceiling)
+                    x_k[e] = slope * f_k[e]
             for r in range(rows):
                 total[r] += row_sum(terms, r * width, width)
         for r in range(rows):

@@ -17,6 +17,7 @@ and the scalars of a row are float64.
 import numpy as np
 
 from fastloss_kernels.blocks import (
+    coming,
     fill,
     hand_over,
     inbox_size,
@@ -79,7 +80,8 @@ def _sparse_part(
         for r in range(rows):
             logit[r] = v[r * classes + target[r]]
         scaling = (fast, shift, power)
-        exponential_sums(v, w, whole, rows, piece, scaling, target, chosen, others, total)
+        ahead = coming(x, inbox, i + rows)
+        exponential_sums(v, w, whole, rows, piece, scaling, target, chosen, others, total, ahead)
 
         for r in range(rows):
             loss[i + r] = kind(log1p(others[r] / chosen[r]))
@@ -222,7 +224,8 @@ def _dense_part(
                 top_target[r] += mine
                 other_targets[r] += rest
         scaling = (fast, shift, power)
-        exponential_sums(v, w, whole, rows, piece, scaling, target, chosen, others, total)
+        ahead = coming(x, inbox, i + rows)
+        exponential_sums(v, w, whole, rows, piece, scaling, target, chosen, others, total, ahead)
 
         for r in range(rows):
             t_sum = top_target[r] + other_targets[r]
