@@ -103,7 +103,10 @@ def float_dtype(name: object) -> DType | None:
     """Return the float dtype called `name`, or that of a Keras policy; None for None."""
     if name is None:
         return None
-    plain = np.dtype(name).name if isinstance(name, type | np.dtype) else str(name)
+    try:
+        plain = np.dtype(name).name if isinstance(name, type | np.dtype) else str(name)
+    except TypeError:  # an abstract type
+        plain = ""
     plain = _POLICIES.get(plain, plain)
     if plain not in _FLOATS:
         raise ValueError(f"dtype must be None or one of {', '.join(_FLOATS)}, got {name!r}")
@@ -245,9 +248,12 @@ def check_out(out: object, y_pred: Array, working: DType, others: dict[str, Arra
     own = working if y_pred.dtype.kind in "iub" else y_pred.dtype
     if out.dtype not in (working, own) or not out.dtype.isnative:
         wanted = working.name if own.name == working.name else f"{working.name} or {own.name}"
-        raise ValueError(f"out must have native dtype {wanted}, got {out.dtype.str}")
+        got = out.dtype.name if out.dtype.isnative else out.dtype.str
+        raise ValueError(f"out must have native dtype {wanted}, got {got}")
     if not out.flags.writeable:
         raise ValueError("out must be writeable, got a read-only array")
+    if _overlaps_itself(out):
+        raise ValueError(f"out must not overlap itself, got strides {out.strides} for {out.shape}")
     for name, array in {"y_pred": y_pred, **others}.items():
         if array is None or not np.may_share_memory(out, array):
             continue
@@ -255,6 +261,18 @@ def check_out(out: object, y_pred: Array, working: DType, others: dict[str, Arra
             continue
         if np.shares_memory(out, array):
             raise ValueError(f"out must be y_pred itself or overlap no input, but overlaps {name}")
+
+
+def _overlaps_itself(array: Array) -> bool:
+    """Return whether some axis steps over less than the axes below it cover."""
+    covered = array.itemsize
+    for step, length in sorted(
+        (abs(s), n) for s, n in zip(array.strides, array.shape, strict=True)
+    ):
+        if length > 1 and step < covered:
+            return array.size > 0
+        covered += step * (length - 1)
+    return False
 
 
 def _same_elements(a: Array, b: Array) -> bool:

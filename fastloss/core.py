@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import fastloss_kernels as kernels
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastloss.arrays import (
     FLOAT32,
@@ -41,8 +41,8 @@ class Recipe(NamedTuple):
     axis: Axis
     numbers: tuple[float, ...]
     """The kernel's scalar arguments, in its order."""
-    class_weight: NDArray[np.float64] | None = None
-    pos_weight: NDArray[np.float64] | None = None
+    class_weight: Array | None = None
+    pos_weight: Array | None = None
     ignore_class: int | None = None
 
 
@@ -88,6 +88,7 @@ def evaluate(
     working = FLOAT64 if output == FLOAT64 else FLOAT32
     if out is not None:
         inputs = {"y_true": truth, "sample_weight": weight, "mask": marks, "upstream": cotangent}
+        inputs |= {"class_weight": recipe.class_weight, "pos_weight": recipe.pos_weight}
         check_out(out, given, working, inputs)
 
     x = form.rows(convert(given, working).reshape(shape))
@@ -116,12 +117,12 @@ def evaluate(
     target = grad = None
     if gradient:
         target = np.empty(given.shape, output) if out is None else out
-        grad = _kernel_output(target, shape, form, working)
+        grad = _kernel_output(np.asarray(target), shape, form, working)  # no subclass
     bad_row = kernels.run(recipe.kernel, x, *arguments, how.scale, how.keep, loss, grad)
     if labels is not None and bad_row >= 0:
         raise labels.error(bad_row, form)
     if target is not None and grad is not None and not np.may_share_memory(target, grad):
-        form.restore(grad, target.reshape(shape))
+        form.restore(grad, np.asarray(target).reshape(shape))
     value = convert(np.asarray(how.result(loss)), output)[()]
     return Evaluation(value, target, loss.reshape(form.kept))
 
@@ -137,14 +138,16 @@ def _per_class(recipe: Recipe, form: Layout) -> FloatArray | None:
             f"class_weight must have one weight for each of the {form.form[1]} classes,"
             f" got shape {recipe.class_weight.shape}"
         )
+    if recipe.class_weight is not None:
+        return recipe.class_weight.astype(np.float64)
     if recipe.pos_weight is None:
-        return recipe.class_weight
+        return None
     shape = recipe.pos_weight.shape
     if not fits((1,) * (len(form.reduced) - len(shape)) + shape, form.reduced):
         raise ValueError(
             f"pos_weight must broadcast to the averaged axes, {form.reduced}, got shape {shape}"
         )
-    return np.broadcast_to(recipe.pos_weight, form.reduced).reshape(-1)
+    return np.broadcast_to(recipe.pos_weight, form.reduced).reshape(-1).astype(np.float64)
 
 
 def _kernel_output(target: FloatArray, shape: Shape, form: Layout, working: DType) -> FloatArray:

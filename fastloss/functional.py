@@ -300,8 +300,9 @@ def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, Float
         The derivative of something by the value, of the value's shape; the gradient becomes that
         of sum(upstream * value). Without it the gradient of an unreduced value is that of its sum.
     out : ndarray, optional
-        Receives the gradient: y_pred's shape, and its dtype or that of the value. It may be y_pred
-        itself, whose predictions are then overwritten, and must not overlap any input else.
+        Receives the gradient: y_pred's shape, and its dtype or the one computed in (float64 for
+        float64, else float32). It may be y_pred itself, whose predictions are then overwritten,
+        and must not overlap any input else.
     dtype : str, optional
         "float16", "bfloat16", "float32" or "float64": the type of the value and the gradient.
 
@@ -326,9 +327,11 @@ def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, Float
     array([[ 0.25  , -0.25  ],
            [-0.1345,  0.1345]], dtype=float32)
     """
-    recipe = RECIPES.get(fn)
-    if recipe is None:
-        raise TypeError(f"fn must be one of {', '.join(f.__name__ for f in RECIPES)}, got {fn!r}")
+    found = next((recipe for function, recipe in RECIPES.items() if function is fn), None)
+    if found is None:
+        names = ", ".join(f.__name__ for f in RECIPES)
+        raise TypeError(f"fn must be one of {names} (classes have value_and_grad), got {fn!r}")
+    recipe = found
 
     def both(
         y_true: ArrayLike,

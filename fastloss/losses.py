@@ -6,6 +6,7 @@ Names, keywords, defaults, `get_config`, `from_config` and `get` are those of Ke
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import Field, dataclass, field, fields
 from itertools import count
 from typing import Any, ClassVar, Never, Self
@@ -45,7 +46,12 @@ class Loss(ABC):
         output = float_dtype(self.dtype)
         self._set(reduction=check_reduction(self.reduction), name=self.name or self._unique_name())
         self._set(dtype=None if output is None else output.name, _output=output)
-        self._set(_recipe=self._describe())
+        recipe = self._describe()  # whose weights may still be the caller's arrays
+        self._set(
+            _recipe=recipe._replace(
+                class_weight=copy(recipe.class_weight), pos_weight=copy(recipe.pos_weight)
+            )
+        )
         self._set(**{f.name: _plain(getattr(self, f.name)) for f in fields(self)})
 
     def _set(self, **values: Any) -> None:
@@ -120,9 +126,9 @@ class Loss(ABC):
             that of sum(upstream * value). Without it the gradient of an unreduced value is that
             of its sum.
         out : ndarray, optional
-            Receives the gradient: y_pred's shape, and its dtype or that of the value. It may be
-            y_pred itself, whose predictions are then overwritten, and must not overlap any
-            input else.
+            Receives the gradient: y_pred's shape, and its dtype or the one computed in (float64
+            for float64, else float32). It may be y_pred itself, whose predictions are then
+            overwritten, and must not overlap any input else.
 
         Returns
         -------
@@ -451,11 +457,12 @@ def get(identifier: Any) -> Loss | Callable[..., Value] | None:
             return CLASSES[identifier]()
     elif isinstance(identifier, dict):
         cls = CLASSES.get(str(identifier.get("class_name")))
-        if cls is not None:
-            return cls.from_config(identifier.get("config", {}))
-    elif isinstance(identifier, type) and issubclass(identifier, Loss):
+        config = identifier.get("config", {})
+        if cls is not None and isinstance(config, dict):
+            return cls.from_config(config)
+    elif isinstance(identifier, type) and issubclass(identifier, Loss) and identifier is not Loss:
         return identifier()
-    elif callable(identifier) and identifier in _FUNCTIONS.values():
+    elif any(identifier is function for function in _FUNCTIONS.values()):
         function: Callable[..., Value] = identifier
         return function
     raise ValueError(

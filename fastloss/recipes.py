@@ -10,9 +10,9 @@ from numbers import Real
 
 import fastloss_kernels as kernels
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from fastloss.arrays import Axis, as_array
+from fastloss.arrays import Array, Axis, as_array
 from fastloss.core import Recipe
 
 EPSILON = 1e-7
@@ -126,17 +126,17 @@ def _integer(name: str, value: object, hint: str) -> int:
     raise ValueError(f"{name} must be an integer, got {value!r}{hint}")
 
 
-def _class_weight(value: ArrayLike | None) -> NDArray[np.float64] | None:
+def _class_weight(value: ArrayLike | None) -> Array | None:
     weights = _weights("class_weight", value)
     if weights is not None and (weights.ndim != 1 or weights.size == 0):
         raise ValueError(f"class_weight must be of shape (classes,), got {weights.shape}")
     return weights
 
 
-def _weights(name: str, value: ArrayLike | None) -> NDArray[np.float64] | None:
+def _weights(name: str, value: ArrayLike | None) -> Array | None:
     if value is None:
         return None
-    weights = as_array(name, value).astype(np.float64)
+    weights = as_array(name, value)
     if not np.all((weights >= 0) & np.isfinite(weights)):
         raise ValueError(f"{name} must be finite and not negative, got {weights}")
     return weights

@@ -307,3 +307,37 @@ def test_out_is_a_writeable_array_of_the_right_shape():
     for wrong in ([[0.0] * 3] * 2, np.ma.zeros((2, 3), np.float32)):
         with pytest.raises(TypeError, match="must be a NumPy array"):
             out_of(x, wrong)
+
+
+def test_out_of_odd_kinds():
+    import fastloss as fl
+
+    both = fl.value_and_grad(fl.sparse_categorical_crossentropy)
+    x = np.array([[1.0, 2.0, 3.0], [0.0, 1.0, 0.0]])
+    value, grad = both([0, 1], x, True)
+    matrix = np.full((2, 3), 7.0).view(np.matrix)
+    other, received = both([0, 1], x, True, out=matrix)
+    assert received is matrix
+    np.testing.assert_array_equal(np.asarray(matrix), grad)
+    np.testing.assert_array_equal(other, value)
+    for strides in ((0, 8), (8, 8), (16, 8)):
+        overlapping = np.lib.stride_tricks.as_strided(np.zeros(7), (2, 3), strides)
+        with pytest.raises(ValueError, match="overlap itself"):
+            both([0, 1], x, True, out=overlapping)
+        assert not overlapping.any()
+    buffer = np.ones(6)
+    with pytest.raises(ValueError, match="overlaps class_weight"):
+        both([0, 1], x, True, class_weight=buffer[:3], out=buffer.reshape(2, 3))
+
+
+def test_out_with_steps_between_its_elements():
+    import fastloss as fl
+
+    both = fl.value_and_grad(fl.poisson)
+    x = np.array([[1.0, 2.0, 3.0], [4.0, 1.0, 2.0]])
+    _, grad = both(x, x[::-1], out=None)
+    wide = np.zeros((3, 5, 4))
+    for out in (wide[::2, 1:4, 0], wide[0, ::2, ::2][:2, :].T[:2].T, wide.T[0, :3, :2].T[:, ::-1]):
+        if out.shape == (2, 3):
+            both(x, x[::-1], out=out)
+            np.testing.assert_array_equal(out, grad)

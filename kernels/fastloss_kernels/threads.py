@@ -51,6 +51,9 @@ def run(kernel: Any, x: Any, *rest: Any) -> Any:
     At most `numba.get_num_threads`; one for small work. `x`, `rest` and the kernel must fit
     together: dtypes are not looked at again, and each pair of kernel and dtype is compiled once.
     """
+    grad = rest[-1]
+    if x.ndim != 3 or (grad is not None and grad.ndim != 3):
+        raise ValueError("x and grad must have the three axes (outer, classes, inner)")
     threads = _threads(x.size)
     if threads == 1:
         return _call(kernel, x, rest, 1)
