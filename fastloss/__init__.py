@@ -9,11 +9,11 @@ from fastloss.functional import (
     sparse_categorical_crossentropy,
     value_and_grad,
 )
+from fastloss.loss import Loss
 from fastloss.losses import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
     KLDivergence,
-    Loss,
     Poisson,
     SparseCategoricalCrossentropy,
     get,

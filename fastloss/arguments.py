@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from fastloss import losses
 from fastloss.files import FileError, Source
-from fastloss.losses import Loss
+from fastloss.loss import Loss
 
 CLASSES: dict[str, type[Loss]] = {str(cls().name): cls for cls in losses.CLASSES.values()}
 

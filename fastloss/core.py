@@ -14,12 +14,10 @@ from fastloss.arrays import (
     Axis,
     DType,
     FloatArray,
-    Labels,
     Layout,
     Shape,
     as_array,
     check_out,
-    class_labels,
     convert,
     dense_targets,
     fits,
@@ -27,6 +25,7 @@ from fastloss.arrays import (
     result_dtype,
     same_rank,
 )
+from fastloss.labels import Labels, class_labels
 from fastloss.reduction import plan
 
 Value: TypeAlias = np.floating[Any] | FloatArray

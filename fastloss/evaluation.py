@@ -24,7 +24,8 @@ from fastloss.core import evaluate as evaluate_block
 from fastloss.files import Sink
 from fastloss.inputs import Counts, Inputs, Part, count
 from fastloss.lens import Boxed
-from fastloss.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
+from fastloss.loss import Loss
+from fastloss.losses import BinaryCrossentropy, CategoricalCrossentropy
 from fastloss.reduction import float_sum
 from fastloss.rowstats import RowStatistics
 

@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 
 from fastloss.arrays import (
     FLOAT32,
-    Labels,
     Layout,
     Shape,
-    class_labels,
     dense_targets,
     layout,
     same_rank,
 )
 from fastloss.boxes import Box, boxes, lengths
 from fastloss.core import Recipe
+from fastloss.labels import Labels, class_labels
 from fastloss.lens import Boxed, Lens
 from fastloss.reduction import Plan, align, float_sum, plan
 

@@ -6,6 +6,7 @@ import pytest
 
 from fastloss import arrays
 from fastloss.arrays import FLOAT32, FLOAT64
+from fastloss.labels import class_labels
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
@@ -194,21 +195,21 @@ def test_targets_may_broadcast_where_allowed_and_are_not_copied_for_it():
 )
 def test_every_real_dtype_holds_labels(dtype):
     dtype = BFLOAT16 if dtype == "bf" else np.dtype(dtype)
-    labels = arrays.class_labels(np.array([1, 0, 1], dtype), arrays.layout((3, 2), -1), None)
+    labels = class_labels(np.array([1, 0, 1], dtype), arrays.layout((3, 2), -1), None)
     assert labels.ids.dtype == np.int64
     np.testing.assert_array_equal(labels.ids, [1, 0, 1])
 
 
 def test_float_labels_are_compared_as_they_are_then_truncated_toward_zero():
     given = np.array([1.7, -0.5, 1.0, -1.0])
-    labels = arrays.class_labels(given, arrays.layout((4, 3), -1), 1)
+    labels = class_labels(given, arrays.layout((4, 3), -1), 1)
     np.testing.assert_array_equal(labels.ids, [1, 0, 1, -1])
     np.testing.assert_array_equal(labels.ignored, [False, False, True, False])
 
 
 def test_half_labels_are_not_rounded_onto_ignore_class():
     given = np.array([256.0, 2.0], BFLOAT16)
-    labels = arrays.class_labels(given, arrays.layout((2, 300), -1), 257)
+    labels = class_labels(given, arrays.layout((2, 300), -1), 257)
     assert not labels.ignored.any()
 
 
@@ -219,10 +220,10 @@ def test_labels_lack_the_class_axis_or_have_length_one_there(axis):
     thin[axis] = 1
     expected = np.arange(layout.row_count) % 2
     for shape in (layout.kept, tuple(thin)):
-        labels = arrays.class_labels(expected.reshape(shape), layout, None)
+        labels = class_labels(expected.reshape(shape), layout, None)
         np.testing.assert_array_equal(labels.ids, expected)
     with pytest.raises(ValueError, match="must have the same shape"):
-        arrays.class_labels(expected, layout, None)
+        class_labels(expected, layout, None)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +243,7 @@ def test_labels_lack_the_class_axis_or_have_length_one_there(axis):
 )
 def test_a_label_that_is_no_class_is_named_as_given(given, shown):
     layout = arrays.layout((2, 3), -1)
-    labels = arrays.class_labels(given, layout, None)
+    labels = class_labels(given, layout, None)
     assert not 0 <= labels.ids[1] < 3
     with pytest.raises(ValueError, match="3 classes") as caught:
         labels.check(layout, None)
@@ -251,7 +252,7 @@ def test_a_label_that_is_no_class_is_named_as_given(given, shown):
 
 def test_a_label_of_a_higher_rank_is_located():
     layout = arrays.layout((2, 3, 2), -1)
-    labels = arrays.class_labels(np.array([[0, 1, 0], [0, 5, 9]]), layout, None)
+    labels = class_labels(np.array([[0, 1, 0], [0, 5, 9]]), layout, None)
     with pytest.raises(ValueError, match=r"got 5 at row 4, index \(1, 1\)"):
         labels.check(layout, None)
     with pytest.raises(ValueError, match="got 9 at row 5"):

@@ -1,0 +1,63 @@
+"""Class labels: of any integer, boolean or float dtype, and what is said of those that are none."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastloss.arrays import FLOAT64, Array, DType, Layout, convert
+
+INT64: DType = np.dtype(np.int64)
+
+
+class Labels(NamedTuple):
+    """Class labels."""
+
+    ids: NDArray[np.int64]
+    """(rows,), what kernels read; a label that is no integer of 64 bits is a negative one."""
+    given: Array
+    """(rows,), as they came, for messages."""
+    ignored: NDArray[np.bool_] | None
+    """In the shape of the loss, where the label is ignore_class; None without one."""
+
+    def check(self, layout: Layout, valid: NDArray[np.bool_] | None) -> None:
+        """Raise ValueError for the first label that is no class though its row is `valid`."""
+        outside = (self.ids < 0) | (self.ids >= layout.form[1])
+        if valid is not None:
+            outside &= valid
+        if outside.any():
+            raise self.error(int(outside.argmax()), layout)
+
+    def error(self, row: int, layout: Layout) -> ValueError:
+        """Return the error that names the label of `row`."""
+        label = self.given[row].item()
+        if isinstance(label, float) and label.is_integer():
+            label = int(label)  # a list with both 0 and 2**63 in it reaches us as floats
+        place = f"row {row}"
+        if len(layout.kept) > 1:
+            place += f", index {tuple(map(int, np.unravel_index(row, layout.kept)))}"
+        classes = layout.form[1]
+        return ValueError(
+            f"y_true must hold labels in [0, {classes}), as y_pred has {classes} classes:"
+            f" got {label} at {place}"
+        )
+
+
+def class_labels(y_true: Array, layout: Layout, ignore_class: int | None) -> Labels:
+    """Return the labels of a sparse loss.
+
+    y_true has y_pred's shape without the class axis, or with length 1 there, else ValueError.
+    Every integer, boolean and float dtype will do; floats are truncated toward zero, after they
+    were compared with ignore_class.
+    """
+    if y_true.shape not in (layout.kept, layout.thin):
+        raise ValueError(
+            "y_true and y_pred must have the same shape apart from the class axis,"
+            f" got {y_true.shape} and {layout.whole}, where {layout.kept} was expected"
+        )
+    given = y_true.reshape(-1)
+    exact = given if given.dtype.kind in "iub" else convert(given, FLOAT64)
+    ignored = None if ignore_class is None else (exact == ignore_class).reshape(layout.kept)
+    if exact.dtype.kind == "f":  # NaN fails the comparison too, so the conversion is defined
+        exact = np.where(np.abs(exact) < 2.0**63, exact, -1.0)
+    return Labels(np.ascontiguousarray(convert(exact, INT64)), given, ignored)

@@ -1,0 +1,182 @@
+"""What the five loss classes share: a frozen configuration, called and saved as in Keras."""
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable
+from copy import copy
+from dataclasses import Field, fields
+from itertools import count
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastloss.arrays import DType, FloatArray, float_dtype
+from fastloss.core import Recipe, Value, evaluate
+from fastloss.reduction import check_reduction
+
+_BEYOND_KERAS = ("dtype", "class_weight", "pos_weight")
+_numbers: defaultdict[str, "count[int]"] = defaultdict(count)
+
+
+class Loss(ABC):
+    """What the five losses share. A subclass is a frozen dataclass of its options.
+
+    Losses are compared, hashed, copied and pickled by their configuration, which cannot be
+    changed after construction.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    reduction: str | None
+    name: str | None
+    dtype: str | None
+    _recipe: Recipe
+    _output: DType | None
+
+    @abstractmethod
+    def _describe(self) -> Recipe:
+        """Return what `evaluate` follows."""
+
+    def __post_init__(self) -> None:
+        """Check every option, and bring it to plain Python values."""
+        output = float_dtype(self.dtype)
+        self._set(reduction=check_reduction(self.reduction), name=self.name or self._unique_name())
+        self._set(dtype=None if output is None else output.name, _output=output)
+        recipe = self._describe()  # whose weights may still be the caller's arrays
+        self._set(
+            _recipe=recipe._replace(
+                class_weight=copy(recipe.class_weight), pos_weight=copy(recipe.pos_weight)
+            )
+        )
+        self._set(**{f.name: _plain(getattr(self, f.name)) for f in fields(self)})
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def _unique_name(self) -> str:
+        name = str(type(self).__dataclass_fields__["name"].default)
+        number = next(_numbers[name])
+        return f"{name}_{number}" if number else name
+
+    def __call__(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+    ) -> Value:
+        """Return the loss, weighted and reduced.
+
+        Parameters
+        ----------
+        y_true, y_pred : array_like
+            As the function of the same name takes them. Where their ranks differ by an axis of
+            length 1 at the end, that is repaired.
+        sample_weight : array_like, optional
+            Multiplies the losses. Its shape is theirs or fits it: from the left, so that (batch,)
+            weighs samples, else by broadcasting. Weight 0 gives 0, whatever the row holds.
+        mask : array_like, optional
+            Where False, the row is left out, whatever it holds; fits as sample_weight does.
+
+        Returns
+        -------
+        scalar, or array if not reduced
+            float64 for a float64 array y_pred, else float32; or `dtype`, where it was given.
+
+        Raises
+        ------
+        ValueError
+            For shapes that do not go together and labels that are no class.
+        TypeError
+            For anything but real numbers, and for masked arrays.
+        """
+        return evaluate(
+            self._recipe,
+            y_true,
+            y_pred,
+            sample_weight,
+            mask,
+            reduction=self.reduction,
+            dtype=self._output,
+            repair_ranks=True,
+        ).value
+
+    def value_and_grad(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        upstream: ArrayLike | None = None,
+        out: FloatArray | None = None,
+    ) -> tuple[Value, FloatArray]:
+        """Return the loss, bit for bit that of a call, and its gradient with respect to y_pred.
+
+        Parameters
+        ----------
+        y_true, y_pred, sample_weight, mask : array_like
+            As for a call.
+        upstream : array_like, optional
+            The derivative of something by the value, of the value's shape; the gradient becomes
+            that of sum(upstream * value). Without it the gradient of an unreduced value is that
+            of its sum.
+        out : ndarray, optional
+            Receives the gradient: y_pred's shape, and its dtype or the one computed in (float64
+            for float64, else float32). It may be y_pred itself, whose predictions are then
+            overwritten, and must not overlap any input else.
+
+        Returns
+        -------
+        value
+            As from a call.
+        grad : ndarray
+            `out`, or a new array of y_pred's shape and the value's dtype.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As from a call, and for an unfit `out` or `upstream`. `out` then holds what it held.
+
+        Examples
+        --------
+        >>> import fastloss as fl
+        >>> loss = fl.BinaryCrossentropy(from_logits=True)
+        >>> value, grad = loss.value_and_grad([[0, 1]], [[0.0, 0.0]])
+        >>> print(f"{value:.4f}", grad)
+        0.6931 [[ 0.25 -0.25]]
+        """
+        value, grad, _ = evaluate(
+            self._recipe,
+            y_true,
+            y_pred,
+            sample_weight,
+            mask,
+            reduction=self.reduction,
+            upstream=upstream,
+            out=out,
+            dtype=self._output,
+            gradient=True,
+            repair_ranks=True,
+        )
+        return value, grad
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's keywords; those that Keras does not know only where given."""
+        config = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {k: v for k, v in config.items() if v is not None or k not in _BEYOND_KERAS}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Return the loss of a configuration; the "fn" of old Keras versions is passed over."""
+        return cls(**{name: value for name, value in config.items() if name != "fn"})
+
+    def __reduce__(self) -> tuple[Callable[[dict[str, Any]], Self], tuple[dict[str, Any]]]:
+        return type(self).from_config, (self.get_config(),)
+
+
+def _plain(value: Any) -> Any:
+    """Return what can be hashed, compared and, tuples being lists there, written as JSON."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
