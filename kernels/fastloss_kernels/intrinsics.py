@@ -12,7 +12,6 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic as _intrinsic
 from numba.extending import overload
-from numba.np.arrayobj import populate_array
 
 from fastloss_kernels.typing import Array, Scalar
 
@@ -93,6 +92,8 @@ def _memory(typingctx: Any, x: Any, like: Any) -> Any:
     result = types.Array(like.dtype, 1, "C")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        from numba.np.arrayobj import populate_array  # half of our import time, if at the top
+
         source = context.make_array(x)(context, builder, args[0])
         array = context.make_array(result)(context, builder)
         itemsize = context.get_constant(types.intp, like.dtype.bitwidth // 8)
