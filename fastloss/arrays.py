@@ -131,6 +131,15 @@ def result_dtype(value: ArrayLike, array: Array) -> DType:
     return FLOAT64 if wide and not isinstance(value, list | tuple) else FLOAT32
 
 
+def half_bits(array: Array) -> Array | None:
+    """Return float16 as int16 and bfloat16 as uint16, the bits that kernels read; else None."""
+    if array.dtype.itemsize != 2 or not (array.dtype.isnative and array.flags.aligned):
+        return None
+    kinds = {"float16": np.int16, "bfloat16": np.uint16}
+    kind = kinds.get(array.dtype.name)
+    return None if kind is None else array.view(kind)
+
+
 def convert(array: Array, dtype: DType) -> Array:
     """Return `array` as an aligned one of native `dtype`; what is too large becomes inf."""
     if array.dtype == dtype and array.flags.aligned:

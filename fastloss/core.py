@@ -21,6 +21,7 @@ from fastloss.arrays import (
     convert,
     dense_targets,
     fits,
+    half_bits,
     layout,
     result_dtype,
     same_rank,
@@ -90,7 +91,8 @@ def evaluate(
         inputs |= {"class_weight": recipe.class_weight, "pos_weight": recipe.pos_weight}
         check_out(out, given, working, inputs)
 
-    x = form.rows(convert(given, working).reshape(shape))
+    halves = half_bits(np.asarray(given))
+    x = form.rows((convert(given, working) if halves is None else halves).reshape(shape))
     per_class = _per_class(recipe, form)
     labels: Labels | None = None
     arguments: tuple[Any, ...]
@@ -151,6 +153,9 @@ def _per_class(recipe: Recipe, form: Layout) -> FloatArray | None:
 
 def _kernel_output(target: FloatArray, shape: Shape, form: Layout, working: DType) -> FloatArray:
     """Return where the kernel writes the gradient: a view of `target`, or else an array apart."""
+    halves = half_bits(target)
+    if halves is not None and working == FLOAT32:
+        return form.rows(halves.reshape(shape))
     if target.dtype == working and target.flags.aligned:
         return form.rows(target.reshape(shape))
     return np.empty(form.form, working)

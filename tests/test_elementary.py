@@ -3,8 +3,8 @@
 import mpmath
 import numpy as np
 import pytest
-from fastloss_kernels.exponential import exp, exp_bounded, exp_scaled
-from fastloss_kernels.logarithm import log, log1p, log_ratio
+from fastloss_kernels.exponential import exp, exp_bounded, exp_falling, exp_scaled
+from fastloss_kernels.logarithm import log, log1p, log1p_unit, log_pair
 from numba import njit
 
 EVERYWHERE = {"exp": exp, "log": log, "log1p": log1p}
@@ -46,9 +46,21 @@ def _scaled(x, k, out):
 
 
 @njit
-def _ratio(u, p, out):
+def _falling(x, out):
+    for i in range(x.size):
+        out[i] = exp_falling(x[i])
+
+
+@njit
+def _unit(x, out):
+    for i in range(x.size):
+        out[i] = log1p_unit(x[i])
+
+
+@njit
+def _pair(u, c, out):
     for i in range(u.size):
-        out[i] = log_ratio(u[i], p[i])
+        out[i] = log_pair(u[i], c[i])
 
 
 def bit_patterns(dtype, count=200_000):
@@ -113,18 +125,42 @@ def test_scaled_edges(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_log_ratio_near_one(dtype):
+def test_log_pair_near_one(dtype):
+    """What a division lost is taken in: the logarithm of the quotient has all its digits."""
     rng = np.random.default_rng(3)
     p = rng.uniform(1e-7, 1, 2000).astype(dtype)
     u = (p * (1 + rng.uniform(-1e-3, 1e-3, p.size))).astype(dtype)
     u[:500] = rng.uniform(1e-7, 1, 500)
-    out = np.empty_like(p)
-    _ratio(u, p, out)
+    q, out = u / p, np.empty_like(p)
     with mpmath.workdps(40):
-        for a, b, computed in zip(u, p, out, strict=True):
-            truth = mpmath.log(mpmath.mpf(float(a)) / mpmath.mpf(float(b)))
+        exact = [mpmath.mpf(float(a)) / mpmath.mpf(float(b)) for a, b in zip(u, p, strict=True)]
+        lost = [float(e - mpmath.mpf(float(v))) for e, v in zip(exact, q, strict=True)]
+        _pair(q, np.array(lost).astype(dtype), out)
+        for quotient, computed in zip(exact, out, strict=True):
+            truth = mpmath.log(quotient)
             ulp = float(np.spacing(dtype(abs(float(truth)))))
             assert abs(mpmath.mpf(float(computed)) - truth) < 1.5 * ulp
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["exp_falling", "log1p_unit"])
+def test_restricted_domains(name, dtype):
+    rng = np.random.default_rng(4)
+    low = -90 if dtype is np.float32 else -740
+    x = rng.uniform(low, 0, 3000) if name == "exp_falling" else np.exp(rng.uniform(-80, 0, 3000))
+    edges = [0, -0.0, low, -np.inf, np.nan] if name == "exp_falling" else [0, 0.5, 1, np.nan]
+    x = np.concatenate([x, edges]).astype(dtype)
+    out = np.empty_like(x)
+    (_falling if name == "exp_falling" else _unit)(x, out)
+    function = mpmath.exp if name == "exp_falling" else mpmath.log1p
+    with mpmath.workdps(40):
+        for value, computed in zip(x, out, strict=True):
+            if np.isnan(value):
+                assert np.isnan(computed)
+                continue
+            truth = function(mpmath.mpf(float(value)))
+            ulp = float(np.spacing(dtype(float(truth))))
+            assert abs(mpmath.mpf(float(computed)) - truth) < LIMIT * ulp, value
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

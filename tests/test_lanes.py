@@ -4,39 +4,74 @@ import math
 
 import numpy as np
 import pytest
-from fastloss_kernels.lanes import lane_sum, scale_row
+from fastloss_kernels.lanes import fine_sums, row_sums, scale_rows
 from numba import njit
 
-SIZES = [0, 1, 2, 3, 5, 7, 8, 10, 15, 16, 17, 31, 33, 63, 64, 65, 100, 127, 257, 999, 4096]
+SHAPES = [(1, 0), (1, 1), (3, 2), (8, 3), (9, 5), (17, 8), (40, 10), (7, 15), (8, 16), (9, 17),
+          (5, 31), (4, 33), (2, 63), (3, 64), (2, 65), (3, 100), (1, 127), (2, 257), (1, 4096)]  # fmt: skip
 
 
 @njit
-def _sum(w, start, size):
-    return lane_sum(w, start, size)
+def _row_sums(w, rows, width, total, lost):
+    row_sums(w, rows, width, total, lost)
 
 
 @njit
-def _scale(w, start, size, factor):
-    scale_row(w, start, size, factor)
+def _fine_sums(w, rows, width, total, lost):
+    fine_sums(w, rows, width, total, lost)
+
+
+@njit
+def _scale_rows(w, rows, width, factor):
+    scale_rows(w, rows, width, factor)
+
+
+def drawn(rows, width, dtype):
+    """Return rows with room behind them."""
+    return np.random.default_rng(rows * width).lognormal(0, 4, rows * width + 9).astype(dtype)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", SIZES)
-def test_lane_sum(dtype, size):
-    w = np.random.default_rng(size).lognormal(0, 4, size + 9).astype(dtype)
-    computed = _sum(w, 5, size)
-    assert computed == lane_sum(w, 5, size)
-    exact = math.fsum(w[5 : 5 + size].tolist())
-    roundings = 2 * 2.0**-24 if dtype is np.float32 else 3 * 2.0**-53
-    assert abs(sum(computed) - exact) <= roundings * exact
+@pytest.mark.parametrize(("rows", "width"), SHAPES)
+@pytest.mark.parametrize("compiled", [_row_sums, _fine_sums])
+def test_sums(compiled, rows, width, dtype):
+    w = drawn(rows, width, dtype)
+    room = (rows + 7) // 8 * 8
+    total, lost, plain_total, plain_lost = np.zeros((4, room))
+    compiled(w, rows, width, total, lost)
+    compiled.py_func(w, rows, width, plain_total, plain_lost)
+    np.testing.assert_array_equal(total[:rows], plain_total[:rows])
+    np.testing.assert_array_equal(lost[:rows], plain_lost[:rows])
+    roundings = 3 * 2.0**-53
+    if dtype is np.float32 and compiled is _row_sums:
+        roundings = 2 * 2.0**-24
+    for r in range(rows):
+        exact = math.fsum(w[r * width : (r + 1) * width].tolist())
+        assert abs(total[r] + lost[r] - exact) <= roundings * exact
+
+
+@pytest.mark.parametrize("compiled", [_row_sums, _fine_sums])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_infinity_stays_in_its_row(compiled, dtype):
+    w = np.ones((9, 5), dtype)
+    w[3, 2], w[4, 1] = np.inf, np.nan
+    total, lost = np.zeros((2, 16))
+    compiled(w.reshape(-1), 9, 5, total, lost)
+    expected = np.full(9, 5.0)
+    expected[3:5] = np.inf, np.nan
+    np.testing.assert_array_equal(total[:9], expected)
+    assert not lost.any()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", SIZES)
-def test_scale_row_touches_its_row_only(dtype, size):
-    w = np.random.default_rng(size).standard_normal(size + 9).astype(dtype)
+@pytest.mark.parametrize(("rows", "width"), SHAPES)
+def test_scale_rows_touches_its_rows_only(rows, width, dtype):
+    w = drawn(rows, width, dtype)
+    factor = np.linspace(0.3, 2.0, rows).astype(dtype)
     expected = w.copy()
-    scale_row(expected, 5, size, dtype(0.3))
-    np.testing.assert_array_equal(expected[5 : 5 + size], w[5 : 5 + size] * dtype(0.3))
-    _scale(w, 5, size, dtype(0.3))
-    np.testing.assert_array_equal(w, expected)
+    for r in range(rows):
+        expected[r * width : (r + 1) * width] *= factor[r]
+    for scale in (scale_rows, _scale_rows):
+        scaled = w.copy()
+        scale(scaled, rows, width, factor)
+        np.testing.assert_array_equal(scaled, expected)

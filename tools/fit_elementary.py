@@ -3,7 +3,7 @@
 Chebyshev fits (mpmath, 50 digits) of
 
     (e^r - 1 - r) / r^2            on |r| <= log(2) / 2,
-    (log(1 + f) - f + f^2/2) / f^3 on [sqrt(1/2) - 1, sqrt(2) - 1]       (float32),
+    (log(1 + f) - f + f^2/2) / f^3 on [-1/4, 1/2]                           (float32),
     (2 atanh(s) / s - 2) / s^2     as a polynomial in s^2, s = f / (2 + f)   (float64),
 
 constant term first, rounded to the type they are used in, with the largest error of the fit.
@@ -45,7 +45,7 @@ def show(name: str, f: Callable[[mpf], mpf], ends: list[mpf], terms: int, kind: 
 
 if __name__ == "__main__":
     half = log(2) / 2 * mpf("1.0001")
-    low, high = sqrt(mpf(1) / 2) - 1, sqrt(mpf(2)) - 1
+    low, high = -mpf(1) / 4, mpf(1) / 2
     show("exp, float32", exp_tail, [-half, half], 5, np.float32)
     show("exp, float64", exp_tail, [-half, half], 11, np.float64)
     show("log, float32", log_tail, [low, high], 9, np.float32)

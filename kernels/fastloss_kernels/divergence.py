@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from fastloss_kernels.blocks import row_count
+from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block, each_part, kernel, part
-from fastloss_kernels.logarithm import log_ratio
+from fastloss_kernels.logarithm import log_pair
 from fastloss_kernels.separable import separable_part
 from fastloss_kernels.typing import Array, Scalar
 
@@ -22,7 +23,10 @@ from fastloss_kernels.typing import Array, Scalar
 def _divergence(x: Scalar, t: Scalar, w: Scalar, eps: Scalar, one: Scalar) -> Any:
     u = eps if t < eps else one if t > one else t
     p = eps if x < eps else one if x > one else x
-    return u * log_ratio(u, p), (one - one if x < eps or x > one else -u / p)
+    inverse = one / p
+    q = u * inverse
+    lost = fma(-q, p, u) * inverse  # what the quotient lost
+    return u * log_pair(q, lost), (one - one if x < eps or x > one else -(q + lost))
 
 
 @part

@@ -8,8 +8,9 @@ Writing e^x as 2^n e^r with ``|r| <= log(2) / 2``: adding 1.5 * 2^(digits - 1) t
 pushes the rounded n into the low bits of the sum, so n is read from the bit pattern and no float is
 ever converted to an integer (undefined in LLVM for NaN and infinity). ``n * log(2)`` is taken off
 in two parts; the first step is exact under fma, because x and the leading part of log(2) are
-multiples of the same power of two and the difference is below 1/2. The second part joins the small
-terms, so that only two roundings, of e^r - 1 and of e^r, are of any size.
+multiples of the same power of two and the difference is below 1/2. In Horner's rule the last two
+steps round: e^r, and the slope that r multiplies; with the rounding of r itself that stays below an
+ulp, and each operation less is a fortieth of the time of a crossentropy.
 """
 
 import numpy as np
@@ -54,13 +55,12 @@ def _exp_parts_single(x: Scalar) -> tuple[Scalar, Scalar]:
     """Return (e^r, bits of n + magic) for ``|x| < 2^21``."""
     t = fma(x, _LOG2E_S, _MAGIC_S)
     n = t - _MAGIC_S
-    high, low = fma(n, -_LN2_HI_S, x), n * -_LN2_LO_S
-    r = high + low
+    r = fma(n, -_LN2_LO_S, fma(n, -_LN2_HI_S, x))
     q = fma(_EXP_S[4], r, _EXP_S[3])
     q = fma(q, r, _EXP_S[2])
     q = fma(q, r, _EXP_S[1])
     q = fma(q, r, _EXP_S[0])
-    return _F(1) + (high + fma(q * r, r, low)), bits(t)
+    return fma(fma(q, r, _F(1)), r, _F(1)), bits(t)
 
 
 @block
@@ -68,8 +68,7 @@ def _exp_parts_double(x: Scalar) -> tuple[Scalar, Scalar]:
     """Return (e^r, bits of n + magic) for ``|x| < 2^50``."""
     t = fma(x, _LOG2E_D, _MAGIC_D)
     n = t - _MAGIC_D
-    high, low = fma(n, -_LN2_HI_D, x), n * -_LN2_LO_D
-    r = high + low
+    r = fma(n, -_LN2_LO_D, fma(n, -_LN2_HI_D, x))
     q = fma(_EXP_D[10], r, _EXP_D[9])
     q = fma(q, r, _EXP_D[8])
     q = fma(q, r, _EXP_D[7])
@@ -80,7 +79,7 @@ def _exp_parts_double(x: Scalar) -> tuple[Scalar, Scalar]:
     q = fma(q, r, _EXP_D[2])
     q = fma(q, r, _EXP_D[1])
     q = fma(q, r, _EXP_D[0])
-    return 1.0 + (high + fma(q * r, r, low)), bits(t)
+    return fma(fma(q, r, 1.0), r, 1.0), bits(t)
 
 
 @block
@@ -172,4 +171,36 @@ def exp(x: Scalar) -> Scalar:
 
 inlined(exp)(
     lambda x: (lambda x: _exp_single(x)) if x == types.float32 else (lambda x: _exp_double(x))
+)
+
+
+@block
+def _exp_falling_single(x: Scalar) -> Scalar:
+    p, t = _exp_parts_single(_F(-126) if x < _F(-126) else x)
+    n = _I(_I(t - _MAGIC_BITS_S) + _I(191))  # 127 + 64
+    return (p * from_bits(_I(n << _FIELD_S))) * _F(2.0**-64)
+
+
+@block
+def _exp_falling_double(x: Scalar) -> Scalar:
+    p, t = _exp_parts_double(-800.0 if x < -800.0 else x)
+    n = (t - _MAGIC_BITS_D) + 1535  # 1023 + 512
+    return (p * from_bits(n << _FIELD_D)) * 2.0**-512
+
+
+def exp_falling(x: Scalar) -> Scalar:
+    """Return e^x for x up to 0: 0 at -inf, NaN at NaN. Error: below 1 ulp.
+
+    2^n is put on in two steps, 2^(n + 64) and 2^-64 (512 for float64): both factors are normal
+    numbers, and a subnormal result is rounded once.
+    """
+    return _exp_falling_single(x) if x.dtype == _F else _exp_falling_double(x)
+
+
+inlined(exp_falling)(
+    lambda x: (
+        (lambda x: _exp_falling_single(x))
+        if x == types.float32
+        else (lambda x: _exp_falling_double(x))
+    )
 )

@@ -73,47 +73,164 @@ inlined(bits)(lambda x: lambda x: _bitcast(x))
 inlined(from_bits)(lambda i: lambda i: _bitcast(i))
 
 
-def memory(x: Array, like: Any) -> Array:
-    """Return a flat, writeable array over the memory that starts at `x`'s first element.
+def cut(i: Any, like: Any) -> Any:
+    """Return the integer `i` in the width of `like`: arithmetic of integers has made it wider."""
+    return type(like)(i)
+
+
+inlined(cut)(
+    lambda i, like: (
+        (lambda i, like: np.int32(i)) if like == types.int32 else (lambda i, like: np.int64(i))
+    )
+)
+
+
+def memory(x: Array, like: Any, offset: int = 0) -> Array:
+    """Return a flat, writeable array over the memory `offset` bytes behind x's first element.
 
     It has no end of its own: the caller computes every index from `x`'s strides and shape. `like`
     is a dtype of the same width, to look at the bits.
     """
     if x.size == 0:
         return np.empty(0, like)
-    low = x.__array_interface__["data"][0]
-    span = sum((n - 1) * s for n, s in zip(x.shape, x.strides, strict=True)) + x.itemsize
-    raw = (ctypes.c_char * span).from_address(low)
+    low = x.__array_interface__["data"][0] + offset
+    span = sum((n - 1) * max(s, 0) for n, s in zip(x.shape, x.strides, strict=True)) + x.itemsize
+    raw = (ctypes.c_char * max(span - offset, x.itemsize)).from_address(low)
     return np.frombuffer(raw, like)
 
 
+def _borrowed(context: Any, builder: Any, kind: Any, pointer: Any, size: int) -> Any:
+    """Return code for an array over memory that nobody counts references to."""
+    from numba.np.arrayobj import populate_array  # half of our import time, if at the top
+
+    array = context.make_array(kind)(context, builder)
+    itemsize = context.get_constant(types.intp, kind.dtype.bitwidth // 8)
+    length = context.get_constant(types.intp, size)
+    populate = {
+        "data": builder.bitcast(pointer, array.data.type),
+        "shape": cgutils.pack_array(builder, [length]),
+        "strides": cgutils.pack_array(builder, [itemsize]),
+        "itemsize": itemsize,
+        "meminfo": None,
+        "parent": None,
+    }
+    populate_array(array, **populate)
+    return array._getvalue()
+
+
 @intrinsic
-def _memory(typingctx: Any, x: Any, like: Any) -> Any:
+def _memory(typingctx: Any, x: Any, like: Any, offset: Any) -> Any:
     result = types.Array(like.dtype, 1, "C")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        from numba.np.arrayobj import populate_array  # half of our import time, if at the top
-
         source = context.make_array(x)(context, builder, args[0])
-        array = context.make_array(result)(context, builder)
-        itemsize = context.get_constant(types.intp, like.dtype.bitwidth // 8)
-        huge = context.get_constant(types.intp, 2**62)
-        pointer = builder.bitcast(source.data, array.data.type)
-        populate = {
-            "data": pointer,
-            "shape": cgutils.pack_array(builder, [huge]),
-            "strides": cgutils.pack_array(builder, [itemsize]),
-            "itemsize": itemsize,
-            "meminfo": None,
-            "parent": None,
-        }
-        populate_array(array, **populate)
-        return array._getvalue()
+        pointer = cgutils.pointer_add(builder, source.data, args[2])
+        return _borrowed(context, builder, result, pointer, 2**62)
 
-    return result(x, like), codegen
+    return result(x, like, types.intp), codegen
 
 
-inlined(memory)(lambda x, like: lambda x, like: _memory(x, like))
+inlined(memory)(lambda x, like, offset=0: lambda x, like, offset=0: _memory(x, like, offset))
+
+
+def hold(x: Array) -> None:
+    """Use x for nothing, so that it lives until here: no view by `memory` keeps its memory."""
+
+
+@intrinsic
+def _hold(typingctx: Any, x: Any) -> Any:
+    return types.void(x), lambda context, builder, signature, args: context.get_dummy_value()
+
+
+inlined(hold)(lambda x: lambda x: _hold(x))
+
+
+STACKED = 512
+
+
+def stacked(like: Any) -> Array:
+    """Return an array of 512 elements on the stack, uninitialised; it must not leave the function.
+
+    Neither allocating it nor slicing it costs anything: references to it are not counted.
+    """
+    return np.empty(STACKED, like)
+
+
+@intrinsic
+def _stacked(typingctx: Any, like: Any) -> Any:
+    result = types.Array(like.dtype, 1, "C")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        room = ir.ArrayType(context.get_data_type(like.dtype), STACKED)
+        pointer = cgutils.alloca_once(builder, room)
+        pointer.align = 64
+        return _borrowed(context, builder, result, pointer, STACKED)
+
+    return result(like), codegen
+
+
+inlined(stacked)(lambda like: lambda like: _stacked(like))
+
+
+def stream(source: Array, target: Array, size: int) -> None:
+    """Copy ``source[:size]`` to `target`, past the caches: what lies there is not read first."""
+    target[:size] = source[:size]
+
+
+@intrinsic
+def _stream(typingctx: Any, source: Any, target: Any, size: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        # Stores past the caches have to be aligned: to a whole line, lest lines be written twice.
+        itemsize = source.dtype.bitwidth // 8
+        lanes = 64 // itemsize
+        count = args[2]
+        line = count.type(lanes)
+        sources, targets = (
+            context.make_array(kind)(context, builder, value).data
+            for kind, value in ((source, args[0]), (target, args[1]))
+        )
+        register = ir.VectorType(sources.type.pointee, lanes)
+        address = builder.udiv(builder.ptrtoint(targets, count.type), count.type(itemsize))
+        before = builder.urem(builder.sub(count.type(0), address), line)
+        short = builder.icmp_signed("<", count, before)
+        before = builder.select(short, count, before)
+        after = builder.sub(count, builder.srem(builder.sub(count, before), line))
+        one = count.type(1)
+        for first, last in ((count.type(0), before), (after, count)):
+            with cgutils.for_range_slice(builder, first, last, one, inc=True) as (k, _):
+                builder.store(builder.load(builder.gep(sources, [k])), builder.gep(targets, [k]))
+        hint = builder.module.add_metadata([ir.IntType(32)(1)])
+        with cgutils.for_range_slice(builder, before, after, line, inc=True) as (k, _):
+            place, goal = (
+                builder.bitcast(builder.gep(data, [k]), register.as_pointer())
+                for data in (sources, targets)
+            )
+            store = builder.store(builder.load(place, align=itemsize), goal, align=64)
+            store.set_metadata("nontemporal", hint)
+        return context.get_dummy_value()
+
+    return types.void(source, target, types.intp), codegen
+
+
+inlined(stream)(
+    lambda source, target, size: lambda source, target, size: _stream(source, target, size)
+)
+
+
+def settle() -> None:
+    """Wait until all that was written by `stream` is there for other threads to see."""
+
+
+@intrinsic
+def _settle(typingctx: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+inlined(settle)(lambda: lambda: _settle())
 
 
 def prefetch(x: Array, start: int, size: int) -> None:

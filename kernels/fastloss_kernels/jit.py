@@ -130,24 +130,30 @@ def each_part(part: Any, rows: int, threads: int, arguments: Any) -> None:
         part(0, rows, *arguments)
 
 
-def entry(kernel: Any, arguments: tuple[Any, ...], parallel: bool) -> Any:
-    """Return the compiled form of `kernel` for arrays of these dtypes, whatever their layout.
+def signature(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the types `arguments` of a kernel are compiled for, whatever their layout.
 
     Left to itself Numba compiles a kernel anew for every combination of C, Fortran and other
     layouts, writeable and read-only. Here predictions, targets and gradients have any strides and
     all inputs are read-only, which every array of the right dtype and rank satisfies; kernels find
     out at run time what lies contiguous. The last three arguments are loss, gradient and threads.
     """
-    dispatcher = kernel if parallel else _serial[kernel]
-    if not hasattr(dispatcher, "compile"):  # NUMBA_DISABLE_JIT
-        return dispatcher
-    signature: list[Any] = []
+    kinds: list[Any] = []
     for position, argument in enumerate(arguments):
         kind: Any = typeof(argument)
         if isinstance(kind, nb.Array):
             output = position >= len(arguments) - 3
             layout: Any = "A" if kind.ndim == 3 else "C"
             kind = nb.Array(kind.dtype, kind.ndim, layout, readonly=not output)
-        signature.append(kind)
-    dispatcher.compile(tuple(signature))
-    return dispatcher.overloads[tuple(signature)].entry_point
+        kinds.append(kind)
+    return tuple(kinds)
+
+
+def entry(kernel: Any, arguments: tuple[Any, ...], parallel: bool) -> Any:
+    """Return the form of `kernel` that is compiled for the `signature` of these arguments."""
+    dispatcher = kernel if parallel else _serial[kernel]
+    if not hasattr(dispatcher, "compile"):  # NUMBA_DISABLE_JIT
+        return dispatcher
+    kinds = signature(arguments)
+    dispatcher.compile(kinds)
+    return dispatcher.overloads[kinds].entry_point

@@ -1,13 +1,8 @@
 """Class labels: checked before anything is read with them."""
 
 from fastloss_kernels.jit import block
+from fastloss_kernels.rows import left_out, step
 from fastloss_kernels.typing import Array
-
-
-@block
-def step(values: Array) -> int:
-    """Return how far apart the values of neighbouring rows lie: 0 if one value serves all rows."""
-    return 0 if values.size == 1 else 1
 
 
 @block
@@ -28,10 +23,13 @@ def first_bad_label(labels: Array, classes: int, keep: Array) -> int:
 @block
 def kept_labels(labels: Array, keep: Array, first: int, rows: int, target: Array) -> None:
     """Fill `target` with the labels of a block of rows; a row that is left out gets class 0."""
-    kept = step(keep)
+    mine = labels[first : first + rows]
     for r in range(rows):
-        i = first + r
-        target[r] = labels[i] if keep[i * kept] else 0
+        target[r] = mine[r]
+    if left_out(keep, first, rows):
+        kept = step(keep)
+        for r in range(rows):
+            target[r] = target[r] if keep[(first + r) * kept] else 0
 
 
 @block

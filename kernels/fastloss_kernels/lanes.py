@@ -2,11 +2,12 @@
 
 LLVM decides by itself how many lanes a sum has, and leaves what does not fill them to scalar code:
 most of the time of a row of ten. Here a row is cut into registers of 512 bits (LLVM splits them
-where a processor's are shorter), then one of each smaller power of two. Each function stands beside
-the plain Python that computes the same.
+where a processor's are shorter), the last of which is masked; and eight rows are added up at once:
+what remains of each, a register of eight, becomes one register of eight sums. Each function stands
+beside the plain Python that computes the same.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,44 +16,57 @@ from numba import types
 from numba.core import cgutils
 
 from fastloss_kernels.intrinsics import inlined, intrinsic
-from fastloss_kernels.typing import Array, Scalar
+from fastloss_kernels.typing import Array
 
 REGISTER = 64  # bytes
+GROUP = 8  # rows that are added up at once, and float64 lanes of a register
 
 
-def lane_sum(w: Array, start: int, size: int) -> tuple[float, float]:
-    """Return (sum, what it lost by rounding) of ``w[start:start + size]`` in float64.
+def row_sums(w: Array, rows: int, width: int, total: Array, lost: Array) -> None:
+    """Set total[r] to the sum of ``w[r * width:(r + 1) * width]`` and lost[r] to what it lost.
 
-    The order is fixed by `size` alone. Four registers are added in pairs in w's own dtype, which
+    The order is fixed by `width` alone. Four registers are added in pairs in w's own dtype, which
     rounds twice at most; then into float64 lanes, which are added in halves at the end. Single
-    registers and the shorter rest go into the lanes directly. What float64 lanes lose (two-sum) is
-    summed beside them; float32 elements lose nothing that would show, and 0 is returned for it.
+    registers, the last one filled up with zeros, go into the lanes directly. What float64 lanes
+    lose (two-sum) is summed beside them; float32 elements lose nothing that would show, and `lost`
+    is 0. Both outputs are float64 and have room for `rows` rounded up to a multiple of 8.
     """
+    _plain_sums(w, rows, width, total, lost, 4)
+
+
+def fine_sums(w: Array, rows: int, width: int, total: Array, lost: Array) -> None:
+    """Do as `row_sums`, but add no float32: each register goes into the lanes directly.
+
+    For sums of which a large element will be taken off again.
+    """
+    _plain_sums(w, rows, width, total, lost, 1)
+
+
+def _plain_sums(w: Array, rows: int, width: int, total: Array, lost: Array, group: int) -> None:
     lanes = REGISTER // w.itemsize
-    total, lost = np.zeros(lanes), np.zeros(lanes)
-
-    def add(value: Array) -> None:
-        width = value.size
-        total[:width], error = _two_sum(total[:width], value)
-        if w.itemsize == 8:
-            lost[:width] += error
-
-    k = start
-    while start + size - k >= 4 * lanes:
-        a, b, c, d = w[k : k + 4 * lanes].reshape(4, lanes)
-        add(((a + b) + (c + d)).astype(np.float64))
-        k += 4 * lanes
-    while start + size - k >= lanes:
-        add(w[k : k + lanes].astype(np.float64))
-        k += lanes
-    for width in _halves(lanes):
-        if size & width:
-            add(w[k : k + width].astype(np.float64))
-            k += width
-    for width in _halves(lanes):
-        total, error = _two_sum(total[:width], total[width:])
-        lost = lost[:width] + lost[width:] + (error if w.itemsize == 8 else 0.0)
-    return float(total[0]), 0.0 if np.isnan(lost[0]) else float(lost[0])  # NaN: from an infinity
+    for r in range(rows):
+        row = w[r * width : (r + 1) * width]
+        sums, rest = np.zeros(lanes), np.zeros(lanes)
+        k = 0
+        while k < width:
+            if width - k >= group * lanes:
+                values = list(row[k : k + group * lanes].reshape(group, lanes))
+                k += group * lanes
+                while len(values) > 1:
+                    values = [a + b for a, b in zip(values[::2], values[1::2], strict=True)]
+                value = values[0]
+            else:
+                value = np.zeros(lanes, w.dtype)
+                value[: width - k] = row[k : k + lanes]
+                k += lanes
+            sums, error = _two_sum(sums, value.astype(np.float64))
+            rest += error
+        while sums.size > 1:
+            half = sums.size // 2
+            sums, error = _two_sum(sums[:half], sums[half:])
+            rest = rest[:half] + rest[half:] + error
+        total[r] = sums[0]
+        lost[r] = rest[0] if w.itemsize == 8 and rest[0] == rest[0] else 0.0  # NaN: infinities
 
 
 def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
@@ -62,162 +76,255 @@ def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
     return total, (a - (total - gained)) + (b - gained)
 
 
-def scale_row(w: Array, start: int, size: int, factor: Scalar) -> None:
-    """Multiply ``w[start:start + size]`` by `factor`."""
-    w[start : start + size] *= factor
+def scale_rows(w: Array, rows: int, width: int, factor: Array) -> None:
+    """Multiply each of the rows ``w[r * width:(r + 1) * width]`` by ``factor[r]``."""
+    w[: rows * width].reshape(rows, width)[:] *= factor[:rows, None]
 
 
-def _halves(lanes: int) -> Iterator[int]:
-    """Return the powers of two below `lanes`, falling."""
-    width = lanes // 2
-    while width:
-        yield width
-        width //= 2
+class _Rows:
+    """Code for the registers of one row after the other of a flat array."""
 
-
-class _Row:
-    """The elements ``start`` to ``start + size`` of a flat array, in code generation."""
-
-    def __init__(self, context: Any, builder: Any, array: Any, value: Any, start: Any, size: Any):
-        self.builder, self.size = builder, size
+    def __init__(self, context: Any, builder: Any, array: Any, value: Any, width: Any):
+        self.builder, self.width = builder, width
         self.element = context.get_data_type(array.dtype)
         self.itemsize = array.dtype.bitwidth // 8
         self.lanes = REGISTER // self.itemsize
-        self.base = builder.gep(context.make_array(array)(context, builder, value).data, [start])
+        self.data = data_of(context, builder, array, value)
 
-    def _pointer(self, k: Any, width: int) -> Any:
-        vector = ir.VectorType(self.element, width)
-        return self.builder.bitcast(self.builder.gep(self.base, [k]), vector.as_pointer())
+    def registers(self, row: Any, group: int, body: Callable[[list[Any]], None]) -> Any:
+        """Call `body` with pointers to `group` registers at a time, then to one.
 
-    def load(self, k: Any, width: int) -> Any:
-        """Return the `width` elements from k on."""
-        return self.builder.load(self._pointer(k, width), align=self.itemsize)
+        Returns the place of what is left, less than a register.
+        """
+        builder = self.builder
+        start = builder.mul(row, self.width)
+        first = self._size(0)
+        for count in sorted({group, 1}, reverse=True):
+            step = self._size(count * self.lanes)
+            last = builder.sub(self.width, builder.srem(self.width, step))
+            with cgutils.for_range_slice(builder, first, last, step, inc=True) as (k, _):
+                place = builder.add(start, k)
+                body([self._pointer(place, n * self.lanes, self.lanes) for n in range(count)])
+            first = last
+        return builder.add(start, first)
 
-    def store(self, k: Any, value: Any) -> None:
-        """Write a vector to the elements from k on."""
-        pointer = self._pointer(k, value.type.count)
+    def masked_rest(self, place: Any, body: Callable[[Any], None]) -> None:
+        """Call `body` with what is left of a row after its `registers`, filled up with zeros."""
+        builder = self.builder
+        rest = builder.srem(self.width, self._size(self.lanes))
+        with builder.if_then(cgutils.is_not_null(builder, rest)):
+            numbers = ir.Constant(ir.VectorType(_INDEX, self.lanes), list(range(self.lanes)))
+            end = _splat(builder, builder.trunc(rest, _INDEX), self.lanes)
+            pointer = self._pointer(place, 0, self.lanes)
+            zero = ir.Constant(ir.VectorType(self.element, self.lanes), [0.0] * self.lanes)
+            mask = builder.icmp_signed("<", numbers, end)
+            arguments = [pointer, _INDEX(self.itemsize), mask, zero]
+            kind = ir.FunctionType(zero.type, [a.type for a in arguments])
+            name = f"llvm.masked.load.v{self.lanes}f{8 * self.itemsize}.p0"
+            function = cgutils.get_or_insert_function(builder.module, kind, name)
+            body(builder.call(function, arguments))
+
+    def short_rest(self, place: Any, body: Callable[[Any], None]) -> None:
+        """Call `body` with pointers to what is left of a row after its `registers`.
+
+        They come in the powers of two that its length is made of. A masked store would make the
+        next row's load wait for it, though they share no element.
+        """
+        builder = self.builder
+        at = cgutils.alloca_once_value(builder, place)
+        builder.store(place, at)
+        width = self.lanes // 2
+        while width:
+            bit = builder.and_(self.width, self._size(width))
+            with builder.if_then(cgutils.is_not_null(builder, bit)):
+                here = builder.load(at)
+                body(self._pointer(here, 0, width))
+                builder.store(builder.add(here, self._size(width)), at)
+            width //= 2
+
+    def load(self, pointer: Any) -> Any:
+        """Return the vector at an address that need not be aligned."""
+        return self.builder.load(pointer, align=self.itemsize)
+
+    def store(self, value: Any, pointer: Any) -> None:
+        """Write a vector to an address that need not be aligned."""
         self.builder.store(value, pointer, align=self.itemsize)
 
-    def registers(self, first: Any, count: int, body: Callable[[Any], None]) -> Any:
-        """Run `body` at every `count` registers from `first` on; return where it stopped."""
-        builder, step = self.builder, self._constant(count * self.lanes)
-        rest = builder.srem(builder.sub(self.size, first), step)
-        last = builder.sub(self.size, rest)
-        with cgutils.for_range_slice(builder, first, last, step, inc=True) as (k, _):
-            body(k)
-        return last
+    def _pointer(self, place: Any, offset: int, lanes: int) -> Any:
+        pointer = self.builder.gep(self.data, [self.builder.add(place, self._size(offset))])
+        return self.builder.bitcast(pointer, ir.VectorType(self.element, lanes).as_pointer())
 
-    def rest(self, first: Any, body: Callable[[Any, int], None]) -> None:
-        """Run `body` once for each power of two that the elements from `first` on are made of."""
-        place = cgutils.alloca_once_value(self.builder, first)
-        for width in _halves(self.lanes):
-            bit = self.builder.and_(self.size, self._constant(width))
-            with self.builder.if_then(cgutils.is_not_null(self.builder, bit)):
-                k = self.builder.load(place)
-                body(k, width)
-                self.builder.store(self.builder.add(k, self._constant(width)), place)
-
-    def _constant(self, value: int) -> Any:
-        return ir.Constant(self.size.type, value)
+    def _size(self, value: int) -> Any:
+        return ir.Constant(self.width.type, value)
 
 
-def _pick(builder: Any, a: Any, b: Any, first: int, count: int) -> Any:
-    """Return the lanes ``first ... first + count - 1`` of the vectors a and b, seen as one."""
-    indices = list(range(first, first + count))
-    mask = ir.Constant(ir.VectorType(ir.IntType(32), count), indices)
-    return builder.shuffle_vector(a, b, mask)
+_INDEX = ir.IntType(32)
+_DOUBLES = ir.VectorType(ir.DoubleType(), GROUP)
+_ZEROS = ir.Constant(_DOUBLES, [0.0] * GROUP)
 
 
-@intrinsic
-def _lane_sum(typingctx: Any, w: Any, start: Any, size: Any) -> Any:
+def data_of(context: Any, builder: Any, kind: Any, array: Any) -> Any:
+    """Return the pointer to an array's first element."""
+    return context.make_array(kind)(context, builder, array).data
+
+
+def _splat(builder: Any, value: Any, lanes: int) -> Any:
+    """Return a vector with `value` in every lane."""
+    empty = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
+    one = builder.insert_element(empty, value, _INDEX(0))
+    return pick(builder, one, one, [0] * lanes)
+
+
+def pick(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
+    """Return the named lanes of the vectors a and b, seen as one."""
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INDEX, len(lanes)), lanes))
+
+
+class _Sums:
+    """Code for vectors of float64 sums: (sums,), or (sums, what they lost) for float64 elements."""
+
+    def __init__(self, builder: Any, compensated: bool):
+        self.builder, self.compensated = builder, compensated
+
+    def add(self, a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the sums of two such vectors."""
+        builder = self.builder
+        total = builder.fadd(a[0], b[0])
+        if not self.compensated:
+            return (total,)
+        gained = builder.fsub(total, a[0])
+        kept = builder.fsub(a[0], builder.fsub(total, gained))
+        error = builder.fadd(kept, builder.fsub(b[0], gained))
+        return total, builder.fadd(builder.fadd(a[1], b[1]), error)
+
+    def halved(self, a: tuple[Any, ...], b: tuple[Any, ...], size: int) -> tuple[Any, ...]:
+        """Return a and b, seen as runs of `size` lanes, each run added up to half its length."""
+        runs = range(0, a[0].type.count + b[0].type.count, size)
+        first = [run + k for run in runs for k in range(size // 2)]
+        second = [k + size // 2 for k in first]
+        left, right = (
+            tuple(pick(self.builder, x, y, lanes) for x, y in zip(a, b, strict=True))
+            for lanes in (first, second)
+        )
+        return self.add(left, right)
+
+
+def _sums_code(w: Any, total: Any, lost: Any, group: int) -> Callable[..., Any]:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        row = _Row(context, builder, w, *args)
-        lanes = row.lanes
-        zero = ir.Constant(ir.VectorType(ir.DoubleType(), lanes), [0.0] * lanes)
-        total = cgutils.alloca_once_value(builder, zero)
-        lost = cgutils.alloca_once_value(builder, zero)
-
-        def widen(value: Any) -> Any:
-            if row.element == ir.DoubleType():
-                return value
-            return builder.fpext(value, ir.VectorType(ir.DoubleType(), value.type.count))
-
-        def two_sum(a: Any, b: Any) -> tuple[Any, Any]:
-            after = builder.fadd(a, b)
-            if row.element != ir.DoubleType():
-                return after, ir.Constant(after.type, [0.0] * after.type.count)
-            gained = builder.fsub(after, a)
-            kept = builder.fsub(a, builder.fsub(after, gained))
-            return after, builder.fadd(kept, builder.fsub(b, gained))
+        row_code = _Rows(context, builder, w, args[0], args[2])
+        sums = _Sums(builder, w.dtype == types.float64)
+        outputs = [data_of(context, builder, k, a) for k, a in ((total, args[3]), (lost, args[4]))]
+        parts = 2 if sums.compensated else 1
+        lanes = ir.VectorType(ir.DoubleType(), row_code.lanes)
+        zero = ir.Constant(lanes, [0.0] * row_code.lanes)
+        row = [cgutils.alloca_once(builder, lanes) for _ in range(parts)]
+        of_rows = [
+            cgutils.alloca_once(builder, ir.ArrayType(_DOUBLES, GROUP), zfill=True)
+            for _ in range(parts)
+        ]
+        step = ir.Constant(args[1].type, GROUP)
 
         def add(value: Any) -> None:
-            after, error = two_sum(builder.load(total), value)
-            builder.store(after, total)
-            builder.store(builder.fadd(builder.load(lost), error), lost)
+            if not sums.compensated:
+                value = builder.fpext(value, lanes)
+            after = sums.add(tuple(map(builder.load, row)), (value, zero)[:parts])
+            for pointer, vector in zip(row, after, strict=True):
+                builder.store(vector, pointer)
 
-        def four(k: Any) -> None:
-            a, b, c, d = (
-                row.load(builder.add(k, ir.Constant(k.type, n * lanes)), lanes) for n in range(4)
-            )
-            add(widen(builder.fadd(builder.fadd(a, b), builder.fadd(c, d))))
+        def add_registers(pointers: list[Any]) -> None:
+            values = list(map(row_code.load, pointers))
+            while len(values) > 1:
+                pairs = zip(values[::2], values[1::2], strict=True)
+                values = [builder.fadd(a, b) for a, b in pairs]
+            add(values[0])
 
-        def shorter(k: Any, width: int) -> None:
-            value = widen(row.load(k, width))
-            count = width
-            while count < lanes:  # fill up with zeros
-                nothing = ir.Constant(value.type, [0.0] * count)
-                value = _pick(builder, value, nothing, 0, 2 * count)
-                count *= 2
-            add(value)
+        def one_row(number: Any, place: Any) -> None:
+            for pointer in row:
+                builder.store(zero, pointer)
+            row_code.masked_rest(row_code.registers(number, group, add_registers), add)
+            of_row = tuple(map(builder.load, row))
+            if row_code.lanes > GROUP:
+                low, high = (
+                    tuple(pick(builder, v, v, [*range(k, k + GROUP)]) for v in of_row)
+                    for k in (0, GROUP)
+                )
+                of_row = sums.add(low, high)
+            for array, vector in zip(of_rows, of_row, strict=True):
+                builder.store(vector, builder.gep(array, [_INDEX(0), place]))
 
-        k = row.registers(ir.Constant(args[2].type, 0), 4, four)
-        k = row.registers(k, 1, lambda k: add(widen(row.load(k, lanes))))
-        row.rest(k, shorter)
-        value, rest = builder.load(total), builder.load(lost)
+        with cgutils.for_range_slice(builder, step.type(0), args[1], step, inc=True) as (r, _):
+            left = builder.sub(args[1], r)
+            count = builder.select(builder.icmp_signed("<", left, step), left, step)
+            with cgutils.for_range(builder, count) as loop:
+                one_row(builder.add(r, loop.index), loop.index)
+            vectors = [
+                tuple(builder.load(builder.gep(a, [_INDEX(0), _INDEX(k)])) for a in of_rows)
+                for k in range(GROUP)
+            ]
+            size = GROUP
+            while size > 1:
+                pairs = zip(vectors[::2], vectors[1::2], strict=True)
+                vectors = [sums.halved(a, b, size) for a, b in pairs]
+                size //= 2
+            result = vectors[0]
+            if sums.compensated:
+                known = builder.fcmp_ordered("ord", result[1], result[1])
+                result = result[0], builder.select(known, result[1], _ZEROS)
+            else:
+                result = result[0], _ZEROS
+            for data, vector in zip(outputs, result, strict=True):
+                pointer = builder.bitcast(builder.gep(data, [r]), _DOUBLES.as_pointer())
+                builder.store(vector, pointer, align=8)
+        return context.get_dummy_value()
 
-        def halves(vector: Any, width: int) -> tuple[Any, Any]:
-            parts = (_pick(builder, vector, vector, first, width) for first in (0, width))
-            return next(parts), next(parts)
-
-        for width in _halves(lanes):
-            value, error = two_sum(*halves(value, width))
-            rest = builder.fadd(builder.fadd(*halves(rest, width)), error)
-        first = ir.Constant(ir.IntType(32), 0)
-        rest = builder.extract_element(rest, first)
-        summed_infinity = builder.fcmp_unordered("uno", rest, rest)
-        rest = builder.select(summed_infinity, ir.Constant(ir.DoubleType(), 0.0), rest)
-        pair = (builder.extract_element(value, first), rest)
-        return context.make_tuple(builder, signature.return_type, pair)
-
-    result = types.UniTuple(types.float64, 2)
-    return result(w, types.intp, types.intp), codegen
+    return codegen
 
 
 @intrinsic
-def _scale_row(typingctx: Any, w: Any, start: Any, size: Any, factor: Any) -> Any:
+def _row_sums(typingctx: Any, w: Any, rows: Any, width: Any, total: Any, lost: Any) -> Any:
+    return types.void(w, types.intp, types.intp, total, lost), _sums_code(w, total, lost, 4)
+
+
+@intrinsic
+def _fine_sums(typingctx: Any, w: Any, rows: Any, width: Any, total: Any, lost: Any) -> Any:
+    return types.void(w, types.intp, types.intp, total, lost), _sums_code(w, total, lost, 1)
+
+
+@intrinsic
+def _scale_rows(typingctx: Any, w: Any, rows: Any, width: Any, factor: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        row = _Row(context, builder, w, *args[:3])
+        row_code = _Rows(context, builder, w, args[0], args[2])
+        factors = data_of(context, builder, factor, args[3])
+        with cgutils.for_range(builder, args[1]) as loop:
+            one = builder.load(builder.gep(factors, [loop.index]))
 
-        def scale(k: Any, width: int) -> None:
-            empty = ir.Constant(ir.VectorType(row.element, width), ir.Undefined)
-            at = ir.Constant(ir.IntType(32), 0)
-            one = builder.insert_element(empty, args[3], at)
-            mask = ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width)
-            row.store(k, builder.fmul(row.load(k, width), builder.shuffle_vector(one, empty, mask)))
+            def scale(pointer: Any) -> None:
+                value = row_code.load(pointer)
+                lanes = _splat(builder, one, value.type.count)
+                row_code.store(builder.fmul(value, lanes), pointer)
 
-        def four(k: Any) -> None:
-            for n in range(4):
-                scale(builder.add(k, ir.Constant(k.type, n * row.lanes)), row.lanes)
+            def scale_registers(pointers: list[Any]) -> None:
+                for pointer in pointers:
+                    scale(pointer)
 
-        k = row.registers(ir.Constant(args[2].type, 0), 4, four)
-        k = row.registers(k, 1, lambda k: scale(k, row.lanes))
-        row.rest(k, scale)
+            row_code.short_rest(row_code.registers(loop.index, 4, scale_registers), scale)
         return context.get_dummy_value()
 
-    return types.void(w, types.intp, types.intp, w.dtype), codegen
+    return types.void(w, types.intp, types.intp, factor), codegen
 
 
-inlined(lane_sum)(lambda w, start, size: lambda w, start, size: _lane_sum(w, start, size))
-inlined(scale_row)(
-    lambda w, start, size, factor: lambda w, start, size, factor: _scale_row(w, start, size, factor)
+inlined(row_sums)(
+    lambda w, rows, width, total, lost: (
+        lambda w, rows, width, total, lost: _row_sums(w, rows, width, total, lost)
+    )
+)
+inlined(fine_sums)(
+    lambda w, rows, width, total, lost: (
+        lambda w, rows, width, total, lost: _fine_sums(w, rows, width, total, lost)
+    )
+)
+inlined(scale_rows)(
+    lambda w, rows, width, factor: (
+        lambda w, rows, width, factor: _scale_rows(w, rows, width, factor)
+    )
 )

@@ -4,7 +4,7 @@ Every function has one body for float32 and one for float64, chosen by the type 
 Coefficients are Chebyshev fits in 50 digits (``tools/fit_elementary.py`` prints them). The largest
 errors are measured by ``tests/test_elementary.py``.
 
-A normal u > 0 plus a tiny correction c is 2^e m + c with m in [sqrt(1/2), sqrt(2)). With f = m - 1
+A normal u > 0 plus a tiny correction c is 2^e m + c with m in [3/4, 3/2). With f = m - 1
 (exact) and d = c 2^-e its logarithm is e log(2) + log(1 + f) + d / (1 + f); as d is below half an
 ulp of m, 1 - f + f^2 is as good as the reciprocal.
 """
@@ -19,37 +19,37 @@ from fastloss_kernels.typing import Scalar
 _F, _I = np.float32, np.int32
 _FIELD_S, _BIAS_S, _FIELD_D, _BIAS_D = _I(23), _I(127), 52, 1023  # of the exponent's bits
 
-_SQRT_HALF_S = _I(0x3F3504F3)
+_LEAST_S = _I(0x3F400000)  # 3/4
 _LOG_HI_S, _LOG_LO_S = _F(0.693145751953125), _F(1.4286068203094173e-06)  # 15 bits: e * hi is exact
 _LOG_S = (
-    _F(0.3333333134651184),
-    _F(-0.2499999701976776),
-    _F(0.20000715553760529),
-    _F(-0.1666780263185501),
-    _F(0.14249058067798615),
-    _F(-0.12425687164068222),
-    _F(0.11685419827699661),
-    _F(-0.11479733884334564),
-    _F(0.06971611827611923),
+    _F(0.3333333432674408),
+    _F(-0.25000056624412537),
+    _F(0.20000140368938446),
+    _F(-0.16660816967487335),
+    _F(0.14268305897712708),
+    _F(-0.12639310956001282),
+    _F(0.11680682003498077),
+    _F(-0.09561339765787125),
+    _F(0.042871978133916855),
 )
-_SQRT_HALF_D = 0x3FE6A09E667F3BCD
+_LEAST_D = 0x3FE8000000000000
 _LOG_HI_D, _LOG_LO_D = 0.6931471805598903, 5.497923018708371e-14  # 42 bits
 _LOG_D = (
     0.6666666666666666,
-    0.4000000000000088,
-    0.2857142857080323,
-    0.2222222239180047,
-    0.18181795630884753,
-    0.15386240205813478,
-    0.13268759668560612,
-    0.13086767009948175,
+    0.40000000000007807,
+    0.28571428567336676,
+    0.2222222303822691,
+    0.18181738421712204,
+    0.15388835999460426,
+    0.1321033443219967,
+    0.13604216246696962,
 )
 
 
 @block
 def _log_parts_single(u: Scalar, c: Scalar) -> tuple[Scalar, Scalar, Scalar]:
     """Return (f, d, e) of the normal number u plus its correction c."""
-    e = _I(_I(bits(u) - _SQRT_HALF_S) >> _FIELD_S)
+    e = _I(_I(bits(u) - _LEAST_S) >> _FIELD_S)
     m = from_bits(_I(bits(u) - _I(e << _FIELD_S)))
     d = c * from_bits(_I(_I(_BIAS_S - min(e, _I(126))) << _FIELD_S))
     return m - _F(1), d, _F(e)
@@ -76,7 +76,7 @@ def _log_sum_single(f: Scalar, d: Scalar, e: Scalar) -> Scalar:
 
 @block
 def _log_parts_double(u: Scalar, c: Scalar) -> tuple[Scalar, Scalar, Scalar]:
-    e = (bits(u) - _SQRT_HALF_D) >> _FIELD_D
+    e = (bits(u) - _LEAST_D) >> _FIELD_D
     m = from_bits(bits(u) - (e << _FIELD_D))
     d = c * from_bits((_BIAS_D - min(e, 1022)) << _FIELD_D)
     return m - 1.0, d, np.float64(e)
@@ -166,34 +166,61 @@ inlined(log)(
 
 
 @block
-def _log_ratio_single(u: Scalar, p: Scalar) -> Scalar:
-    inverse = _F(1) / p
-    q = u * inverse
-    f, d, e = _log_parts_single(q, fma(-q, p, u) * inverse)
-    return _log_sum_single(f, d, e) if q == q else q
+def _log1p_unit_single(x: Scalar) -> Scalar:
+    above = x > _F(0.5)
+    f = (x - _F(1)) * _F(0.5) if above else x
+    return _log_sum_single(f, _F(0), _F(1) if above else _F(0))
 
 
 @block
-def _log_ratio_double(u: Scalar, p: Scalar) -> Scalar:
-    inverse = 1.0 / p
-    q = u * inverse
-    f, d, e = _log_parts_double(q, fma(-q, p, u) * inverse)
-    return _log_sum_double(f, d, e) if q == q else q
+def _log1p_unit_double(x: Scalar) -> Scalar:
+    above = x > 0.5
+    f = (x - 1.0) * 0.5 if above else x
+    return _log_sum_double(f, 0.0, 1.0 if above else 0.0)
 
 
-def log_ratio(u: Scalar, p: Scalar) -> Scalar:
-    """Return log(u / p) for positive u and p of ordinary size (2^-60 to 2^60), NaN at NaN.
+def log1p_unit(x: Scalar) -> Scalar:
+    """Return log(1 + x) for x from 0 to 1, NaN at NaN. Error: below 1 ulp.
 
-    The quotient's rounding error, ``(u - q p) / p``, goes into the logarithm as its correction, so
-    the relative error stays near 1 ulp also where u and p are nearly equal.
+    1 + x, or its half, is 1 + f with an exact f: nothing has to be corrected.
     """
-    return _log_ratio_single(u, p) if u.dtype == _F else _log_ratio_double(u, p)
+    return _log1p_unit_single(x) if x.dtype == _F else _log1p_unit_double(x)
 
 
-inlined(log_ratio)(
-    lambda u, p: (
-        (lambda u, p: _log_ratio_single(u, p))
+inlined(log1p_unit)(
+    lambda x: (
+        (lambda x: _log1p_unit_single(x))
+        if x == types.float32
+        else (lambda x: _log1p_unit_double(x))
+    )
+)
+
+
+@block
+def _log_pair_single(u: Scalar, c: Scalar) -> Scalar:
+    f, d, e = _log_parts_single(u, c)
+    return _log_sum_single(f, d, e) if u == u else u
+
+
+@block
+def _log_pair_double(u: Scalar, c: Scalar) -> Scalar:
+    f, d, e = _log_parts_double(u, c)
+    return _log_sum_double(f, d, e) if u == u else u
+
+
+def log_pair(u: Scalar, c: Scalar) -> Scalar:
+    """Return log(u + c) for a positive normal u and a c of at most an ulp of it; NaN at NaN.
+
+    c is what rounding took from u: with it the relative error stays near 1 ulp also where u is
+    nearly 1.
+    """
+    return _log_pair_single(u, c) if u.dtype == _F else _log_pair_double(u, c)
+
+
+inlined(log_pair)(
+    lambda u, c: (
+        (lambda u, c: _log_pair_single(u, c))
         if u == types.float32
-        else (lambda u, p: _log_ratio_double(u, p))
+        else (lambda u, c: _log_pair_double(u, c))
     )
 )

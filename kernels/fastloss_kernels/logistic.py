@@ -16,22 +16,22 @@ infinite logit on the right side costs nothing.
 from typing import Any
 
 from fastloss_kernels.blocks import row_count
-from fastloss_kernels.exponential import exp
+from fastloss_kernels.exponential import exp_falling
 from fastloss_kernels.jit import block, each_part, kernel, part
-from fastloss_kernels.logarithm import log, log1p
+from fastloss_kernels.logarithm import log1p_unit, log_pair
 from fastloss_kernels.separable import separable_part
 from fastloss_kernels.typing import Array, Scalar
 
 
 @block
 def _logit(x: Scalar, t: Scalar, w: Scalar, low: Scalar, one: Scalar) -> Any:
-    e = exp(-abs(x))
+    e = exp_falling(-abs(x))
     right = x >= 0
     k = one - t if right else -(w * t)
     positive = one + (w - one) * t
     share = positive * (e / (one + e))
     linear = k * x if k != 0 else low
-    return linear + positive * log1p(e), (k - share if right else k + share)
+    return linear + positive * log1p_unit(e), (k - share if right else k + share)
 
 
 @part
@@ -129,13 +129,14 @@ def logistic_crossentropy(
 
 @block
 def _probability(x: Scalar, t: Scalar, w: Scalar, low: Scalar, high: Scalar) -> Any:
-    one = low / low
+    one, none = low / low, low - low
     p = low if x < low else high if x > high else x
-    rest = one - t
-    positive = w * t
-    term = -positive * log(p) - rest * log1p(-p)
-    slope = (p * (rest + positive) - positive) / (p * (one - p))
-    return term, (one - one if x < low or x > high else slope)
+    rest = one - p
+    lost = (one - rest) - p
+    negative, positive = one - t, w * t
+    term = -positive * log_pair(p, none) - negative * log_pair(rest, lost)
+    slope = (p * (negative + positive) - positive) / (p * rest)
+    return term, (none if x < low or x > high else slope)
 
 
 @part

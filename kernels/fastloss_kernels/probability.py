@@ -6,9 +6,9 @@ With S = sum_c x_c, q = x / S, p = clip(q, eps, 1 - eps) and m = 1 where q is in
     dense, targets t:  loss = -sum_c t_c log p_c   d loss / d x_j = (A - t_j m_j / p_j) / S
 
 with A = sum_c t_c m_c. The bounds are closed and rounded to the working dtype, as is the q they
-are compared with. As in `softmax`, one class k (the label, or the largest entry) is kept out of the
-sum, so that ``-log q_k = log1p(others / x_k)`` and ``1 - 1 / q_k = -others / x_k`` hold every digit
-where q_k is near 1. A row whose sum is 0 has no q and gives NaN.
+are compared with. S is held in two parts, so that S - x has all its digits where x is nearly S:
+sparse, ``-log q_y = log1p((S - x_y) / x_y)`` and ``1 - 1 / q_y = -(S - x_y) / x_y``; dense, the
+logarithm of q takes in what the division lost. A row whose sum is 0 has no q and gives NaN.
 """
 
 from typing import Any
@@ -21,27 +21,34 @@ from fastloss_kernels.blocks import (
     hand_over,
     inbox_size,
     piece_size,
+    room_for,
+    row_array,
     row_count,
-    row_sum,
     rows_per_block,
-    split_sum,
+    scratch_size,
     window,
     work_array,
 )
+from fastloss_kernels.intrinsics import fma, hold, memory, settle, stacked
 from fastloss_kernels.jit import block, each_part, kernel, part
-from fastloss_kernels.labels import first_bad_label, kept_labels, step
-from fastloss_kernels.logarithm import log, log1p
-from fastloss_kernels.scaling import top_class
+from fastloss_kernels.labels import first_bad_label, kept_labels
+from fastloss_kernels.logarithm import log, log1p, log_pair
+from fastloss_kernels.rows import clear_rows, row_values
+from fastloss_kernels.sums import add_fine, add_rows
 from fastloss_kernels.targets import dense_targets
+from fastloss_kernels.traffic import send_rest, traffic_of
 from fastloss_kernels.typing import Array, Scalar
 
 
 @block
-def _surprise(mine: float, others: float, share: Scalar, low: Scalar, high: Scalar) -> Any:
-    """Return (-log of the clipped share of `mine`, whether the share is inside the bounds)."""
-    inside = not (share < low or share > high)  # a NaN goes on as NaN
-    bound = np.float64(low) if share < low else np.float64(high)
-    return log1p(others / mine) if inside else -log(bound), inside
+def _row_totals(
+    v: Array, rows: int, piece: int, total: Array, lost: Array, spare: tuple[Array, Array]
+) -> None:
+    """Set (total, lost) to the sums of the rows v."""
+    classes = v.size // rows
+    for c in range(0, classes, piece):
+        size = rows * min(piece, classes - c)
+        add_fine(v[c : c + size], rows, c == 0, total, lost, spare)
 
 
 @part
@@ -61,34 +68,46 @@ def _sparse_part(
     if classes == 0:  # a sum over nothing, and not one element to read
         fill(loss[first:last], kind(0))
         return
-    block_rows = rows_per_block(classes)
-    kept, scaled = step(keep), step(scale)
+    block_rows, piece = rows_per_block(x), piece_size(classes)
     low, high = kind(eps), kind(1.0 - eps)
-    inbox = np.empty(inbox_size(x, loss), loss.dtype)
-    own = np.empty(0 if grad is None else block_rows * classes, loss.dtype)
-    target = np.empty(block_rows, np.int64)
+    log_low, log_high = log(np.float64(low)), log(np.float64(high))
+    own = np.empty(scratch_size(x, grad, loss), loss.dtype)
+    target, slope = stacked(np.dtype(np.int64)), stacked(loss.dtype)
+    row_scale, chosen, total, lost = row_array(), row_array(), row_array(), row_array()
+    spare = (row_array(), row_array())
+    traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
 
-    for i in range(first, last, block_rows):
-        rows = min(block_rows, last - i)
-        v = window(x, inbox, i, rows)
-        w, _, _ = work_array(x, v, grad, own, i, rows)
+    for number, i in enumerate(range(first, last, block_rows)):
+        rows, room = min(block_rows, last - i), room_for(x, grad, own, number)
+        v = window(x, room, i, rows)
         kept_labels(labels, keep, i, rows, target)
+        row_values(scale, i, rows, row_scale)
+        _row_totals(v, rows, piece, total, lost, spare)
         for r in range(rows):
-            mine, others, total = split_sum(v, r * classes, classes, target[r])
-            share = v[r * classes + target[r]] / kind(total)
-            value, inside = _surprise(mine, others, share, low, high)
-            row_kept = keep[(i + r) * kept]
-            loss[i + r] = kind(value) if row_kept else kind(0)
-            if grad is not None:
-                row = w[r * classes : (r + 1) * classes]
-                if row_kept and inside:
-                    # share / share: NaN where the sum is 0, else 1
-                    slope = scale[(i + r) * scaled] / total * (share / share)
-                    fill(row, kind(slope))
-                    row[target[r]] = kind(-others / mine * slope)
-                else:
-                    fill(row, kind(0))
-        hand_over(w, grad, i, rows)
+            chosen[r] = v[r * classes + target[r]]
+        mine = memory(loss, loss.dtype)[i : i + rows]
+        for r in range(rows):
+            others = (total[r] - chosen[r]) + lost[r]
+            odds = others / chosen[r]
+            share = kind(chosen[r]) / kind(total[r])
+            clipped = (share < low) | (share > high)  # a NaN goes on as NaN
+            bound = log_low if share < low else log_high
+            mine[r] = kind(-bound if clipped else log1p(odds))
+            # share / share: NaN where the sum is 0, else 1
+            factor = 0.0 if clipped else row_scale[r] / total[r] * (share / share)
+            slope[r], chosen[r] = kind(factor), 0.0 if clipped else -odds * factor
+        if grad is not None:
+            w, _, _ = work_array(x, v, grad, room, i, rows)
+            for r in range(rows):
+                fill(w[r * classes : (r + 1) * classes], slope[r])
+                w[r * classes + target[r]] = kind(chosen[r])
+            clear_rows(keep, i, rows, loss, w)
+            hand_over(w, x, grad, i, rows, traffic)
+        else:
+            clear_rows(keep, i, rows, loss, v[:0])
+    send_rest(traffic)
+    hold(own)
+    settle()
 
 
 @kernel
@@ -157,6 +176,42 @@ def probability_crossentropy_sparse(
     return bad
 
 
+@block
+def _log_terms(
+    v: Array, t: Array, s: Scalar, rest: Scalar, low: Scalar, high: Scalar, terms: Array, own: Array
+) -> None:
+    """Set `terms` to -t log(p) for elements v of one row, and `own` to the t that are not clipped.
+
+    The sum of the row is s + rest.
+    """
+    zero = low - low
+    inverse = (low / low) / s
+    for k in range(t.size):
+        q = v[k] / s
+        lost = (fma(-q, s, v[k]) - q * rest) * inverse
+        clipped = (q < low) | (q > high)
+        p = low if q < low else high if q > high else q
+        terms[k] = -t[k] * log_pair(p, zero if clipped else lost)
+        own[k] = zero if clipped else t[k]
+
+
+@block
+def _slopes(
+    w: Array, t: Array, s: Scalar, rest: Scalar, low: Scalar, high: Scalar, parts: Any
+) -> None:
+    """Replace elements w of one row by their slopes, A - t S / x: each difference on its own.
+
+    ``parts = (factor, A rounded, what that lost)``. As A - t S / x = (A - t) - t (S - x) / x,
+    nothing is lost where t is nearly A and x nearly S.
+    """
+    factor, inside, more = parts
+    for k in range(w.size):
+        q = w[k] / s
+        clipped = (q < low) | (q > high)
+        own = ((inside - t[k]) + more) - t[k] * (((s - w[k]) + rest) / w[k])
+        w[k] = factor * (inside if clipped else own)
+
+
 @part
 def _dense_part(
     first: int,
@@ -176,66 +231,63 @@ def _dense_part(
     if classes == 0:  # a sum over nothing, and not one element to read
         fill(loss[first:last], kind(0))
         return
-    block_rows, piece = rows_per_block(classes), piece_size(classes)
-    kept, scaled = step(keep), step(scale)
+    block_rows, piece = rows_per_block(x), piece_size(classes)
     low, high = kind(eps), kind(1.0 - eps)
-    inbox = np.empty(inbox_size(x, loss), loss.dtype)
+    own = np.empty(scratch_size(x, grad, loss), loss.dtype)
     target_box = np.empty(inbox_size(targets, loss), loss.dtype)
-    own = np.empty(0 if grad is None else block_rows * classes, loss.dtype)
-    changed = np.empty(piece, loss.dtype)
-    terms, inside = np.empty(piece, loss.dtype), np.empty(piece, loss.dtype)
+    boxes = np.empty((3, block_rows * piece), loss.dtype)
+    changed, terms = memory(boxes[0], loss.dtype), memory(boxes[1], loss.dtype)
+    inside = memory(boxes[2], loss.dtype)
+    row_scale, total, lost, value = row_array(), row_array(), row_array(), row_array()
+    slope, slope_lost, value_lost = row_array(), row_array(), row_array()
+    spare = (row_array(), row_array())
+    traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
 
-    for i in range(first, last, block_rows):
-        rows = min(block_rows, last - i)
-        v, y = window(x, inbox, i, rows), window(targets, target_box, i, rows)
-        w, _, same = work_array(x, v, grad, own, i, rows)
+    for number, i in enumerate(range(first, last, block_rows)):
+        rows, room = min(block_rows, last - i), room_for(x, grad, own, number)
+        v, y = window(x, room, i, rows), window(targets, target_box, i, rows)
+        row_values(scale, i, rows, row_scale)
+        _row_totals(v, rows, piece, total, lost, spare)
+        for c in range(0, classes, piece):
+            width = min(piece, classes - c)
+            size = rows * width
+            t = dense_targets(y[c : c + size], rows, c, class_weight, smoothing, classes, changed)
+            for r in range(rows):
+                s = kind(total[r])
+                rest = kind((total[r] - s) + lost[r])
+                row = slice(r * width, (r + 1) * width)
+                _log_terms(
+                    v[c : c + size][row], t[row], s, rest, low, high, terms[row], inside[row]
+                )
+            add_rows(terms[:size], rows, c == 0, value, value_lost, spare)
+            add_fine(inside[:size], rows, c == 0, slope, slope_lost, spare)
+        mine = memory(loss, loss.dtype)[i : i + rows]
         for r in range(rows):
-            row_kept = keep[(i + r) * kept]
-            start = r * classes
-            top = top_class(v, start, classes)
-            mine, others, total = split_sum(v, start, classes, top)
-            value, top_target, slope = 0.0, 0.0, 0.0
-            for c in range(0, classes, piece):
-                width = min(piece, classes - c)
-                x_row = v[start + c : start + c + width]
-                t = dense_targets(
-                    y[start + c : start + c + width], changed, c, class_weight, smoothing, classes
-                )
-                for k in range(width):
-                    q = x_row[k] / kind(total)
-                    p = low if q < low else high if q > high else q
-                    terms[k] = -t[k] * log(p)
-                    inside[k] = kind(0) if q < low or q > high else t[k]
-                if c <= top < c + width:
-                    top_target = np.float64(t[top - c])
-                    terms[top - c], inside[top - c] = 0, 0
-                value += row_sum(terms, 0, width)
-                slope += row_sum(inside, 0, width)  # of the other classes
-            share = v[start + top] / kind(total)
-            surprise, top_inside = _surprise(mine, others, share, low, high)
-            loss[i + r] = kind(value + top_target * surprise) if row_kept else kind(0)
-            if grad is None:
-                continue
-            if not row_kept:
-                fill(w[start : start + classes], kind(0))
-                continue
-            s = scale[(i + r) * scaled]
-            common = (slope + (top_target if top_inside else 0.0)) / total
+            mine[r] = kind(value[r] + value_lost[r])
+        if grad is not None:
+            w, _, same = work_array(x, v, grad, room, i, rows)
             if not same:
-                copy(v[start : start + classes], w[start : start + classes])
+                copy(v, w)
             for c in range(0, classes, piece):
                 width = min(piece, classes - c)
-                row = w[start + c : start + c + width]
-                t = dense_targets(
-                    y[start + c : start + c + width], changed, c, class_weight, smoothing, classes
-                )
-                for k in range(width):
-                    q = row[k] / kind(total)
-                    own_part = kind(0) if q < low or q > high else t[k] / row[k]
-                    row[k] = kind(s) * (kind(common) - own_part)
-            if top_inside:
-                w[start + top] = kind(s * (slope - top_target * others / mine) / total)
-        hand_over(w, grad, i, rows)
+                part = w[c : c + rows * width]
+                y_part = y[c : c + part.size]
+                t = dense_targets(y_part, rows, c, class_weight, smoothing, classes, changed)
+                for r in range(rows):
+                    s, a = kind(total[r]), kind(slope[r])
+                    rest = kind((total[r] - s) + lost[r])
+                    parts = (kind(row_scale[r] / total[r]), a, kind((slope[r] - a) + slope_lost[r]))
+                    row = slice(r * width, (r + 1) * width)
+                    _slopes(part[row], t[row], s, rest, low, high, parts)
+            clear_rows(keep, i, rows, loss, w)
+            hand_over(w, x, grad, i, rows, traffic)
+        else:
+            clear_rows(keep, i, rows, loss, v[:0])
+    send_rest(traffic)
+    hold(own)
+    hold(target_box)
+    hold(boxes)
+    settle()
 
 
 @kernel

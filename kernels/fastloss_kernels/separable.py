@@ -10,30 +10,33 @@ from typing import Any
 import numpy as np
 
 from fastloss_kernels.blocks import (
-    CHUNK,
-    coming,
     copy,
-    fetch,
     fill,
     hand_over,
     inbox_size,
     piece_size,
-    row_sum,
+    room_for,
+    row_array,
     rows_per_block,
+    scratch_size,
     window,
     work_array,
 )
+from fastloss_kernels.intrinsics import hold, memory, settle, stacked
 from fastloss_kernels.jit import block, generic
-from fastloss_kernels.labels import step
+from fastloss_kernels.rows import clear_rows, row_values
+from fastloss_kernels.sums import add_rows
 from fastloss_kernels.targets import dense_targets
+from fastloss_kernels.traffic import CHUNK, coming, fetch, send, send_rest, traffic_of
 from fastloss_kernels.typing import Array
 
 
 @block
-def _spread(values: Array, rows: int, width: int, spread: Array) -> None:
-    """Repeat each row's value over its elements."""
+def _spread(values: Array, rows: int, divisor: float, spread: Array) -> None:
+    """Repeat each row's value over its elements, divided."""
+    width = spread.size // rows
     for r in range(rows):
-        fill(spread[r * width : (r + 1) * width], values[r])
+        fill(spread[r * width : (r + 1) * width], spread.dtype.type(values[r] / divisor))
 
 
 @generic
@@ -60,61 +63,67 @@ def separable_part(
     """
     kind = loss.dtype.type
     classes = x.shape[1]
-    block_rows, piece = rows_per_block(classes), piece_size(classes)
+    block_rows, piece = rows_per_block(x), piece_size(classes)
     size = block_rows * piece
-    kept, scaled, fused = step(keep), step(scale), grad is not None
+    fused = grad is not None
     floor, ceiling = kind(low), kind(high)
-    inbox = np.empty(inbox_size(x, loss), loss.dtype)
+    own = np.empty(scratch_size(x, grad, loss), loss.dtype)
     target_box = np.empty(inbox_size(targets, loss), loss.dtype)
-    own = np.empty(0 if grad is None else block_rows * classes, loss.dtype)
-    changed, terms, factors = np.empty((3, size), loss.dtype)
+    boxes = np.empty((3, size), loss.dtype)
+    weight_box = np.ones(block_rows * classes, loss.dtype)
     none = np.empty(0, loss.dtype)
-    weights = np.ones(block_rows * classes, loss.dtype)
+    changed, terms = memory(boxes[0], loss.dtype), memory(boxes[1], loss.dtype)
+    factors, weights = memory(boxes[2], loss.dtype), memory(weight_box, loss.dtype)
     if weight.size:
         for r in range(block_rows):
             copy(weight, weights[r * classes : (r + 1) * classes])
-    row_scale, total = np.empty(block_rows), np.empty(block_rows)
-    fill(factors, kind(scale[0] / divisor) if scale.size else kind(0))
+    row_scale, total, lost = row_array(), row_array(), row_array()
+    spare = (row_array(), row_array())
+    traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
 
-    for i in range(first, last, block_rows):
-        rows = min(block_rows, last - i)
-        v, y = window(x, inbox, i, rows), window(targets, target_box, i, rows)
-        w, _, same = work_array(x, v, grad, own, i, rows)
-        fill(total[:rows], 0.0)
-        x_ahead = coming(x, inbox, i + rows)
-        t_ahead = coming(targets, target_box, i + rows)
+    for number, i in enumerate(range(first, last, block_rows)):
+        rows, room = min(block_rows, last - i), room_for(x, grad, own, number)
+        v, y = window(x, room, i, rows), window(targets, target_box, i, rows)
+        w, _, same = work_array(x, v, grad, room, i, rows)
+        x_ahead, t_ahead = coming(x, i + rows), coming(targets, i + rows)
+        row_values(scale, i, rows, row_scale)
+        if classes == 0:
+            fill(total[:rows], 0.0)
+            fill(lost[:rows], 0.0)
         if fused:
             if not same:
                 copy(v, w)
-            if scaled:
-                for r in range(rows):
-                    row_scale[r] = scale[i + r] / divisor
-                _spread(row_scale, rows, min(piece, classes), factors)
+            _spread(row_scale, rows, divisor, factors[: rows * min(piece, classes)])
         for c in range(0, classes, piece):
-            width = min(piece, classes - c)
-            part = slice(c, c + rows * width)
-            t = dense_targets(y[part], changed, 0, none, smoothing, 2)
-            a = weights[part]
-            size = rows * width
+            size = rows * min(piece, classes - c)
+            t = dense_targets(y[c : c + size], rows, 0, none, smoothing, 2, changed)
             for k in range(0, size, CHUNK):
                 fetch(x_ahead, c + k)
                 fetch(t_ahead, c + k)
-                chunk = slice(k, min(k + CHUNK, size))
-                t_k, a_k, terms_k = t[chunk], a[chunk], terms[chunk]
+                send(traffic)
+                n = min(CHUNK, size - k)
+                t_k, a_k, terms_k = t[k : k + n], weights[c + k : c + k + n], terms[k : k + n]
                 if not fused:
-                    x_k = v[c + k : c + k + terms_k.size]
-                    for e in range(terms_k.size):
+                    x_k = v[c + k : c + k + n]
+                    for e in range(n):
                         terms_k[e] = element(x_k[e], t_k[e], a_k[e], floor, ceiling)[0]
                     continue
-                x_k, f_k = w[c + k : c + k + terms_k.size], factors[chunk]
-                for e in range(terms_k.size):
+                x_k, f_k = w[c + k : c + k + n], factors[k : k + n]
+                for e in range(n):
                     terms_k[e], slope = element(x_k[e], t_k[e], a_k[e], floor, ceiling)
                     x_k[e] = slope * f_k[e]
-            for r in range(rows):
-                total[r] += row_sum(terms, r * width, width)
+            add_rows(terms[:size], rows, c == 0, total, lost, spare)
+        mine = memory(loss, loss.dtype)[i : i + rows]
         for r in range(rows):
-            row_kept = keep[(i + r) * kept]
-            loss[i + r] = kind(total[r] / divisor) if row_kept else kind(0)
-            if fused and not row_kept:
-                fill(w[r * classes : (r + 1) * classes], kind(0))
-        hand_over(w, grad, i, rows)
+            mine[r] = kind((total[r] + lost[r]) / divisor)
+        if fused:
+            clear_rows(keep, i, rows, loss, w)
+            hand_over(w, x, grad, i, rows, traffic)
+        else:
+            clear_rows(keep, i, rows, loss, v[:0])
+    send_rest(traffic)
+    hold(own)
+    hold(target_box)
+    hold(boxes)
+    hold(weight_box)
+    settle()

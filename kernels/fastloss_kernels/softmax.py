@@ -17,32 +17,29 @@ and the scalars of a row are float64.
 import numpy as np
 
 from fastloss_kernels.blocks import (
-    coming,
+    copy,
     fill,
     hand_over,
     inbox_size,
     piece_size,
+    room_for,
+    row_array,
     row_count,
-    row_sum,
     rows_per_block,
-    split_sum,
+    scratch_size,
     window,
     work_array,
 )
-from fastloss_kernels.intrinsics import fma
-from fastloss_kernels.jit import each_part, kernel, part
-from fastloss_kernels.labels import first_bad_label, kept_labels, step
-from fastloss_kernels.lanes import scale_row
-from fastloss_kernels.logarithm import log1p
-from fastloss_kernels.scaling import (
-    exponential_sums,
-    largest_magnitude,
-    load,
-    log_sum,
-    powers,
-    top_class,
-)
+from fastloss_kernels.intrinsics import fma, hold, memory, settle, stacked
+from fastloss_kernels.jit import block, each_part, kernel, part
+from fastloss_kernels.labels import first_bad_label, kept_labels, take_out
+from fastloss_kernels.lanes import scale_rows
+from fastloss_kernels.logarithm import log, log1p
+from fastloss_kernels.rows import clear_rows, row_values
+from fastloss_kernels.scaling import exponential_sums, top_class
+from fastloss_kernels.sums import add_rows
 from fastloss_kernels.targets import dense_targets
+from fastloss_kernels.traffic import coming, send_rest, traffic_of
 from fastloss_kernels.typing import Array
 
 
@@ -62,47 +59,61 @@ def _sparse_part(
     if classes == 0:  # a sum over nothing, and not one element to read
         fill(loss[first:last], kind(0))
         return
-    block_rows, piece = rows_per_block(classes), piece_size(classes)
-    kept, scaled = step(keep), step(scale)
-    inbox = np.empty(inbox_size(x, loss), loss.dtype)
-    own = np.empty(block_rows * (piece if grad is None else classes), loss.dtype)
-    target, power = np.empty(block_rows, np.int64), np.empty(block_rows, np.int64)
-    logit, top, shift = np.empty(block_rows), np.empty(block_rows), np.empty(block_rows)
-    chosen, others, total = np.empty((3, block_rows))
+    block_rows, piece = rows_per_block(x), piece_size(classes)
+    own = np.empty(scratch_size(x, grad, loss), loss.dtype)
+    target, power = stacked(np.dtype(np.int64)), stacked(np.dtype(np.int64))
+    row_scale, factor = row_array(), stacked(loss.dtype)
+    shift, height, gap = row_array(), row_array(), row_array()
+    chosen, others, total = row_array(), row_array(), row_array()
+    lost, spare = row_array(), (row_array(), row_array())
+    traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
 
-    for i in range(first, last, block_rows):
-        rows = min(block_rows, last - i)
-        v = window(x, inbox, i, rows)
-        w, whole, same = work_array(x, v, grad, own, i, rows)
+    for number, i in enumerate(range(first, last, block_rows)):
+        rows, room = min(block_rows, last - i), room_for(x, grad, own, number)
+        v = window(x, room, i, rows)
+        w, whole, same = work_array(x, v, grad, room, i, rows)
         kept_labels(labels, keep, i, rows, target)
-        largest = load(v, w) if whole and not same else largest_magnitude(v)
-        fast = powers(v, largest, i, rows, scale, top, shift, power)
+        row_values(scale, i, rows, row_scale)
+        scaling, sums = (power, shift, height, gap), (chosen, others, total)
+        ahead = coming(x, i + rows)
+        small = exponential_sums(
+            v,
+            w,
+            whole,
+            same,
+            rows,
+            piece,
+            row_scale,
+            target,
+            scaling,
+            sums,
+            lost,
+            spare,
+            ahead,
+            traffic,
+        )
+        mine = memory(loss, loss.dtype)[i : i + rows]
         for r in range(rows):
-            logit[r] = v[r * classes + target[r]]
-        scaling = (fast, shift, power)
-        ahead = coming(x, inbox, i + rows)
-        exponential_sums(v, w, whole, rows, piece, scaling, target, chosen, others, total, ahead)
-
-        for r in range(rows):
-            loss[i + r] = kind(log1p(others[r] / chosen[r]))
-        for r in range(rows):
-            # A label so far below the top that its e^x is not normal; NaN comes this way too.
-            if not (fast or chosen[r] >= np.finfo(loss.dtype).tiny):
-                gap = top[r] - logit[r]
-                loss[i + r] = kind(gap + log_sum(total[r], top[r], shift[r], power[r]))
-            if not keep[(i + r) * kept]:
-                loss[i + r] = 0
+            mine[r] = kind(log1p(others[r] / chosen[r]))
+        if not small:
+            for r in range(rows):
+                # A label so far below the top that its e^x is not normal; NaN comes this way too.
+                if not chosen[r] >= np.finfo(loss.dtype).tiny:
+                    mine[r] = kind(gap[r] + (log(total[r]) - height[r]))
         if grad is not None:
             for r in range(rows):
-                row = w[r * classes : (r + 1) * classes]
-                if keep[(i + r) * kept]:
-                    factor = scale[(i + r) * scaled] / total[r]
-                    narrow = kind(factor)
-                    scale_row(w, r * classes, classes, narrow)
-                    row[target[r]] = kind(-others[r] * factor)
-                else:
-                    fill(row, 0)
-            hand_over(w, grad, i, rows)
+                slope = row_scale[r] / total[r]
+                factor[r], chosen[r] = kind(slope), -others[r] * slope
+            scale_rows(w, rows, classes, factor)
+            for r in range(rows):
+                w[r * classes + target[r]] = kind(chosen[r])
+            clear_rows(keep, i, rows, loss, w)
+            hand_over(w, x, grad, i, rows, traffic)
+        else:
+            clear_rows(keep, i, rows, loss, w[:0])
+    send_rest(traffic)
+    hold(own)
+    settle()
 
 
 @kernel
@@ -168,6 +179,29 @@ def softmax_crossentropy_sparse(
     return bad
 
 
+@block
+def _distances(v: Array, t: Array, rows: int, c0: int, top: Array, terms: Array) -> None:
+    """Set `terms` to t_c (x_k - x_c) for the classes `c0` onwards, and to 0 where t_c is 0."""
+    classes, width = v.size // rows, t.size // rows
+    for r in range(rows):
+        largest = v[r * classes + top[r]]
+        x_row = v[r * classes + c0 : r * classes + c0 + width]
+        t_row, row = t[r * width : (r + 1) * width], terms[r * width : (r + 1) * width]
+        for c in range(width):
+            row[c] = t_row[c] * (largest - x_row[c]) if t_row[c] != 0 else 0
+
+
+@block
+def _subtract(w: Array, t: Array, rows: int, factor: Array, minus: Array) -> None:
+    """Turn exponentials w into factor w + minus t."""
+    width = w.size // rows
+    for r in range(rows):
+        row, t_row = w[r * width : (r + 1) * width], t[r * width : (r + 1) * width]
+        f, m = factor[r], minus[r]
+        for c in range(width):
+            row[c] = fma(row[c], f, m * t_row[c])
+
+
 @part
 def _dense_part(
     first: int,
@@ -186,73 +220,85 @@ def _dense_part(
     if classes == 0:  # a sum over nothing, and not one element to read
         fill(loss[first:last], kind(0))
         return
-    block_rows, piece = rows_per_block(classes), piece_size(classes)
-    kept, scaled = step(keep), step(scale)
-    inbox = np.empty(inbox_size(x, loss), loss.dtype)
+    block_rows, piece = rows_per_block(x), piece_size(classes)
+    own = np.empty(scratch_size(x, grad, loss), loss.dtype)
     target_box = np.empty(inbox_size(targets, loss), loss.dtype)
-    own = np.empty(block_rows * (piece if grad is None else classes), loss.dtype)
-    changed, terms = np.empty(piece, loss.dtype), np.empty(piece, loss.dtype)
-    target, power = np.empty(block_rows, np.int64), np.empty(block_rows, np.int64)
-    top, shift = np.empty(block_rows), np.empty(block_rows)
-    chosen, others, total = np.empty((3, block_rows))
-    gap, top_target, other_targets = (
-        np.empty(block_rows),
-        np.empty(block_rows),
-        np.empty(block_rows),
-    )
+    changed_box, terms_box = np.empty((2, block_rows * piece), loss.dtype)
+    changed, terms = memory(changed_box, loss.dtype), memory(terms_box, loss.dtype)
+    top, power = stacked(np.dtype(np.int64)), stacked(np.dtype(np.int64))
+    row_scale, factor, minus = row_array(), stacked(loss.dtype), stacked(loss.dtype)
+    shift, height, gap = row_array(), row_array(), row_array()
+    chosen, others, total, lost = row_array(), row_array(), row_array(), row_array()
+    distance, distance_lost = row_array(), row_array()
+    top_target, other_targets, targets_lost = row_array(), row_array(), row_array()
+    spare = (row_array(), row_array())
+    traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
 
-    for i in range(first, last, block_rows):
-        rows = min(block_rows, last - i)
-        v, y = window(x, inbox, i, rows), window(targets, target_box, i, rows)
-        w, whole, same = work_array(x, v, grad, own, i, rows)
-        largest = load(v, w) if whole and not same else largest_magnitude(v)
-        fast = powers(v, largest, i, rows, scale, top, shift, power)
+    for number, i in enumerate(range(first, last, block_rows)):
+        rows, room = min(block_rows, last - i), room_for(x, grad, own, number)
+        v, y = window(x, room, i, rows), window(targets, target_box, i, rows)
+        w, whole, same = work_array(x, v, grad, room, i, rows)
+        row_values(scale, i, rows, row_scale)
         for r in range(rows):
-            target[r] = top_class(v, r * classes, classes)
-            top[r] = v[r * classes + target[r]]
-            gap[r], top_target[r], other_targets[r] = 0.0, 0.0, 0.0
+            top[r] = top_class(v[r * classes : (r + 1) * classes])
         for c in range(0, classes, piece):
-            width = min(piece, classes - c)
-            for r in range(rows):
-                largest, start = kind(top[r]), c + r * width
-                x_row, y_row = v[start : start + width], y[start : start + width]
-                t = dense_targets(y_row, changed, c, class_weight, smoothing, classes)
-                for k in range(width):
-                    terms[k] = t[k] * (largest - x_row[k]) if t[k] != 0 else kind(0)
-                gap[r] += row_sum(terms, 0, width)
-                mine, rest, _ = split_sum(t, 0, width, target[r] - c)
-                top_target[r] += mine
-                other_targets[r] += rest
-        scaling = (fast, shift, power)
-        ahead = coming(x, inbox, i + rows)
-        exponential_sums(v, w, whole, rows, piece, scaling, target, chosen, others, total, ahead)
-
+            size = rows * min(piece, classes - c)
+            t = dense_targets(y[c : c + size], rows, c, class_weight, smoothing, classes, changed)
+            part = terms[:size]
+            copy(t, part)
+            take_out(part, rows, size // rows, c, top, top_target)
+            add_rows(part, rows, c == 0, other_targets, targets_lost, spare)
+            _distances(v, t, rows, c, top, part)
+            add_rows(part, rows, c == 0, distance, distance_lost, spare)
+        scaling, sums = (power, shift, height, gap), (chosen, others, total)
+        ahead = coming(x, i + rows)
+        exponential_sums(
+            v,
+            w,
+            whole,
+            same,
+            rows,
+            piece,
+            row_scale,
+            top,
+            scaling,
+            sums,
+            lost,
+            spare,
+            ahead,
+            traffic,
+        )
+        mine = memory(loss, loss.dtype)[i : i + rows]
         for r in range(rows):
+            other_targets[r] += targets_lost[r]
             t_sum = top_target[r] + other_targets[r]
-            loss[i + r] = kind(gap[r] + t_sum * log1p(others[r] / chosen[r]))
-        for r in range(rows):
-            if not keep[(i + r) * kept]:
-                loss[i + r] = 0
+            far = distance[r] + distance_lost[r]
+            mine[r] = kind(far + t_sum * log1p(others[r] / chosen[r]))
         if grad is not None:
+            for r in range(rows):
+                s = row_scale[r]
+                factor[r] = kind(s * (top_target[r] + other_targets[r]) / total[r])
+                minus[r] = kind(-s)
+                # t_sum p_k - t_k of the largest logit, with what is in both taken out
+                rest = other_targets[r] * chosen[r] - top_target[r] * others[r]
+                chosen[r] = s / total[r] * rest
             for c in range(0, classes, piece):
-                width = min(piece, classes - c)
-                for r in range(rows):
-                    start = c + r * width
-                    row, y_row = w[start : start + width], y[start : start + width]
-                    if not keep[(i + r) * kept]:
-                        fill(row, 0)
-                        continue
-                    s = scale[(i + r) * scaled]
-                    factor = s * (top_target[r] + other_targets[r]) / total[r]
-                    narrow, minus = kind(factor), kind(-s)
-                    t = dense_targets(y_row, changed, c, class_weight, smoothing, classes)
-                    for k in range(width):
-                        row[k] = fma(row[k], narrow, minus * t[k])
-                    # t_sum p_k - t_k of the largest logit, with what is in both taken out
-                    if 0 <= target[r] - c < width:
-                        mine = other_targets[r] * chosen[r] - top_target[r] * others[r]
-                        row[target[r] - c] = kind(s / total[r] * mine)
-            hand_over(w, grad, i, rows)
+                size = rows * min(piece, classes - c)
+                y_part = y[c : c + size]
+                t = dense_targets(y_part, rows, c, class_weight, smoothing, classes, changed)
+                _subtract(w[c : c + size], t, rows, factor, minus)
+            for r in range(rows):
+                w[r * classes + top[r]] = kind(chosen[r])
+            clear_rows(keep, i, rows, loss, w)
+            hand_over(w, x, grad, i, rows, traffic)
+        else:
+            clear_rows(keep, i, rows, loss, w[:0])
+    send_rest(traffic)
+    hold(own)
+    hold(target_box)
+    hold(changed_box)
+    hold(terms_box)
+    settle()
 
 
 @kernel

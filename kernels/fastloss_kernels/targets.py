@@ -6,9 +6,15 @@ from fastloss_kernels.typing import Array
 
 @block
 def dense_targets(
-    y: Array, own: Array, c0: int, class_weight: Array, smoothing: float, classes: int
+    y: Array,
+    rows: int,
+    c0: int,
+    class_weight: Array,
+    smoothing: float,
+    classes: int,
+    own: Array,
 ) -> Array:
-    """Return w_c (t_c (1 - s) + s / C) for the classes `c0` onwards of one row of targets.
+    """Return w_c (t_c (1 - s) + s / C) for the classes `c0` onwards of rows of targets.
 
     That is y itself where it changes nothing, else `own`. `class_weight` is empty or has C values.
     """
@@ -17,10 +23,13 @@ def dense_targets(
     kind = own.dtype.type
     shrink, rise = kind(1.0 - smoothing), kind(smoothing / classes)
     target = own[: y.size]
-    for c in range(y.size):
-        target[c] = y[c] * shrink + rise
+    for k in range(y.size):
+        target[k] = y[k] * shrink + rise
     if class_weight.size:
-        weight = class_weight[c0 : c0 + y.size]
-        for c in range(y.size):
-            target[c] *= weight[c]
+        width = y.size // rows
+        weight = class_weight[c0 : c0 + width]
+        for r in range(rows):
+            row = target[r * width : (r + 1) * width]
+            for c in range(width):
+                row[c] *= weight[c]
     return target

@@ -68,7 +68,8 @@ def run(kernel: Any, x: Any, *rest: Any) -> Any:
 
 
 def _call(kernel: Any, x: Any, rest: tuple[Any, ...], threads: int) -> Any:
-    key = (kernel, x.dtype, rest[-1] is None, threads > 1)
+    grad = rest[-1]
+    key = (kernel, x.dtype, None if grad is None else grad.dtype, threads > 1)
     compiled = _entries.get(key)
     if compiled is None:
         compiled = _entries[key] = entry(kernel, (x, *rest, threads), threads > 1)

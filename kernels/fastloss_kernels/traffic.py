@@ -1,0 +1,76 @@
+"""What goes to and from memory while a block is worked on: memory does not wait for arithmetic.
+
+The next block is fetched and, where a large gradient is written past the caches, the last one sent,
+a chunk of each at a time, between chunks of arithmetic.
+"""
+
+from typing import TypeAlias
+
+from fastloss_kernels.intrinsics import memory, prefetch, stream
+from fastloss_kernels.jit import block
+from fastloss_kernels.transfer import contiguous
+from fastloss_kernels.typing import Array
+
+CHUNK = 256  # elements: what is in flight has to fit the processor's buffers
+
+# (scratch, gradient, [place in the scratch, place in the gradient, how many elements are left])
+Traffic: TypeAlias = tuple[Array, Array, Array]
+
+
+@block
+def coming(x: Array, first: int) -> Array:
+    """Return the memory from row `first` of x on, to be fetched ahead, where rows lie in it."""
+    size = x.size - first * x.shape[1] if contiguous(x) else 0
+    return memory(x, x.dtype, first * x.shape[1] * x.itemsize)[:size]
+
+
+@block
+def fetch(ahead: Array, start: int) -> None:
+    """Fetch one chunk of what is `coming`."""
+    if ahead.size:
+        prefetch(ahead, start, CHUNK)
+
+
+@block
+def traffic_of(scratch: Array, grad: Array | None, left: Array) -> Traffic:
+    """Return the traffic of one thread, with nothing under way."""
+    left[0], left[1], left[2] = 0, 0, 0
+    source = memory(scratch, scratch.dtype)
+    if grad is None:
+        return source, source, left
+    return source, memory(grad, scratch.dtype), left
+
+
+@block
+def _send(traffic: Traffic, size: int) -> None:
+    source, target, left = traffic
+    stream(source[left[0] :], target[left[1] :], size)
+    left[0] += size
+    left[1] += size
+    left[2] -= size
+
+
+@block
+def send(traffic: Traffic) -> None:
+    """Send one chunk of the last block; the first one as short as makes the others aligned."""
+    _, target, left = traffic
+    if left[2]:
+        line = 64 // target.itemsize
+        ahead = (target.ctypes.data // target.itemsize + left[1]) % line
+        _send(traffic, min(CHUNK - ahead, left[2]))
+
+
+@block
+def send_rest(traffic: Traffic) -> None:
+    """Send all that is left."""
+    if traffic[2][2]:
+        _send(traffic, traffic[2][2])
+
+
+@block
+def send_later(traffic: Traffic, w: Array, place: int) -> None:
+    """Put the finished rows w on the way, to the gradient's elements from `place` on."""
+    source, _, left = traffic
+    send_rest(traffic)
+    left[0] = (w.ctypes.data - source.ctypes.data) // w.itemsize
+    left[1], left[2] = place, w.size

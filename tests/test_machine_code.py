@@ -1,0 +1,73 @@
+"""That the kernels are fast is timed elsewhere; here is why: their loops are vector code.
+
+What LLVM made of each kernel's share of the rows is read. A loop that falls back to one element at
+a time leaves its scalar form alone, which stands beside every vector loop, for the last elements.
+"""
+
+import os
+import platform
+import re
+from importlib import import_module
+
+import numba
+import numpy as np
+import pytest
+from fastloss_kernels.jit import signature
+
+X = np.ones((2, 5, 1), np.float32)
+LABELS, NONE, EPS = np.zeros(2, np.int64), np.empty(0, np.float32), 1e-7
+# module, function, its arguments between x and scale
+PARTS = {
+    "sparse_logits": ("softmax", "_sparse_part", (LABELS,)),
+    "dense_logits": ("softmax", "_dense_part", (X, NONE, 0.0)),
+    "sparse_probabilities": ("probability", "_sparse_part", (LABELS, EPS)),
+    "dense_probabilities": ("probability", "_dense_part", (X, NONE, 0.0, EPS)),
+    "binary_logits": ("logistic", "_logits_part", (X, NONE, 0.0)),
+    "binary_probabilities": ("logistic", "_probabilities_part", (X, NONE, 0.0, EPS)),
+    "poisson": ("poisson", "_poisson_part", (X, EPS)),
+    "kl_divergence": ("divergence", "_divergence_part", (X, EPS)),
+}
+# Multiplications with an addition, the bulk of every exponential and logarithm.
+PACKED = {
+    "x86_64": r"\bvfn?m(?:add|sub)\d+p[sd]\b[^\n]*%[yz]mm",  # 256 or 512 bits
+    "aarch64": r"\bfml[as]\s+v\d+\.(?:4s|2d)",
+}
+SCALAR = {
+    "x86_64": r"\bvfn?m(?:add|sub)\d+s[sd]\b",
+    "aarch64": r"\bfn?m(?:add|sub)\s+[sd]\d",
+}
+MACHINE = platform.machine().replace("AMD64", "x86_64").replace("arm64", "aarch64")
+ONCE = 2 * 13  # the logarithms of the two bounds of a probability, taken once a call
+
+pytestmark = pytest.mark.skipif(
+    MACHINE not in PACKED or "NUMBA_DISABLE_JIT" in os.environ,
+    reason="written for x86-64 with AVX2 and for NEON, and for compiled kernels",
+)
+
+
+@pytest.fixture(scope="module", params=PARTS)
+def compiled(request):
+    """Return (name, assembly, LLVM's language) of one kernel's share of the rows, with gradient."""
+    module, function, options = PARTS[request.param]
+    share = getattr(import_module(f"fastloss_kernels.{module}"), function)
+    loss, grad = np.empty(2, np.float32), np.empty_like(X)
+    kinds = signature((X, *options, np.ones(1), np.ones(1, bool), loss, grad, 1))[:-1]
+    kinds = (numba.intp, numba.intp, *kinds)
+    share.compile(kinds)
+    return request.param, share.inspect_asm(kinds), share.inspect_llvm(kinds)
+
+
+def test_loops_are_vector_code(compiled):
+    name, assembly, _ = compiled
+    packed = len(re.findall(PACKED[MACHINE], assembly))
+    scalar = len(re.findall(SCALAR[MACHINE], assembly))
+    once = ONCE if name == "sparse_probabilities" else 0
+    assert packed > 10
+    assert packed >= scalar - once
+
+
+def test_no_exponential_or_logarithm_is_called(compiled):
+    _, _, language = compiled
+    called = set(re.findall(r"call [^@\n]*@\"?([\w.]+)", language))
+    assert called
+    assert not [name for name in called if re.fullmatch(r"(llvm\.|numba_)?(exp|log)\w*.*", name)]
