@@ -34,7 +34,7 @@ from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.labels import first_bad_label, kept_labels
 from fastloss_kernels.logarithm import log, log1p, log_pair
 from fastloss_kernels.rows import clear_rows, row_values
-from fastloss_kernels.sums import add_fine, add_rows
+from fastloss_kernels.rowsums import add_fine, add_rows
 from fastloss_kernels.targets import dense_targets
 from fastloss_kernels.traffic import send_rest, traffic_of
 from fastloss_kernels.typing import Array, Scalar

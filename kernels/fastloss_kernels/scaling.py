@@ -20,7 +20,7 @@ from fastloss_kernels.exponential import exp_bounded, exp_scaled
 from fastloss_kernels.intrinsics import bits, cut, fma, from_bits
 from fastloss_kernels.jit import block
 from fastloss_kernels.labels import take_out
-from fastloss_kernels.sums import add_rows, with_one
+from fastloss_kernels.rowsums import add_rows, with_one
 from fastloss_kernels.traffic import CHUNK, Traffic, fetch, send
 from fastloss_kernels.typing import Array
 

@@ -25,7 +25,7 @@ from fastloss_kernels.blocks import (
 from fastloss_kernels.intrinsics import hold, memory, settle, stacked
 from fastloss_kernels.jit import block, generic
 from fastloss_kernels.rows import clear_rows, row_values
-from fastloss_kernels.sums import add_rows
+from fastloss_kernels.rowsums import add_rows
 from fastloss_kernels.targets import dense_targets
 from fastloss_kernels.traffic import CHUNK, coming, fetch, send, send_rest, traffic_of
 from fastloss_kernels.typing import Array

@@ -37,7 +37,7 @@ from fastloss_kernels.lanes import scale_rows
 from fastloss_kernels.logarithm import log, log1p
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.scaling import exponential_sums, top_class
-from fastloss_kernels.sums import add_rows
+from fastloss_kernels.rowsums import add_rows
 from fastloss_kernels.targets import dense_targets
 from fastloss_kernels.traffic import coming, send_rest, traffic_of
 from fastloss_kernels.typing import Array
