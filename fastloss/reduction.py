@@ -7,6 +7,7 @@ is False. Everything here is O(rows), and O(1) for a call without weights, mask 
 import math
 from typing import NamedTuple
 
+import fastloss_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,13 +60,12 @@ class Plan(NamedTuple):
             loss = _product(loss, self.weight, self.kept)
         if self.divisor is None:
             return loss.reshape(self.shape)
-        return float_sum(loss) / self.divisor if self.divisor else 0.0
+        return kernels.total(loss) / self.divisor if self.divisor else 0.0
 
 
-@np.errstate(all="ignore")
 def float_sum(values: FloatArray) -> float:
     """Return the sum in float64, in an order that the length alone fixes."""
-    return float(np.sum(values, dtype=np.float64))
+    return float(kernels.total(np.ascontiguousarray(values).reshape(-1)))
 
 
 @np.errstate(all="ignore")

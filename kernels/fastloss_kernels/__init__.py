@@ -34,6 +34,7 @@ _HOMES = {
     "probability_crossentropy_sparse": "probability",
     "softmax_crossentropy_dense": "softmax",
     "softmax_crossentropy_sparse": "softmax",
+    "total": "sums",
 }
 """Each kernel and its module, imported when the kernel is first asked for: programs use a few."""
 
