@@ -5,6 +5,8 @@ from compiled code. It writes the loss of each row to `loss` and, unless `grad` 
 d loss / d x`` to `grad` in the same pass. Weights, masks, reductions and upstream gradients are all
 values of `scale` and `keep`; the engine knows none of them.
 
+`run` calls a kernel on as many threads as the work is worth; `total` sums its losses.
+
 For one row inside a loop of your own pass views of length one and ``threads=1``.
 
 >>> import numpy as np
