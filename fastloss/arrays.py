@@ -140,6 +140,8 @@ def convert(array: Array, dtype: DType) -> Array:
     """Return `array` as an aligned one of native `dtype`; what is too large becomes inf."""
     if array.dtype == dtype and array.flags.aligned:
         return array
+    if array.dtype.kind in "iub":  # no integer is too large for what they become
+        return array.astype(dtype)
     with np.errstate(over="ignore"):
         return array.astype(dtype)
 
