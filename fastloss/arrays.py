@@ -38,18 +38,18 @@ class Layout(NamedTuple):
     """The same with the reduced axes at length 1."""
     reduced: Shape
     """The lengths of the axes that go."""
+    row_count: int
+    """The number of rows, that is of losses."""
     order: Shape | None
     """The transposition that brings the reduced axes together, None where they are."""
 
-    @property
-    def row_count(self) -> int:
-        """The number of rows, that is of losses."""
-        return self.form[0] * self.form[2]
-
     def rows(self, array: Array) -> Array:
-        """Return `array`, of shape `whole`, in `form`: a view where one exists, else a copy."""
+        """Return `array`, of shape `whole`, in `form`: a view where one exists, else a copy.
+
+        Axes of length 1 more or fewer than `whole` has do not matter.
+        """
         if self.order is not None:
-            array = array.transpose(self.order)
+            array = array.reshape(self.whole).transpose(self.order)
         return array.reshape(self.form)
 
     def restore(self, rows: Array, target: Array) -> None:
@@ -82,20 +82,25 @@ def layout(shape: Shape, axis: Axis) -> Layout:
     split = first if together else len(others)
     form = (prod(kept[:split]), prod(reduced), prod(kept[split:]))
     thin = tuple(1 if a in axes else shape[a] for a in range(rank))
-    return Layout(shape, form, kept, thin, reduced, None if together else (*others, *axes))
+    order = None if together else (*others, *axes)
+    return Layout(shape, form, kept, thin, reduced, prod(kept), order)
 
 
 def as_array(name: str, value: ArrayLike) -> Array:
     """Return `value` as an array of real numbers, uncopied if it is one; `name` is for errors."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} must be a plain array, got a masked array: pass mask= instead")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+    array = value if type(value) is np.ndarray else _new_array(name, value)
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
     return array
+
+
+def _new_array(name: str, value: ArrayLike) -> Array:
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a plain array, got a masked array: pass mask= instead")
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
 
 
 def float_dtype(name: object) -> DType | None:
@@ -135,17 +140,27 @@ def half_bits(array: Array) -> Array | None:
     """Return float16 as int16 and bfloat16 as uint16, the bits that kernels read; else None."""
     if array.dtype.itemsize != 2 or not (array.dtype.isnative and array.flags.aligned):
         return None
-    kinds = {"float16": np.int16, "bfloat16": np.uint16}
-    kind = kinds.get(array.dtype.name)
-    return None if kind is None else array.view(kind)
+    kind = {"float16": np.int16, "bfloat16": np.uint16}.get(array.dtype.name)
+    return None if kind is None else np.asarray(array).view(kind)
 
 
 def convert(array: Array, dtype: DType) -> Array:
     """Return `array` as an aligned one of native `dtype`; what is too large becomes inf."""
     if array.dtype == dtype and array.flags.aligned:
         return array
+    if array.dtype.kind in "iub":  # no integer is too large for what they become
+        return array.astype(dtype)
     with np.errstate(over="ignore"):
         return array.astype(dtype)
+
+
+def scalar(value: float, dtype: DType) -> np.floating[Any]:
+    """Return `value` as a float of `dtype`; what is too large becomes inf."""
+    fits_all = abs(value) <= 65504.0  # the largest float16; no other float type has a smaller one
+    number: np.floating[Any] = (
+        dtype.type(value) if fits_all else convert(np.array([value]), dtype)[0]
+    )
+    return number
 
 
 def same_rank(y_true: Array, shape: Shape, takes_labels: bool) -> tuple[Array, Shape]:
@@ -207,14 +222,12 @@ def check_out(out: object, y_pred: Array, working: DType, others: dict[str, Arra
         raise ValueError(f"out must have native dtype {wanted}, got {got}")
     if not out.flags.writeable:
         raise ValueError("out must be writeable, got a read-only array")
-    if _overlaps_itself(out):
+    if not out.flags.c_contiguous and _overlaps_itself(out):
         raise ValueError(f"out must not overlap itself, got strides {out.strides} for {out.shape}")
-    for name, array in {"y_pred": y_pred, **others}.items():
-        if array is None or not np.may_share_memory(out, array):
-            continue
-        if name == "y_pred" and _same_elements(out, array):
-            continue
-        if np.shares_memory(out, array):
+    if np.shares_memory(out, y_pred) and not _same_elements(out, y_pred):
+        raise ValueError("out must be y_pred itself or overlap no input, but overlaps y_pred")
+    for name, array in others.items():
+        if array is not None and np.shares_memory(out, array):
             raise ValueError(f"out must be y_pred itself or overlap no input, but overlaps {name}")
 
 
@@ -231,7 +244,7 @@ def _overlaps_itself(array: Array) -> bool:
 
 
 def _same_elements(a: Array, b: Array) -> bool:
-    return (a.shape, a.strides, a.dtype, a.__array_interface__["data"][0]) == (
+    return a is b or (a.shape, a.strides, a.dtype, a.__array_interface__["data"][0]) == (
         b.shape,
         b.strides,
         b.dtype,

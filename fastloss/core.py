@@ -15,7 +15,6 @@ from fastloss.arrays import (
     DType,
     FloatArray,
     Layout,
-    Shape,
     as_array,
     check_out,
     convert,
@@ -25,6 +24,7 @@ from fastloss.arrays import (
     layout,
     result_dtype,
     same_rank,
+    scalar,
 )
 from fastloss.labels import Labels, class_labels
 from fastloss.reduction import plan
@@ -46,17 +46,6 @@ class Recipe(NamedTuple):
     ignore_class: int | None = None
 
 
-class Evaluation(NamedTuple):
-    """What one pass over the predictions gives."""
-
-    value: Value
-    """The weighted and reduced loss, in the output dtype."""
-    grad: Any
-    """Its gradient with respect to y_pred, an array, where asked for; else None."""
-    rows: FloatArray
-    """The losses before weights and reduction, in the working dtype; 0 where not kept."""
-
-
 def evaluate(
     recipe: Recipe,
     y_true: ArrayLike,
@@ -70,16 +59,20 @@ def evaluate(
     dtype: DType | None = None,
     gradient: bool = False,
     repair_ranks: bool = False,
-) -> Evaluation:
-    """Return the loss of y_pred and, where asked for, its gradient.
+) -> tuple[Value, Any, FloatArray]:
+    """Return what one pass over the predictions gives: (value, grad, rows).
+
+    value is the weighted and reduced loss, in the output dtype; grad its gradient with respect to
+    y_pred, an array, where asked for, else None; rows are the losses before weights and reduction,
+    flat, in the working dtype, 0 where not kept.
 
     reduction and dtype have been checked. repair_ranks: as Keras' classes do, and not its
     functions. Nothing is written to `out` before every argument has been found right.
     """
     given, truth = as_array("y_pred", y_pred), as_array("y_true", y_true)
-    weight = _optional("sample_weight", sample_weight)
-    marks = _optional("mask", mask)
-    cotangent = _optional("upstream", upstream)
+    weight = None if sample_weight is None else as_array("sample_weight", sample_weight)
+    marks = None if mask is None else as_array("mask", mask)
+    cotangent = None if upstream is None else as_array("upstream", upstream)
     shape = given.shape
     if repair_ranks:
         truth, shape = same_rank(truth, shape, recipe.targets == "labels")
@@ -87,13 +80,21 @@ def evaluate(
     output = result_dtype(y_pred, given) if dtype is None else dtype
     working = FLOAT64 if output == FLOAT64 else FLOAT32
     if out is not None:
-        inputs = {"y_true": truth, "sample_weight": weight, "mask": marks, "upstream": cotangent}
-        inputs |= {"class_weight": recipe.class_weight, "pos_weight": recipe.pos_weight}
+        inputs = {
+            "y_true": truth,
+            "sample_weight": weight,
+            "mask": marks,
+            "upstream": cotangent,
+            "class_weight": recipe.class_weight,
+            "pos_weight": recipe.pos_weight,
+        }
         check_out(out, given, working, inputs)
 
-    halves = half_bits(np.asarray(given))
-    x = form.rows((convert(given, working) if halves is None else halves).reshape(shape))
-    per_class = _per_class(recipe, form)
+    halves = half_bits(given) if working == FLOAT32 else None
+    x = form.rows(convert(given, working) if halves is None else halves)
+    per_class = None
+    if recipe.class_weight is not None or recipe.pos_weight is not None:
+        per_class = _per_class(recipe, form)
     labels: Labels | None = None
     arguments: tuple[Any, ...]
     if recipe.targets == "labels":
@@ -102,7 +103,7 @@ def evaluate(
         if per_class is not None:  # labels that are no class are found below, or do not count
             row_weight = per_class.take(labels.ids, mode="clip").reshape(form.kept)
         how = plan(form.kept, reduction, weight, marks, cotangent, row_weight, labels.ignored)
-        if how.weight is not None:  # the kernel checks the rows it keeps: none of weight 0
+        if how.weight is not None and not how.keep.all():  # the kernel checks the rows it keeps
             labels.check(form, how.valid)
         arguments = (labels.ids, *recipe.numbers)
     else:
@@ -118,18 +119,15 @@ def evaluate(
     target = grad = None
     if gradient:
         target = np.empty(given.shape, output) if out is None else out
-        grad = _kernel_output(np.asarray(target), shape, form, working)  # no subclass
+        grad = _kernel_output(np.asarray(target), form, working)  # no subclass
     bad_row = kernels.run(recipe.kernel, x, *arguments, how.scale, how.keep, loss, grad)
     if labels is not None and bad_row >= 0:
         raise labels.error(bad_row, form)
     if target is not None and grad is not None and not np.may_share_memory(target, grad):
         form.restore(grad, np.asarray(target).reshape(shape))
-    value = convert(np.asarray(how.result(loss)), output)[()]
-    return Evaluation(value, target, loss.reshape(form.kept))
-
-
-def _optional(name: str, value: ArrayLike | None) -> Array | None:
-    return None if value is None else as_array(name, value)
+    result = how.result(loss)
+    value = scalar(result, output) if isinstance(result, float) else convert(result, output)[()]
+    return value, target, loss
 
 
 def _per_class(recipe: Recipe, form: Layout) -> FloatArray | None:
@@ -151,11 +149,11 @@ def _per_class(recipe: Recipe, form: Layout) -> FloatArray | None:
     return np.broadcast_to(recipe.pos_weight, form.reduced).reshape(-1).astype(np.float64)
 
 
-def _kernel_output(target: FloatArray, shape: Shape, form: Layout, working: DType) -> FloatArray:
+def _kernel_output(target: FloatArray, form: Layout, working: DType) -> FloatArray:
     """Return where the kernel writes the gradient: a view of `target`, or else an array apart."""
     halves = half_bits(target)
     if halves is not None and working == FLOAT32:
-        return form.rows(halves.reshape(shape))
+        return form.rows(halves)
     if target.dtype == working and target.flags.aligned:
-        return form.rows(target.reshape(shape))
+        return form.rows(target)
     return np.empty(form.form, working)

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from fastloss.arrays import FLOAT32, FLOAT64, Shape, result_dtype
 from fastloss.boxes import Box, boxes
-from fastloss.core import Evaluation
 from fastloss.core import evaluate as evaluate_block
 from fastloss.files import Sink
 from fastloss.inputs import Counts, Inputs, Part, count
@@ -163,9 +162,8 @@ class _SecondPass:
     def block(self, box: Box) -> int:
         """Take in one block; return the bytes of its predictions."""
         part, place = self._inputs.part(box), self._inputs.predictions(box)
-        x, found = self._compute(part, place)
+        x, grad, rows = self._compute(part, place)
         plan = part.plan("sum")
-        rows = found.rows.reshape(-1)
         kept = np.flatnonzero(np.broadcast_to(plan.keep, rows.shape))
         self.losses.add(self._seen + kept, rows[kept])
         self._sums.append(float(plan.result(rows)))
@@ -173,19 +171,20 @@ class _SecondPass:
         if right is not None:
             self._right.append(float(right.reshape(-1)[kept].sum()))
         if self._rows is not None:
-            self._rows.write(box, found.rows)
+            self._rows.write(box, rows.reshape(part.shape))
         if self._grad is not None:
-            grad = found.grad if self._divisor else np.zeros_like(found.grad)
-            self._grad.write(self._inputs.y_pred.part(place), grad)
+            share = grad if self._divisor else np.zeros_like(grad)
+            self._grad.write(self._inputs.y_pred.part(place), share)
         self._seen += rows.size
         others = (part.y_true, part.weight, part.mask)
         self.bytes += x.nbytes + sum(a.nbytes for a in others if a is not None)
         return x.nbytes
 
-    def _compute(self, part: Part, place: Box) -> tuple[NDArray[Any], Evaluation]:
+    def _compute(self, part: Part, place: Box) -> tuple[NDArray[Any], Any, NDArray[Any]]:
+        """Return the predictions of a block, their gradient if it is asked for, and the losses."""
         x = self._inputs.y_pred[place]
         share = 1.0 / self._divisor if self._divisor else 0.0
-        return x, evaluate_block(
+        _, grad, rows = evaluate_block(
             self._loss._recipe,
             part.y_true,
             x,
@@ -196,6 +195,7 @@ class _SecondPass:
             dtype=self._loss._output,
             gradient=self._grad is not None,
         )
+        return x, grad, rows
 
     def mean(self) -> float:
         """Return the sum of the weighted losses over the divisor, as `Plan.result` does."""

@@ -68,7 +68,7 @@ def binary_crossentropy(
     array([0.916, 0.714], dtype=float32)
     """
     recipe = recipes.binary_crossentropy(from_logits, label_smoothing, axis, pos_weight=pos_weight)
-    return evaluate(recipe, y_true, y_pred).value
+    return evaluate(recipe, y_true, y_pred)[0]
 
 
 def categorical_crossentropy(
@@ -128,7 +128,7 @@ def categorical_crossentropy(
     recipe = recipes.categorical_crossentropy(
         from_logits, label_smoothing, axis, class_weight=class_weight
     )
-    return evaluate(recipe, y_true, y_pred).value
+    return evaluate(recipe, y_true, y_pred)[0]
 
 
 def sparse_categorical_crossentropy(
@@ -188,7 +188,7 @@ def sparse_categorical_crossentropy(
     recipe = recipes.sparse_categorical_crossentropy(
         from_logits, ignore_class, axis, class_weight=class_weight
     )
-    return evaluate(recipe, y_true, y_pred).value
+    return evaluate(recipe, y_true, y_pred)[0]
 
 
 def poisson(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
@@ -225,7 +225,7 @@ def poisson(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
     >>> fl.poisson([[0, 1], [3, 0]], [[0.5, 1.0], [2.5, 0.1]]).round(4)
     array([ 0.75  , -0.0744], dtype=float32)
     """
-    return evaluate(recipes.poisson(), y_true, y_pred).value
+    return evaluate(recipes.poisson(), y_true, y_pred)[0]
 
 
 def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
@@ -262,7 +262,7 @@ def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
     >>> fl.kl_divergence([[0.5, 0.5], [1.0, 0.0]], [[0.25, 0.75], [0.8, 0.2]]).round(4)
     array([0.1438, 0.2231], dtype=float32)
     """
-    return evaluate(recipes.kl_divergence(), y_true, y_pred).value
+    return evaluate(recipes.kl_divergence(), y_true, y_pred)[0]
 
 
 RECIPES: dict[Callable[..., Value], Callable[..., Recipe]] = {

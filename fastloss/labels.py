@@ -50,14 +50,17 @@ def class_labels(y_true: Array, layout: Layout, ignore_class: int | None) -> Lab
     Every integer, boolean and float dtype will do; floats are truncated toward zero, after they
     were compared with ignore_class.
     """
-    if y_true.shape not in (layout.kept, layout.thin):
+    if y_true.shape != layout.kept and y_true.shape != layout.thin:
         raise ValueError(
             "y_true and y_pred must have the same shape apart from the class axis,"
             f" got {y_true.shape} and {layout.whole}, where {layout.kept} was expected"
         )
     given = y_true.reshape(-1)
-    exact = given if given.dtype.kind in "iub" else convert(given, FLOAT64)
+    if given.dtype.kind in "iub":
+        exact, ids = given, convert(given, INT64)
+    else:
+        exact = convert(given, FLOAT64)
+        inside = np.abs(exact) < 2.0**63  # NaN is not, so that the conversion is defined
+        ids = convert(np.where(inside, exact, -1.0), INT64)
     ignored = None if ignore_class is None else (exact == ignore_class).reshape(layout.kept)
-    if exact.dtype.kind == "f":  # NaN fails the comparison too, so the conversion is defined
-        exact = np.where(np.abs(exact) < 2.0**63, exact, -1.0)
-    return Labels(np.ascontiguousarray(convert(exact, INT64)), given, ignored)
+    return Labels(np.ascontiguousarray(ids), given, ignored)

@@ -100,7 +100,7 @@ class Loss(ABC):
             reduction=self.reduction,
             dtype=self._output,
             repair_ranks=True,
-        ).value
+        )[0]
 
     def value_and_grad(
         self,

@@ -5,8 +5,10 @@ is False. Everything here is O(rows), and O(1) for a call without weights, mask 
 """
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
+import fastloss_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,8 +19,15 @@ Bools = NDArray[np.bool_]
 
 REDUCTIONS = ("none", "sum", "sum_over_batch_size", "mean", "mean_with_sample_weight")
 
-_ALL = np.ones(1, np.bool_)
-_NONE = np.zeros(1, np.bool_)
+
+def _constant(value: float) -> Array:
+    """Return one value for all rows, in an array that calls may share."""
+    values = np.array([value])
+    values.flags.writeable = False
+    return values
+
+
+_ALL, _NONE = _constant(True), _constant(False)
 
 
 def check_reduction(reduction: object) -> str | None:
@@ -59,21 +68,21 @@ class Plan(NamedTuple):
             loss = _product(loss, self.weight, self.kept)
         if self.divisor is None:
             return loss.reshape(self.shape)
-        return float_sum(loss) / self.divisor if self.divisor else 0.0
+        return kernels.total(loss) / self.divisor if self.divisor else 0.0
 
 
-@np.errstate(all="ignore")
 def float_sum(values: FloatArray) -> float:
     """Return the sum in float64, in an order that the length alone fixes."""
-    return float(np.sum(values, dtype=np.float64))
+    return float(kernels.total(np.ascontiguousarray(values).reshape(-1)))
 
 
 @np.errstate(all="ignore")
 def _product(loss: FloatArray, weight: FloatArray, kept: Bools) -> Floats:
     """Return loss * weight, flat, in float64, and exactly 0 where not kept, even for NaN."""
     losses = loss.reshape(weight.shape if loss.size == weight.size else ())
-    product = np.zeros(weight.shape)
-    np.multiply(losses, weight, out=product, where=kept)
+    product = np.empty(weight.shape)
+    np.multiply(losses, weight, out=product)
+    np.copyto(product, 0.0, where=~kept)
     return product.reshape(-1)
 
 
@@ -92,20 +101,17 @@ def plan(
     mask of shape (n,) or (n, 1). row_weight (the class weight of each label) and ignored have
     `shape` already. upstream has the shape of the result.
     """
-    rows = math.prod(shape)
     weighted = weight is not None or row_weight is not None
     masked = mask is not None or ignored is not None
     if not weighted and not masked and upstream is None:
-        divisor = _divisor(reduction, rows)
-        return Plan(shape, divisor, np.array([1.0 / (divisor or 1.0)]), _ALL)
+        return _plain(shape, reduction)
 
+    rows = math.prod(shape)
     shape = _spread(shape, weight, mask)
     spread = math.prod(shape) != rows
     valid = None if mask is None else align("mask", mask, shape).astype(np.bool_)
     if ignored is not None:
-        if valid is None:
-            valid = np.ones(shape, np.bool_)
-        valid &= ~ignored
+        valid = ~ignored if valid is None else valid & ~ignored
     if weight is None and spread:
         weight = np.ones(shape)
     weights = row_weight
@@ -131,6 +137,13 @@ def plan(
         weights,
         kept,
     )
+
+
+@lru_cache(maxsize=256)
+def _plain(shape: Shape, reduction: str | None) -> Plan:
+    """Return the plan of a call without weights, masks and upstream gradients."""
+    divisor = _divisor(reduction, math.prod(shape))
+    return Plan(shape, divisor, _constant(1.0 / (divisor or 1.0)), _ALL)
 
 
 def align(name: str, array: Array, shape: Shape) -> Array:

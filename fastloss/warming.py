@@ -43,4 +43,4 @@ def _calls(function: Callable[..., Any], dtype: str) -> Iterator[tuple[str, Call
         kind = "" if scored else " of logits" if options["from_logits"] else " of probabilities"
         what = f"{function.__name__}{kind}, {dtype}"
         yield what, partial(function, y_true, y_pred, **options)
-        yield f"{what}, gradient", partial(both, y_true, y_pred, **options)
+        yield f"{what}, gradient", partial(both, y_true, y_pred, **options, reduction="mean")

@@ -24,7 +24,7 @@ PARTS = {
     "dense_probabilities": ("probability", "_dense_part", (X, NONE, 0.0, EPS)),
     "binary_logits": ("logistic", "_logits_part", (X, NONE, 0.0)),
     "binary_probabilities": ("logistic", "_probabilities_part", (X, NONE, 0.0, EPS)),
-    "poisson": ("poisson", "_poisson_part", (X, EPS)),
+    "poisson": ("counts", "_poisson_part", (X, EPS)),
     "kl_divergence": ("divergence", "_divergence_part", (X, EPS)),
 }
 # Multiplications with an addition, the bulk of every exponential and logarithm.

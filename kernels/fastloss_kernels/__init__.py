@@ -5,6 +5,8 @@ from compiled code. It writes the loss of each row to `loss` and, unless `grad` 
 d loss / d x`` to `grad` in the same pass. Weights, masks, reductions and upstream gradients are all
 values of `scale` and `keep`; the engine knows none of them.
 
+`run` calls a kernel on as many threads as the work is worth; `total` sums its losses.
+
 For one row inside a loop of your own pass views of length one and ``threads=1``.
 
 >>> import numpy as np
@@ -20,24 +22,34 @@ For one row inside a loop of your own pass views of length one and ``threads=1``
 1
 """
 
-from fastloss_kernels.divergence import kullback_leibler
-from fastloss_kernels.logistic import bernoulli_crossentropy, logistic_crossentropy
-from fastloss_kernels.poisson import poisson
-from fastloss_kernels.probability import (
-    probability_crossentropy_dense,
-    probability_crossentropy_sparse,
-)
-from fastloss_kernels.softmax import softmax_crossentropy_dense, softmax_crossentropy_sparse
+from importlib import import_module
+from typing import Any
+
 from fastloss_kernels.threads import run
 
-__all__ = [
-    "bernoulli_crossentropy",
-    "kullback_leibler",
-    "logistic_crossentropy",
-    "poisson",
-    "probability_crossentropy_dense",
-    "probability_crossentropy_sparse",
-    "run",
-    "softmax_crossentropy_dense",
-    "softmax_crossentropy_sparse",
-]
+_HOMES = {
+    "bernoulli_crossentropy": "logistic",
+    "kullback_leibler": "divergence",
+    "logistic_crossentropy": "logistic",
+    "poisson": "counts",
+    "probability_crossentropy_dense": "probability",
+    "probability_crossentropy_sparse": "probability",
+    "softmax_crossentropy_dense": "softmax",
+    "softmax_crossentropy_sparse": "softmax",
+    "total": "sums",
+}
+"""Each kernel and its module, imported when the kernel is first asked for: programs use a few."""
+
+__all__ = ["run", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    kernel = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = kernel
+    return kernel
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -47,7 +47,7 @@ def _divergence_part(
     )
 
 
-@kernel
+@kernel(_divergence_part)
 def kullback_leibler(
     x: Array,
     targets: Array,

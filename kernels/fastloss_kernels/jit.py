@@ -4,13 +4,15 @@ import contextlib
 import hashlib
 import types
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import config, njit, prange, typeof
 from numba import types as nb
-from numba.core.caching import FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.runtime.nrt import rtsys
 
 _Decorator = Callable[[Callable[..., Any]], Any]
 
@@ -26,25 +28,50 @@ _INNER: dict[str, Any] = {
 # A function of a block or an element: always inlined into its caller's machine code.
 block: _Decorator = njit(forceinline=True, **_INNER)
 
-# What one thread does with its share of the rows. Compiled once and called: inlined, its code would
-# stand in the kernel twice, in the serial loop and in the parallel one.
-part: _Decorator = njit(**_INNER)
+# A function of a block that is compiled once and called: inlined, its code would stand in several
+# places of a kernel.
+called: _Decorator = njit(**_INNER)
 
 # A loop that takes a block function as an argument. It is inlined as source, so the function is a
 # constant there; one that is passed at run time could not be cached.
 generic: _Decorator = njit(inline="always")
 
 
+class _Stored(CompileResultCacheImpl):
+    """What is stored of a compiled kernel.
+
+    An "environment" holds the Python objects that a compiled function refers to; to load one is to
+    import the function's module. Numba's array functions have empty ones, and their modules import
+    SciPy where it is installed: a quarter of a second for nothing.
+    """
+
+    def reduce(self, compiled: Any) -> Any:
+        """Return what to pickle: all but Numba's own empty environments."""
+        *parts, environments = super().reduce(compiled)
+        kept = (
+            e for e in environments if e.consts or not e.globals["__name__"].startswith("numba.")
+        )
+        return (*parts, tuple(kept))
+
+
 class _Cache(FunctionCache):
     """Numba's cache on disk, for which a damaged or unwritable file means: compile."""
 
+    _impl_class = _Stored
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the compiled code for a signature, or None."""
+        """Return the compiled code for a signature, or None.
+
+        Numba's own would first load all that Numba can compile. Finished machine code refers to
+        nothing of that but the memory functions of its run time.
+        """
+        rtsys.initialize(target_context)
         try:
-            return super().load_overload(sig, target_context)
+            with self._guard_against_spurious_io_errors():
+                return self._load_overload(sig, target_context)
         except Exception:  # whatever a damaged pickle raises; what is compiled now replaces it
             self._forget()
-            return None
+        return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Save the compiled code if the disk lets us."""
@@ -60,8 +87,9 @@ class _Cache(FunctionCache):
             return
 
 
-def _fingerprint() -> str:
-    """Return a hash of every source file of this package.
+@cache
+def _sources() -> types.CellType:
+    """Return a closure cell with a hash of every source file of this package.
 
     Numba keys a cached kernel on the file it stands in, not on the helpers it calls: after an
     upgrade that changed only a helper the old machine code would run.
@@ -69,10 +97,7 @@ def _fingerprint() -> str:
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-_SOURCES = types.CellType(_fingerprint())
+    return types.CellType(digest.hexdigest())
 
 
 def _salted(function: Any, name: str) -> types.FunctionType:
@@ -85,7 +110,7 @@ def _salted(function: Any, name: str) -> types.FunctionType:
         code.replace(co_freevars=(*code.co_freevars, "_sources")),
         function.__globals__,
         name,
-        closure=(*(function.__closure__ or ()), _SOURCES),
+        closure=(*(function.__closure__ or ()), _sources()),
     )
     salted.__doc__ = function.__doc__
     salted.__qualname__ = name
@@ -101,23 +126,35 @@ def _compiled(function: types.FunctionType, parallel: bool) -> Any:
     return dispatcher
 
 
-_serial: dict[Any, Any] = {}  # kernel -> the same without its parallel loop
+def cached(function: Callable[..., Any]) -> Any:
+    """Return `function` for one thread: compiled when called, and kept on disk."""
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return np.errstate(all="ignore")(function)  # machine arithmetic does not warn
+    return _compiled(_salted(function, function.__name__), parallel=False)
 
 
-def kernel(function: Callable[..., Any]) -> Any:
-    """Return `function` as a kernel: serial and parallel loop in one, compiled when called.
+part = cached
+"""What one thread does with its share of the rows: ``(first, last, *arguments of the kernel)``."""
+
+_parts: dict[Any, Any] = {}  # kernel -> its part
+
+
+def kernel(part: Any) -> _Decorator:
+    """Return the decorator of a kernel that shares its rows between threads, each calling `part`.
 
     Numba compiles the body of a parallel loop five times over (the loop body and the three wrappers
     around it each hold a copy). Small work does not wait for that: see `entry`.
     """
-    if config.DISABLE_JIT:  # type: ignore[attr-defined]
-        plain = np.errstate(all="ignore")(function)  # machine arithmetic does not warn
-        _serial[plain] = plain
-        return plain
-    name = function.__name__
-    dispatcher = _compiled(_salted(function, name), parallel=True)
-    _serial[dispatcher] = _compiled(_salted(function, f"{name}_serial"), parallel=False)
-    return dispatcher
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        if config.DISABLE_JIT:  # type: ignore[attr-defined]
+            decorated = cached(function)
+        else:
+            decorated = _compiled(_salted(function, function.__name__), parallel=True)
+        _parts[decorated] = part
+        return decorated
+
+    return decorate
 
 
 @generic
@@ -150,10 +187,15 @@ def signature(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def entry(kernel: Any, arguments: tuple[Any, ...], parallel: bool) -> Any:
-    """Return the form of `kernel` that is compiled for the `signature` of these arguments."""
-    dispatcher = kernel if parallel else _serial[kernel]
+    """Return what is compiled for the `signature` of these arguments.
+
+    That is the kernel if `parallel`. Else it is its part, which is called with the first and the
+    last row in front, and without the number of threads.
+    """
+    dispatcher, kinds = kernel, signature(arguments)
+    if not parallel:
+        dispatcher, kinds = _parts[kernel], (nb.intp, nb.intp, *kinds[:-1])
     if not hasattr(dispatcher, "compile"):  # NUMBA_DISABLE_JIT
         return dispatcher
-    kinds = signature(arguments)
     dispatcher.compile(kinds)
     return dispatcher.overloads[kinds].entry_point

@@ -1,20 +1,20 @@
 """Class labels: checked before anything is read with them."""
 
-from fastloss_kernels.jit import block
+from fastloss_kernels.jit import block, called
 from fastloss_kernels.rows import left_out, step
 from fastloss_kernels.typing import Array
 
 
-@block
-def first_bad_label(labels: Array, classes: int, keep: Array) -> int:
+@called
+def first_bad_label(labels: Array, first: int, last: int, classes: int, keep: Array) -> int:
     """Return the first kept row whose label is not one of ``0 ... classes - 1``, or -1."""
     kept = step(keep)
     bad = 0
-    for i in range(labels.size):  # no early exit: this loop is vector code
+    for i in range(first, last):  # no early exit: this loop is vector code
         inside = (labels[i] >= 0) & (labels[i] < classes)
         bad |= keep[i * kept] & (not inside)
     if bad:
-        for i in range(labels.size):
+        for i in range(first, last):
             if keep[i * kept] and not 0 <= labels[i] < classes:
                 return i
     return -1

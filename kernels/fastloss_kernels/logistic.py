@@ -66,7 +66,7 @@ def _logits_part(
     )
 
 
-@kernel
+@kernel(_logits_part)
 def logistic_crossentropy(
     x: Array,
     targets: Array,
@@ -172,7 +172,7 @@ def _probabilities_part(
     )
 
 
-@kernel
+@kernel(_probabilities_part)
 def bernoulli_crossentropy(
     x: Array,
     targets: Array,

@@ -62,12 +62,15 @@ def _sparse_part(
     keep: Array,
     loss: Array,
     grad: Array | None,
-) -> None:
+) -> int:
     kind = loss.dtype.type
     classes = x.shape[1]
+    bad = first_bad_label(labels, first, last, classes, keep)
+    if bad >= 0:
+        return bad
     if classes == 0:  # a sum over nothing, and not one element to read
         fill(loss[first:last], kind(0))
-        return
+        return bad
     block_rows, piece = rows_per_block(x), piece_size(classes)
     low, high = kind(eps), kind(1.0 - eps)
     log_low, log_high = log(np.float64(low)), log(np.float64(high))
@@ -108,9 +111,10 @@ def _sparse_part(
     send_rest(traffic)
     hold(own)
     settle()
+    return bad
 
 
-@kernel
+@kernel(_sparse_part)
 def probability_crossentropy_sparse(
     x: Array,
     labels: Array,
@@ -169,7 +173,7 @@ def probability_crossentropy_sparse(
     >>> grad.ravel()
     array([-1.,  1.,  1.], dtype=float32)
     """
-    bad = first_bad_label(labels, x.shape[1], keep)
+    bad = first_bad_label(labels, 0, labels.size, x.shape[1], keep)
     if bad < 0:
         arguments = (x, labels, eps, scale, keep, loss, grad)
         each_part(_sparse_part, row_count(x), threads, arguments)
@@ -290,7 +294,7 @@ def _dense_part(
     settle()
 
 
-@kernel
+@kernel(_dense_part)
 def probability_crossentropy_dense(
     x: Array,
     targets: Array,

@@ -1,6 +1,6 @@
 """Sums of rows in float64, one piece of a row after the other, with what rounding took."""
 
-from fastloss_kernels.jit import block, part
+from fastloss_kernels.jit import block, called
 from fastloss_kernels.lanes import fine_sums, row_sums
 from fastloss_kernels.typing import Array
 
@@ -33,7 +33,7 @@ def _add(first: bool, total: Array, lost: Array, more: Array, rest: Array, rows:
             lost[r] += error + rest[r]
 
 
-@part
+@called
 def add_rows(
     w: Array, rows: int, first: bool, total: Array, lost: Array, spare: tuple[Array, Array]
 ) -> None:
@@ -45,7 +45,7 @@ def add_rows(
     _add(first, total, lost, spare[0], spare[1], rows)
 
 
-@part
+@called
 def add_fine(
     w: Array, rows: int, first: bool, total: Array, lost: Array, spare: tuple[Array, Array]
 ) -> None:

@@ -36,8 +36,8 @@ from fastloss_kernels.labels import first_bad_label, kept_labels, take_out
 from fastloss_kernels.lanes import scale_rows
 from fastloss_kernels.logarithm import log, log1p
 from fastloss_kernels.rows import clear_rows, row_values
-from fastloss_kernels.scaling import exponential_sums, top_class
 from fastloss_kernels.rowsums import add_rows
+from fastloss_kernels.scaling import exponential_sums, top_class
 from fastloss_kernels.targets import dense_targets
 from fastloss_kernels.traffic import coming, send_rest, traffic_of
 from fastloss_kernels.typing import Array
@@ -53,12 +53,15 @@ def _sparse_part(
     keep: Array,
     loss: Array,
     grad: Array | None,
-) -> None:
+) -> int:
     kind = loss.dtype.type
     classes = x.shape[1]
+    bad = first_bad_label(labels, first, last, classes, keep)
+    if bad >= 0:
+        return bad
     if classes == 0:  # a sum over nothing, and not one element to read
         fill(loss[first:last], kind(0))
-        return
+        return bad
     block_rows, piece = rows_per_block(x), piece_size(classes)
     own = np.empty(scratch_size(x, grad, loss), loss.dtype)
     target, power = stacked(np.dtype(np.int64)), stacked(np.dtype(np.int64))
@@ -114,9 +117,10 @@ def _sparse_part(
     send_rest(traffic)
     hold(own)
     settle()
+    return bad
 
 
-@kernel
+@kernel(_sparse_part)
 def softmax_crossentropy_sparse(
     x: Array,
     labels: Array,
@@ -173,7 +177,7 @@ def softmax_crossentropy_sparse(
     >>> grad.ravel()
     array([-0.33475903,  0.24472846,  0.09003057], dtype=float32)
     """
-    bad = first_bad_label(labels, x.shape[1], keep)
+    bad = first_bad_label(labels, 0, labels.size, x.shape[1], keep)
     if bad < 0:
         each_part(_sparse_part, row_count(x), threads, (x, labels, scale, keep, loss, grad))
     return bad
@@ -301,7 +305,7 @@ def _dense_part(
     settle()
 
 
-@kernel
+@kernel(_dense_part)
 def softmax_crossentropy_dense(
     x: Array,
     targets: Array,

@@ -39,10 +39,10 @@ def _usable() -> bool:
     return pid in (_launched_by, _imported_by) or _layer() in ("", "tbb")
 
 
-def _threads(size: int) -> int:
-    """Return how many threads a call over `size` elements is worth and may have."""
+def _threads() -> int:
+    """Return how many threads a call that is worth more than one may have."""
     cores: int = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    return int(get_num_threads()) if size >= SMALL and cores > 1 and _usable() else 1
+    return int(get_num_threads()) if cores > 1 and _usable() else 1
 
 
 def run(kernel: Any, x: Any, *rest: Any) -> Any:
@@ -54,10 +54,8 @@ def run(kernel: Any, x: Any, *rest: Any) -> Any:
     grad = rest[-1]
     if x.ndim != 3 or (grad is not None and grad.ndim != 3):
         raise ValueError("x and grad must have the three axes (outer, classes, inner)")
-    threads = _threads(x.size)
-    if threads == 1:
-        return _call(kernel, x, rest, 1)
-    if _shared_layer:
+    threads = _threads() if x.size >= SMALL else 1
+    if threads == 1 or _shared_layer:
         return _call(kernel, x, rest, threads)
     if not _gate.acquire(blocking=False):
         return _call(kernel, x, rest, 1)
@@ -73,7 +71,9 @@ def _call(kernel: Any, x: Any, rest: tuple[Any, ...], threads: int) -> Any:
     compiled = _entries.get(key)
     if compiled is None:
         compiled = _entries[key] = entry(kernel, (x, *rest, threads), threads > 1)
-    return compiled(x, *rest, threads)
+    if threads > 1:
+        return compiled(x, *rest, threads)
+    return compiled(0, x.shape[0] * x.shape[2], x, *rest)
 
 
 def _first_call(kernel: Any, x: Any, rest: tuple[Any, ...], threads: int) -> Any:

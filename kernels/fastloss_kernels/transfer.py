@@ -5,7 +5,7 @@ Half precision is widened on the way in and rounded on the way out; see `halves`
 
 from fastloss_kernels.halves import narrow, widen
 from fastloss_kernels.intrinsics import memory
-from fastloss_kernels.jit import block, part
+from fastloss_kernels.jit import block, called
 from fastloss_kernels.transpose import transpose
 from fastloss_kernels.typing import Array
 
@@ -32,7 +32,7 @@ def _run(x: Array, row: int, left: int) -> tuple[int, int]:
     return offset, 1
 
 
-@part
+@called
 def gather(x: Array, first: int, rows: int, work: Array) -> None:
     """Copy the rows `first` to ``first + rows`` of x into `work`, in its dtype."""
     classes = x.shape[1]
@@ -63,7 +63,7 @@ def gather(x: Array, first: int, rows: int, work: Array) -> None:
         r += side
 
 
-@part
+@called
 def scatter(work: Array, first: int, rows: int, grad: Array) -> None:
     """Copy `work` into the rows `first` to ``first + rows`` of the gradient."""
     classes = grad.shape[1]

@@ -41,7 +41,7 @@ def _poisson_part(
     )
 
 
-@kernel
+@kernel(_poisson_part)
 def poisson(
     x: Array,
     targets: Array,
