@@ -37,9 +37,10 @@ SHAPES = (
     (32, 10),
 )
 EVERY_LOSS = (SHAPES[0], SHAPES[-1])  # the shapes of the losses but the first
-CLASSES = (2, 3, 5, 10, 17, 33, 64, 128, 257, 1_000, 4_096, 16_384, 50_257, 128_256)
+CLASSES = (2, 3, 5, 10, 20, 50, 128, 400, 1_000, 8_192, 32_000, 128_256)
 ELEMENTS = 1 << 24  # of a batch in the plot: 64 MiB in float32, more than caches hold
 QUICK = 64  # how many times smaller everything is with --quick
+BUSY = 0.5  # load average above which others take part of the processors
 IN_CACHE = 1 << 16  # elements below which memory is not the limit
 
 
@@ -155,6 +156,8 @@ def measure(chosen: Sequence[Work], rounds: int, threads: int) -> Json:
             "cells": [],
             "left_out": [],
         }
+        if (result["machine"]["load"] or 0) > BUSY:
+            print("other programs are running: take no figure from this", file=sys.stderr)
         for number, work in enumerate(chosen, 1):
             print(f"{number}/{len(chosen)} {work}", file=sys.stderr, flush=True)
             entered = contestants if work.dtype == "float32" else ours.CONTESTANTS
@@ -187,7 +190,7 @@ def arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--quick", action="store_true", help=f"batches {QUICK} times smaller, 3 rounds: a trial")
-    add("--rounds", type=int, metavar="N", help="how often each is timed, in turn; default 7")
+    add("--rounds", type=int, metavar="N", help="how often each is timed, in turn; default 5")
     add("--threads", type=int, default=numba.get_num_threads(), metavar="N", help="default: all")
     add(
         "--only",
@@ -213,7 +216,7 @@ def main() -> int:
         result = json.loads(chosen.read.read_text(encoding="utf-8"))
     else:
         every = [w for w in works(chosen.quick) if all(text in str(w) for text in chosen.only)]
-        rounds = chosen.rounds or (3 if chosen.quick else 7)
+        rounds = chosen.rounds or (3 if chosen.quick else 5)
         result = measure(every, rounds, chosen.threads)
     print(report.full(result))
     if chosen.json:

@@ -68,26 +68,24 @@ class Lap(NamedTuple):
 
 
 def interleaved(calls: Mapping[str, Call], rounds: int, threads: int) -> dict[str, Lap]:
-    """Time all calls in turn (A B C, A B C, ...), each lap after a call that is not timed."""
-    counts = {name: _count(call, threads) for name, call in calls.items()}
+    """Time all calls in turn: A B C, A B C, ..."""
+    counts = dict.fromkeys(calls, 1)
     laps: dict[str, list[Lap]] = {name: [] for name in calls}
-    for _ in range(rounds):
+    for turn in range(rounds):
         for name, call in calls.items():
-            laps[name].append(_lap(call, counts[name], threads))
+            lap = _lap(call, counts[name], threads)
+            if turn == 0 and lap.seconds < LAP and call.before is None:  # too short to be one
+                counts[name] = int(LAP / lap.seconds) + 1
+                lap = _lap(call, counts[name], threads)
+            laps[name].append(lap)
     return {
         name: Lap(*(statistics.median(column) for column in zip(*found, strict=True)))
         for name, found in laps.items()
     }
 
 
-def _count(call: Call, threads: int) -> int:
-    """Return how many calls fill a lap."""
-    if call.before is not None:
-        return 1
-    return max(1, int(LAP / max(_lap(call, 1, threads).seconds, 1e-7)))
-
-
 def _lap(call: Call, count: int, threads: int) -> Lap:
+    """Time `count` calls after one that is not timed."""
     time.sleep(SPINNING)
     set_threads(threads)  # another library's loop may have changed them
     for prepare in (call.before, call.run, call.before):

@@ -98,7 +98,8 @@ class Speed:
 
     def measure(self, form: str) -> tuple[float, float]:
         """Return GB/s, and the share of the limit's speed."""
-        calls = {name: forms[form].reused for name, forms in self.entered.items()}
+        entered = self.entered.items()
+        calls = {name: call for name, forms in entered if (call := forms[form].reused)}
         laps = interleaved(calls, self.ROUNDS, get_num_threads())
         seconds = laps[OURS].seconds
         return limits.moved(form, *self.data) / seconds / 1e9, laps[LIMIT].seconds / seconds
@@ -141,7 +142,7 @@ class Memory:
         self.y_true, self.y_pred = large(BY_NAME[name])
 
     def peakmem_arrays_alone(self, *_: str) -> None:
-        """What the others start from."""
+        """Do nothing: what the others start from."""
 
     def peakmem_value(self, *_: str) -> None:
         self.loss(self.y_true, self.y_pred)

@@ -1,5 +1,6 @@
 """On what a comparison ran: processor, system and versions, for whoever reads a figure."""
 
+import os
 import platform
 from collections.abc import Iterable
 from importlib import metadata
@@ -19,6 +20,7 @@ def describe(packages: Iterable[str]) -> dict[str, Any]:
         "processor": f"{_model()} ({found['processor']['name']})",
         "simd": found["processor"]["simd"],
         "system": found["processor"]["system"],
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "threading_layer": found["threads"]["layer"],
         "versions": versions,
     }

@@ -51,7 +51,7 @@ def draw(result: Json, path: Path) -> None:
         _label(axes, ends)
     rows = points[0]["rows"] * points[0]["classes"]
     figure.suptitle(
-        f"Sparse crossentropy, {rows / 1e6:.0f} million float32 logits a call, memory reused\n"
+        f"Sparse crossentropy, {rows / 1e6:.2g} million float32 logits a call, memory reused\n"
         f"{result['machine']['processor']}, {result['threads']} threads, {result['date']}",
         x=0.012, ha="left", fontsize=10, color="#333333",
     )  # fmt: skip
@@ -61,16 +61,18 @@ def draw(result: Json, path: Path) -> None:
 
 
 def _dress(axes: Any, title: str) -> None:
-    axes.set_title(title, loc="left", fontsize=12, fontweight="bold")
+    axes.set_title(f"{title}, GB/s", loc="left", fontsize=12, fontweight="bold")
     axes.set(xscale="log", yscale="log", xlabel="classes")
     axes.set_xticks(TICKS, [f"{tick:,}" for tick in TICKS])
-    axes.set_yticks(ticks := (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128), [f"{t:g}" for t in ticks])
+    low, high = (
+        int(f(np.log2(end))) for f, end in zip((np.floor, np.ceil), axes.get_ylim(), strict=True)
+    )
+    axes.set_yticks(ticks := [2.0**n for n in range(low, high + 1)], [f"{t:g}" for t in ticks])
+    axes.set_ylim(ticks[0], ticks[-1])
     axes.minorticks_off()
     axes.grid(axis="y", color="#e4e4e4", linewidth=0.8)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(length=0, labelsize=9, labelleft=True)
-    axes.annotate("GB/s", (0, 1), (-6, 4), xycoords="axes fraction", textcoords="offset points",
-                  ha="right", fontsize=9)  # fmt: skip
 
 
 def _label(axes: Any, ends: Sequence[tuple[float, str, str]]) -> None:

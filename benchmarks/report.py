@@ -85,7 +85,8 @@ def measured(result: Json) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     return (
         f"Measured {result['date']} by `make compare`: {machine['processor']}, {machine['system']},"
-        f" {result['threads']} threads for everyone, {result['rounds']} rounds in turn; {versions}."
+        f" load average {machine['load']} before; {result['threads']} threads for everyone,"
+        f" {result['rounds']} rounds in turn; {versions}."
     )
 
 

@@ -24,8 +24,10 @@ SPARSE, DENSE = CASES[0], CASES[2]
 # The limits
 
 
-@pytest.mark.parametrize("source", [np.float32, np.float64, np.int64])
-@pytest.mark.parametrize("target", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [(np.float32, np.float32), (np.float64, np.float64), (np.int64, np.float32)],
+)
 def test_copy_copies(source, target):
     numbers = np.arange(1, 1001, dtype=source)
     copied = np.zeros(1000, target)
@@ -135,6 +137,12 @@ def test_calls_take_turns_and_are_undone_outside_the_clock():
     assert list(laps) == ["a", "b"]
 
 
+def test_short_calls_fill_a_lap():
+    log = []
+    interleaved({"a": Call(lambda: log.append("a"))}, rounds=1, threads=1)
+    assert len(log) > 100
+
+
 def test_threads_are_equal_inside_and_restored_after():
     before = numba.get_num_threads(), os.sched_getaffinity(0)
     with processors(1):
@@ -212,7 +220,7 @@ def result():
         {
             "date": "2026-01-02", "rounds": 7, "threads": 2, "heap_kept": True,
             "machine": {
-                "processor": "Some CPU (znver9)", "simd": [], "system": "Linux x86_64",
+                "processor": "Some CPU (znver9)", "simd": [], "system": "Linux x86_64", "load": 0.1,
                 "threading_layer": "omp", "versions": {"numba": "0.68.1", "torch": "2.13.0"},
             },
             "contestants": [
@@ -244,7 +252,14 @@ def test_headline(result):
     assert small["torch"] == "60 µs / 30 µs"
     assert small["of memory's speed"] == ""
     assert "JAX jit" not in large
-    for said in ("2026-01-02", "Some CPU (znver9)", "torch 2.13.0", "2 threads", "7 rounds"):
+    for said in (
+        "2026-01-02",
+        "Some CPU (znver9)",
+        "torch 2.13.0",
+        "2 threads",
+        "7 rounds",
+        "load average 0.1",
+    ):
         assert said in table
 
 
