@@ -31,28 +31,33 @@ def draw(result: Json, path: Path) -> None:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    points = [cell for cell in result["cells"] if cell["part"] == "plot"]
+    cells = [cell for cell in result["cells"] if cell["part"] == "plot"]
     names = [c["name"] for c in result["contestants"] if c["name"] not in (OURS, IN_PLACE)]
     styles = STYLES | {n: (COLOURS[i % len(COLOURS)], 1.6, 1.0) for i, n in enumerate(names)}
     figure = Figure(figsize=(11, 5.4), layout="constrained")
-    for axes, (form, (title, limit)) in zip(
-        figure.subplots(1, len(PANELS), sharey=True), PANELS.items(), strict=True
-    ):
-        ends = []
+    panels = dict(zip(PANELS, figure.subplots(1, len(PANELS), sharey=True), strict=True))
+    labels: dict[str, list[tuple[float, str, str]]] = {form: [] for form in PANELS}
+    for form, axes in panels.items():
         for name, (colour, width, opacity) in styles.items():
-            cells = [cell for cell in points if cell["form"] == form and name in cell["reused"]]
-            if cells:
-                classes = [cell["classes"] for cell in cells]
-                speeds = [c["bytes"] / c["reused"][name]["seconds"] / 1e9 for c in cells]
-                axes.plot(classes, speeds, color=colour, linewidth=width, alpha=opacity,
-                          solid_capstyle="round", zorder=3 if name == OURS else 2)  # fmt: skip
-                ends.append((speeds[-1], limit if name == LIMIT else name, colour))
-        _dress(axes, title)
-        _label(axes, ends)
-    rows = points[0]["rows"] * points[0]["classes"]
+            points = [cell for cell in cells if cell["form"] == form and name in cell["reused"]]
+            if points:
+                classes = [cell["classes"] for cell in points]
+                speeds = [cell["bytes"] / cell["reused"][name]["seconds"] / 1e9 for cell in points]
+                axes.plot(classes, speeds, "-" if name == LIMIT else "-o", color=colour,
+                          linewidth=width, markersize=width + 1, solid_capstyle="round",
+                          alpha=opacity, zorder=3 if name == OURS else 2)  # fmt: skip
+                labels[form].append(
+                    (speeds[-1], PANELS[form][1] if name == LIMIT else name, colour)
+                )
+        axes.set_title(PANELS[form][0], loc="left", fontsize=12, fontweight="bold")
+    for form, axes in panels.items():  # now that the axes, which they share, span every line
+        _dress(axes)
+        _label(axes, labels[form])
+    size = cells[0]["rows"] * cells[0]["classes"] / 1e6
     figure.suptitle(
-        f"Sparse crossentropy, {rows / 1e6:.2g} million float32 logits a call, memory reused\n"
-        f"{result['machine']['processor']}, {result['threads']} threads, {result['date']}",
+        "Sparse crossentropy: GB/s of logits, labels, losses and gradient, by number of classes\n"
+        f"{size:.2g} million float32 logits a call, memory for results reused;"
+        f" {result['machine']['processor']}, {result['threads']} threads, {result['date']}",
         x=0.012, ha="left", fontsize=10, color="#333333",
     )  # fmt: skip
     # Fixed ids and no date: drawn twice, the file is the same.
@@ -60,15 +65,13 @@ def draw(result: Json, path: Path) -> None:
         figure.savefig(path, dpi=160, metadata={"Date": None} if path.suffix == ".svg" else {})
 
 
-def _dress(axes: Any, title: str) -> None:
-    axes.set_title(f"{title}, GB/s", loc="left", fontsize=12, fontweight="bold")
+def _dress(axes: Any) -> None:
     axes.set(xscale="log", yscale="log", xlabel="classes")
     axes.set_xticks(TICKS, [f"{tick:,}" for tick in TICKS])
-    low, high = (
-        int(f(np.log2(end))) for f, end in zip((np.floor, np.ceil), axes.get_ylim(), strict=True)
-    )
-    axes.set_yticks(ticks := [2.0**n for n in range(low, high + 1)], [f"{t:g}" for t in ticks])
-    axes.set_ylim(ticks[0], ticks[-1])
+    low, high = axes.get_ylim()
+    powers = range(int(np.floor(np.log2(low))), int(np.ceil(np.log2(high))) + 1)
+    axes.set_yticks([2.0**n for n in powers], [f"{2.0**n:g}" for n in powers])
+    axes.set_ylim(2.0 ** powers[0], 2.0 ** powers[-1])
     axes.minorticks_off()
     axes.grid(axis="y", color="#e4e4e4", linewidth=0.8)
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -91,13 +94,14 @@ def spread(wanted: Sequence[float], apart: float) -> list[float]:
     groups: list[list[float]] = []
     for height in wanted:
         groups.append([height])
-        while (
-            len(groups) > 1
-            and _heights(groups[-1], apart)[0] - apart < _heights(groups[-2], apart)[-1]
-        ):
+        while len(groups) > 1 and _meet(groups[-2], groups[-1], apart):
             last = groups.pop()
             groups[-1] += last
     return [height for group in groups for height in _heights(group, apart)]
+
+
+def _meet(lower: Sequence[float], upper: Sequence[float], apart: float) -> bool:
+    return _heights(upper, apart)[0] - _heights(lower, apart)[-1] < apart
 
 
 def _heights(group: Sequence[float], apart: float) -> list[float]:
