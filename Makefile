@@ -3,7 +3,8 @@
 #   make demo    check the kernels on this machine, then evaluate the digits
 #   make test    lint, types, every test, every example, every doctest
 #   make lint    ruff and mypy alone; `make format` lets ruff rewrite the files
-#   make bench   time the current checkout
+#   make bench   time the current checkout (asv)
+#   make compare time it beside its peers and the memory's limit; fills README.md and docs/
 #   make readme  write what our commands print into README.md
 #   make wheel   build the wheel and the sdist, and test the wheel in a fresh environment
 #   make clean   remove whatever the above made
@@ -13,7 +14,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 DIGITS := examples/digits
 
-.PHONY: demo test lint format bench readme wheel clean
+.PHONY: demo test lint format bench compare readme wheel clean
 
 demo: .venv/demo
 	$(BIN)/fastloss warmup
@@ -35,6 +36,9 @@ format: .venv/dev
 
 bench: .venv/bench
 	cd benchmarks && ../$(BIN)/asv machine --yes >/dev/null && ../$(BIN)/asv run --quick --show-stderr --python=same
+
+compare: .venv/peers
+	$(BIN)/python -m benchmarks.compare --json docs/performance.json --write
 
 readme: .venv/dev
 	$(BIN)/python tools/fill_readme.py
@@ -67,4 +71,8 @@ clean:
 
 .venv/bench: .venv/base
 	@$(PIP) install --editable . --group bench
+	@touch $@
+
+.venv/peers: .venv/base
+	@$(PIP) install --editable . --group peers
 	@touch $@

@@ -1,8 +1,8 @@
-"""The asv suite: time and memory of every case of the shared table, and what starting costs.
+"""The asv suite: time, memory and share of memory's speed of every case, and what starting costs.
 
 asv makes a new process for every combination of parameters, and calls `setup` before each
 repetition; so kernels are compiled, and data drawn, outside what is timed. Threads are Numba's
-default number: how the losses scale with them, and how peers do, is not asked here.
+default number. How peers do is asked in compare.py, not here.
 """
 
 from __future__ import annotations
@@ -11,15 +11,20 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numba import get_num_threads
 from numpy.typing import NDArray
 
+from . import limits, ours
 from .cases import CASES, Case
+from .contest import LIMIT, OURS, interleaved
 
 Array = NDArray[Any]
 
 BY_NAME = {case.name: case for case in CASES}
-COMPILING = 300  # seconds that a first run of everything may take
+DTYPES = ["float32", "float64"]
 SHAPES = {"32x10": (32, 10), "100000x10": (100_000, 10), "2000x1000": (2_000, 1_000)}
+LARGE = (20_000, 1_000)  # 80 MB in float32: more than caches hold
+COMPILING = 300  # seconds that a first run of everything may take
 
 
 @cache
@@ -28,10 +33,17 @@ def drawn(name: str, dtype: str, shape: str) -> tuple[Array, Array]:
     return BY_NAME[name].data(*SHAPES[shape], np.dtype(dtype))
 
 
+def large(case: Case, dtype: str = "float32") -> tuple[Array, Array]:
+    """Return LARGE data made of copies of a few rows: no temporaries, whose memory would count."""
+    repeats = 40
+    y_true, y_pred = case.data(LARGE[0] // repeats, LARGE[1], dtype)
+    return np.tile(y_true, (repeats,) + (1,) * (y_true.ndim - 1)), np.tile(y_pred, (repeats, 1))
+
+
 class Prepared:
     """What the timed classes share: parameters, data, and a call of both forms to compile them."""
 
-    params = (list(BY_NAME), ["float32", "float64"], list(SHAPES))
+    params = (list(BY_NAME), DTYPES, list(SHAPES))
     param_names = ("case", "dtype", "shape")
     timeout = COMPILING
 
@@ -68,30 +80,70 @@ class TimeInPlace(Prepared):
         self.loss.value_and_grad(self.y_true, self.y_pred, out=self.y_pred)
 
 
+class Speed:
+    """A call on LARGE data beside moving the same arrays: bytes a second, and the share reached."""
+
+    params = (list(BY_NAME), DTYPES)
+    param_names = ("case", "dtype")
+    timeout = COMPILING
+    ROUNDS = 15
+
+    def setup(self, name: str, dtype: str) -> None:
+        """Draw data and prepare both calls, which `measure` runs before it times them."""
+        self.data = large(BY_NAME[name], dtype)
+        self.entered = {
+            OURS: ours.prepare(BY_NAME[name], *self.data, threads=0),
+            LIMIT: limits.prepare(*self.data),
+        }
+
+    def measure(self, form: str) -> tuple[float, float]:
+        """Return GB/s, and the share of the limit's speed."""
+        entered = self.entered.items()
+        calls = {name: call for name, forms in entered if (call := forms[form].reused)}
+        laps = interleaved(calls, self.ROUNDS, get_num_threads())
+        seconds = laps[OURS].seconds
+        speed = limits.moved(form, *self.data) / seconds / 1e9
+        return round(speed, 3), round(laps[LIMIT].seconds / seconds, 3)
+
+    def track_value_speed(self, *_: str) -> float:
+        return self.measure("value")[0]
+
+    def track_value_share_of_read(self, *_: str) -> float:
+        return self.measure("value")[1]
+
+    def track_value_and_grad_speed(self, *_: str) -> float:
+        return self.measure("value_and_grad")[0]
+
+    def track_value_and_grad_share_of_copy(self, *_: str) -> float:
+        return self.measure("value_and_grad")[1]
+
+    track_value_speed.unit = track_value_and_grad_speed.unit = "GB/s"  # type: ignore[attr-defined]
+    track_value_share_of_read.unit = "of a read's speed"  # type: ignore[attr-defined]
+    track_value_and_grad_share_of_copy.unit = "of a copy's speed"  # type: ignore[attr-defined]
+
+
 class Memory:
-    """Peak memory of the process, with 20,000 x 1,000 float32 predictions: 80 MB an array."""
+    """Peak memory of the process, with LARGE float32 predictions."""
 
     params = (list(BY_NAME),)
     param_names = ("case",)
 
     def setup_cache(self) -> None:
         """Compile in another process, whose memory is not counted."""
-        for case in CASES:
-            self._prepare(case, repeats=1)
+        for name in BY_NAME:
+            self.setup(name)
             self.peakmem_value()
             self.peakmem_value_and_grad()
 
     setup_cache.timeout = COMPILING  # type: ignore[attr-defined]
 
     def setup(self, name: str) -> None:
-        """Make the arrays without temporaries, whose memory would be counted."""
-        self._prepare(BY_NAME[name], repeats=40)
+        """Make the arrays."""
+        self.loss = BY_NAME[name].loss(**BY_NAME[name].options)
+        self.y_true, self.y_pred = large(BY_NAME[name])
 
-    def _prepare(self, case: Case, repeats: int) -> None:
-        y_true, y_pred = case.data(500, 1_000)
-        self.loss = case.loss(**case.options)
-        self.y_true = np.tile(y_true, (repeats,) + (1,) * (y_true.ndim - 1))
-        self.y_pred = np.tile(y_pred, (repeats, 1))
+    def peakmem_arrays_alone(self, *_: str) -> None:
+        """Do nothing: what the others start from."""
 
     def peakmem_value(self, *_: str) -> None:
         self.loss(self.y_true, self.y_pred)
@@ -105,6 +157,7 @@ class Start:
 
     number = 1
     repeat = 3
+    timeout = COMPILING
     CALL = "fastloss.SparseCategoricalCrossentropy(from_logits=True)([1], [[0.5, 0.5]])"
     NEW_CACHE = (
         "import os, tempfile\n"

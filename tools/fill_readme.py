@@ -26,7 +26,7 @@ def evaluate() -> str:
         " --loss sparse_categorical_crossentropy --from-logits"
     )
     program = Path(sys.executable).parent / "fastloss"
-    run = [program, *command.split()]
+    run = [str(program), *command.split()]
     printed = subprocess.run(run, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
     lines = (line.rstrip() for line in printed.splitlines())
     return "\n".join(["```console", f"$ fastloss {command}", *filter(None, lines), "```"])
@@ -62,7 +62,7 @@ def fill(text: str, name: str, content: str) -> str:
     block = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     filled, count = block.subn(lambda _: f"{begin}\n\n{content}\n\n{end}", text)
     if count != 1:
-        raise SystemExit(f"README.md must have exactly one block {begin} ... {end}, has {count}")
+        raise SystemExit(f"there must be exactly one block {begin} ... {end}, found {count}")
     return filled
 
 

@@ -1,0 +1,208 @@
+"""What compare.py measured, as Markdown."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .contest import IN_PLACE, LIMIT, OURS, WAYS
+
+Json = dict[str, Any]
+
+LOSSES = {
+    "sparse_logits": "sparse crossentropy, logits",
+    "sparse_probabilities": "sparse crossentropy, probabilities",
+    "dense_logits": "crossentropy, logits",
+    "dense_probabilities": "crossentropy, probabilities",
+    "binary_logits": "binary crossentropy, logits",
+    "binary_probabilities": "binary crossentropy, probabilities",
+    "poisson": "Poisson",
+    "kl_divergence": "Kullback-Leibler",
+}
+TITLES = {"value": "Value", "value_and_grad": "Value and gradient"}
+REUSED = "reused: results go into memory that is there, by `out=` or by a malloc that keeps it"
+FRESH = "fresh: every call takes memory for its results from the system"
+# What the README shows of the float32 table: case and classes.
+HEADLINE = (
+    ("sparse_logits", 1_000),
+    ("sparse_logits", 128_256),
+    ("sparse_logits", 10),
+    ("dense_logits", 1_000),
+    ("binary_logits", 1_000),
+)
+
+
+def headline(result: Json) -> str:
+    """Return the README's table: value and gradient of a few works, in float32."""
+    found = _cells(result, "value_and_grad", "float32")
+    large = [cell for cell in found if (cell["case"], cell["classes"]) in HEADLINE and _large(cell)]
+    small = [cell for cell in found if cell["case"] == HEADLINE[0][0] and not _large(cell)]
+    peers = _peers(result)
+    rows = [
+        [
+            *_work(cell),
+            _both(cell, OURS),
+            _share(cell, "reused", OURS),
+            *(_both(cell, name) for name in peers),
+        ]
+        for cell in [*large, *small]
+    ]
+    head = ["value and gradient, float32", "batch", OURS, "of memory's speed", *peers]
+    note = (
+        "Milliseconds, or µs where said, of a call that takes memory for its results from the "
+        "system / of a call that finds it there (`out=`, or a malloc that keeps what is freed). "
+        "Memory's speed: moving the same arrays in the same run with nothing computed."
+    )
+    return "\n\n".join([_markdown(head, rows), note, measured(result)])
+
+
+def full(result: Json) -> str:
+    """Return every table, who took part, and on what machine."""
+    parts = [measured(result)]
+    if any(cell["part"] == "plot" for cell in result["cells"]):
+        parts.append("![Speed over the number of classes](performance.svg)")
+    parts.append(
+        "Milliseconds, or µs where said; medians. `limit` moves the same arrays with nothing "
+        f"computed.\n\n- {REUSED}.\n- {FRESH}."
+    )
+    for form, title in reversed(TITLES.items()):
+        for way in ("reused", "fresh"):
+            table = _compared(result, form, way)
+            parts += [f"### {title}, float32, {way}", table] if table else []
+    double = _double(result)
+    parts += ["### float64, reused", double] if double else []
+    parts += ["### Who took part", _who(result)]
+    if result["left_out"]:
+        lines = (f"- {e['contestant']}, {e['work']}: {e['why']}" for e in result["left_out"])
+        parts += ["### Left out", "\n".join(lines)]
+    return "\n\n".join(parts)
+
+
+def measured(result: Json) -> str:
+    """Return when, by what and on what the figures were made."""
+    machine = result["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    return (
+        f"Measured {result['date']} by `make compare`: {machine['processor']}, {machine['system']},"
+        f" load average {machine['load']} before; {result['threads']} threads for everyone,"
+        f" {result['rounds']} rounds in turn; {versions}."
+    )
+
+
+def _compared(result: Json, form: str, way: str) -> str:
+    cells = [cell for cell in _cells(result, form, "float32") if way in cell]
+    if not cells:
+        return ""
+    peers = _peers(result)
+    in_place = [IN_PLACE] if any(IN_PLACE in cell[way] for cell in cells) else []
+    head = ["loss", "batch", LIMIT, OURS, "of limit", *in_place, *peers, "best peer takes"]
+    rows = []
+    for cell in cells:
+        best = min((cell[way][p]["seconds"] for p in peers if p in cell[way]), default=None)
+        ours = cell[way][OURS]["seconds"]
+        rows.append(
+            [
+                *_work(cell),
+                _time(cell, way, LIMIT),
+                _time(cell, way, OURS),
+                _share(cell, way, OURS),
+                *(_time(cell, way, name) for name in (*in_place, *peers)),
+                "" if best is None else f"{best / ours:.1f} ×",
+            ]
+        )
+    return _markdown(head, rows)
+
+
+def _double(result: Json) -> str:
+    """Return the table of fastloss in float64: no peer is timed at that."""
+    values = _cells(result, "value", "float64")
+    gradients = _cells(result, "value_and_grad", "float64")
+    head = ["loss", "batch", "read", "value", "of read", "copy", "value and gradient", "of copy"]
+    rows = [
+        [
+            *_work(value),
+            *(
+                text
+                for cell in (value, both)
+                for text in (
+                    _time(cell, "reused", LIMIT),
+                    _time(cell, "reused", OURS),
+                    _share(cell, "reused", OURS),
+                )
+            ),
+            _time(both, "reused", IN_PLACE),
+        ]
+        for value, both in zip(values, gradients, strict=True)
+    ]
+    return _markdown([*head, "in place"], rows) if rows else ""
+
+
+def _who(result: Json) -> str:
+    head = ["", "value", "gradient", "threads set by", "cores at work"]
+    rows = []
+    for contestant in result["contestants"]:
+        name = contestant["name"]
+        cores = [
+            lap[name]["cores"]
+            for cell in result["cells"]
+            for way in WAYS
+            if _large(cell) and name in (lap := cell.get(way, {}))
+        ]
+        busy = f"{statistics.median(cores):.2f}" if cores else ""
+        rows.append([name, *(contestant[key] for key in ("value", "gradient", "threads")), busy])
+    return _markdown(head, rows)
+
+
+def _cells(result: Json, form: str, dtype: str) -> list[Json]:
+    """Return the table's cells of a form and a dtype."""
+    return [
+        cell
+        for cell in result["cells"]
+        if (cell["part"], cell["form"], cell["dtype"]) == ("table", form, dtype)
+    ]
+
+
+def _peers(result: Json) -> list[str]:
+    """Return the peers that were timed at anything, in their order."""
+    timed = {name for cell in result["cells"] for way in WAYS for name in cell.get(way, {})}
+    names = [contestant["name"] for contestant in result["contestants"]]
+    return [name for name in names if name in timed and name not in (OURS, IN_PLACE)]
+
+
+def _large(cell: Json) -> bool:
+    """Return whether a limit was timed: whether memory has a say."""
+    return LIMIT in cell["reused"]
+
+
+def _work(cell: Json) -> tuple[str, str]:
+    return LOSSES[cell["case"]], f"{cell['rows']:,} × {cell['classes']:,}"
+
+
+def _time(cell: Json, way: str, name: str) -> str:
+    return _text(cell[way][name]["seconds"]) if name in cell[way] else ""
+
+
+def _both(cell: Json, name: str) -> str:
+    """Return the times of a fresh and of a reused call in one cell."""
+    times = [_time(cell, way, name) for way in WAYS]
+    return " / ".join(filter(None, times))
+
+
+def _share(cell: Json, way: str, name: str) -> str:
+    if LIMIT not in cell[way]:
+        return ""
+    return f"{cell[way][LIMIT]['seconds'] / cell[way][name]['seconds']:.2f}"
+
+
+def _text(seconds: float) -> str:
+    """Return a time with three digits at most: in milliseconds, or in µs and saying so."""
+    if seconds < 1e-4:
+        return f"{1e6 * seconds:.3g} µs"
+    milliseconds = 1e3 * seconds
+    return f"{milliseconds:.3g}" if milliseconds < 100 else f"{milliseconds:.0f}"
+
+
+def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
