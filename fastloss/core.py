@@ -91,7 +91,7 @@ def evaluate(
         check_out(out, given, working, inputs)
 
     x = form.rows(convert(given, working).reshape(shape))
-    per_class = _per_class(recipe, form)
+    per_class = _per_class(recipe, form, FLOAT64 if recipe.targets == "labels" else working)
     labels: Labels | None = None
     arguments: tuple[Any, ...]
     if recipe.targets == "labels":
@@ -108,8 +108,7 @@ def evaluate(
         targets = dense_targets(truth, form, working, recipe.targets == "broadcast")
         arguments = (targets, *recipe.numbers)
         if recipe.targets == "dense":
-            none = np.empty(0, working)
-            weights = none if per_class is None else per_class.astype(working)
+            weights = np.empty(0, working) if per_class is None else per_class
             arguments = (targets, weights, *recipe.numbers)
 
     loss = np.empty(form.row_count, working)
@@ -130,23 +129,29 @@ def _optional(name: str, value: ArrayLike | None) -> Array | None:
     return None if value is None else as_array(name, value)
 
 
-def _per_class(recipe: Recipe, form: Layout) -> FloatArray | None:
-    """Return one weight for each of the reduced elements of a row, or None."""
-    if recipe.class_weight is not None and recipe.class_weight.shape != form.reduced:
-        raise ValueError(
-            f"class_weight must have one weight for each of the {form.form[1]} classes,"
-            f" got shape {recipe.class_weight.shape}"
-        )
+def _per_class(recipe: Recipe, form: Layout, dtype: DType) -> FloatArray | None:
+    """Return one weight of `dtype` for each of the reduced elements of a row, or None."""
     if recipe.class_weight is not None:
-        return recipe.class_weight.astype(np.float64)
-    if recipe.pos_weight is None:
+        name, given = "class_weight", recipe.class_weight
+        if given.shape != form.reduced:
+            raise ValueError(
+                f"class_weight must have one weight for each of the {form.form[1]} classes,"
+                f" got shape {given.shape}"
+            )
+    elif recipe.pos_weight is not None:
+        name, given = "pos_weight", recipe.pos_weight
+        if not fits((1,) * (len(form.reduced) - given.ndim) + given.shape, form.reduced):
+            raise ValueError(
+                f"pos_weight must broadcast to the averaged axes, {form.reduced},"
+                f" got shape {given.shape}"
+            )
+        given = np.broadcast_to(given, form.reduced).reshape(-1)
+    else:
         return None
-    shape = recipe.pos_weight.shape
-    if not fits((1,) * (len(form.reduced) - len(shape)) + shape, form.reduced):
-        raise ValueError(
-            f"pos_weight must broadcast to the averaged axes, {form.reduced}, got shape {shape}"
-        )
-    return np.broadcast_to(recipe.pos_weight, form.reduced).reshape(-1).astype(np.float64)
+    weights = np.ascontiguousarray(convert(given, dtype))
+    if not np.isfinite(weights).all():
+        raise ValueError(f"{name} must be finite in {dtype.name}, got {given.max()}")
+    return weights
 
 
 def _kernel_output(target: FloatArray, shape: Shape, form: Layout, working: DType) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from fastloss.boxes import Box, boxes, lengths
 from fastloss.core import Recipe
 from fastloss.labels import Labels, class_labels
 from fastloss.lens import Boxed, Lens
-from fastloss.reduction import Plan, align, float_sum, plan
+from fastloss.reduction import Plan, align, float_sum, plan, weight_sum
 
 
 @dataclass(frozen=True)
@@ -143,20 +144,25 @@ def count(inputs: Inputs, reduction: str | None, limit: int) -> Counts:
     """Make the first pass: over everything but the predictions, at most `limit` rows at once."""
     rows = masked = valid = 0
     weights: list[float] = []
-    divisors: list[float | None] = []
     for box in boxes(inputs.shape, limit):
         part = inputs.part(box)
         part.check_labels(inputs.form, rows)
         size = math.prod(part.shape)
-        plan = part.plan("mean_with_sample_weight")
+        plan = part.plan("sum")
+        kept = size if plan.valid is None else int(np.count_nonzero(plan.valid))
         rows += size
         masked += 0 if part.mask is None else size - int(np.count_nonzero(part.mask))
-        valid += size if plan.valid is None else int(np.count_nonzero(plan.valid))
-        weights.append(plan.divisor or 0.0)
-        divisors.append(part.plan(reduction).divisor)
-    divisor: float | None = 1.0
-    if reduction != "sum":
-        parts = [d for d in divisors if d is not None]
-        unreduced = reduction in (None, "none")
-        divisor = None if unreduced else float_sum(np.array(parts))
-    return Counts(rows, masked, rows - masked - valid, float_sum(np.array(weights)), divisor)
+        valid += kept
+        weights.append(kept if plan.weight is None else weight_sum(plan.weight, plan.kept))
+    weight = float_sum(np.array(weights))
+    divisor: float | None = float(valid)
+    if reduction in (None, "none"):
+        divisor = None
+    elif reduction == "sum":
+        divisor = 1.0
+    elif reduction == "mean_with_sample_weight":
+        divisor = weight
+        # Blocks are divided by it one by one, so its reciprocal must be a number too.
+        if math.isinf(weight) or 0 < abs(weight) < sys.float_info.min:
+            raise ValueError(f"sample_weight must add up to a normal float64, got {weight}")
+    return Counts(rows, masked, rows - masked - valid, weight, divisor)
