@@ -59,21 +59,8 @@ class Part:
 
     def check_labels(self, form: Layout, first: int) -> None:
         """Raise ValueError for a label that counts and is no class; `first` is the first row."""
-        if self.labels is None:
-            return
-        outside = (self.labels.ids < 0) | (self.labels.ids >= form.form[1])
-        valid = self.plan(None).valid
-        if valid is not None:
-            outside &= valid
-        if outside.any():
-            at = int(outside.argmax())
-            place = f"row {first + at}"
-            if len(form.kept) > 1:
-                place += f", index {tuple(map(int, np.unravel_index(first + at, form.kept)))}"
-            raise ValueError(
-                f"y_true must hold labels in [0, {form.form[1]}), as y_pred has {form.form[1]}"
-                f" classes: got {self.labels.given[at].item()} at {place}"
-            )
+        if self.labels is not None:
+            self.labels.check(form, self.plan(None).valid, first)
 
 
 class Inputs:
