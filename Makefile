@@ -2,6 +2,7 @@
 #
 #   make demo    check the kernels on this machine, then evaluate the digits
 #   make test    lint, types, every test, every example, every doctest
+#   make hardening   the tests that take too long for that; writes docs/hardening.md
 #   make lint    ruff and mypy alone; `make format` lets ruff rewrite the files
 #   make bench   time the current checkout
 #   make readme  write what our commands print into README.md
@@ -13,7 +14,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 DIGITS := examples/digits
 
-.PHONY: demo test lint format bench readme wheel clean
+.PHONY: demo test hardening lint format bench readme wheel clean
 
 demo: .venv/demo
 	$(BIN)/fastloss warmup
@@ -23,6 +24,9 @@ demo: .venv/demo
 
 test: lint
 	$(BIN)/python -m pytest
+
+hardening: .venv/dev
+	$(BIN)/python tools/harden.py
 
 lint: .venv/dev
 	$(BIN)/ruff check
@@ -62,7 +66,7 @@ clean:
 	@touch $@
 
 .venv/dev: .venv/base
-	@$(PIP) install --editable '.[cli]' --group test --group lint --group examples --group build
+	@$(PIP) install --editable '.[cli]' --group test --group concurrency --group lint --group examples --group build
 	@touch $@
 
 .venv/bench: .venv/base
