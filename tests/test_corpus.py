@@ -14,6 +14,7 @@ from corpus.entries import ENTRIES
 from typer.testing import CliRunner
 
 import fastloss as fl
+from fastloss import files
 from fastloss.commands import app
 
 HELD = 7.0
@@ -99,6 +100,7 @@ def test_odd_input_has_its_value(case, entry):
 @pytest.fixture
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(files.os, "fsync", lambda descriptor: None)  # hundreds would take minutes
 
 
 def evaluate(case):
