@@ -3,10 +3,9 @@
 Everything else `run` believes: its docstring says that arrays and kernel must fit together.
 """
 
+import fastloss_kernels as kernels
 import numpy as np
 import pytest
-
-import fastloss_kernels as kernels
 
 SPARSE = [
     (kernels.softmax_crossentropy_sparse, ()),
