@@ -2,6 +2,7 @@
 #
 #   make demo    check the kernels on this machine, then evaluate the digits
 #   make test    lint, types, every test, every example, every doctest
+#   make hardening   the tests that take too long for that; writes docs/hardening.md
 #   make lint    ruff and mypy alone; `make format` lets ruff rewrite the files
 #   make bench   time the current checkout (asv)
 #   make compare time it beside its peers and the memory's limit; fills README.md and docs/
@@ -14,7 +15,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 DIGITS := examples/digits
 
-.PHONY: demo test lint format bench compare readme wheel clean
+.PHONY: demo test hardening lint format bench compare readme wheel clean
 
 demo: .venv/demo
 	$(BIN)/fastloss warmup
@@ -24,6 +25,9 @@ demo: .venv/demo
 
 test: lint
 	$(BIN)/python -m pytest
+
+hardening: .venv/dev
+	$(BIN)/python tools/harden.py
 
 lint: .venv/dev
 	$(BIN)/ruff check
@@ -66,7 +70,7 @@ clean:
 	@touch $@
 
 .venv/dev: .venv/base
-	@$(PIP) install --editable '.[cli]' --group test --group lint --group examples --group build
+	@$(PIP) install --editable '.[cli]' --group test --group concurrency --group lint --group examples --group build
 	@touch $@
 
 .venv/bench: .venv/base

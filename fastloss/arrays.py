@@ -90,17 +90,33 @@ def as_array(name: str, value: ArrayLike) -> Array:
     """Return `value` as an array of real numbers, uncopied if it is one; `name` is for errors."""
     array = value if type(value) is np.ndarray else _new_array(name, value)
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
-        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+        source = "" if isinstance(value, np.ndarray) else f" from a {type(value).__name__}"
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}{source}")
     return array
 
 
 def _new_array(name: str, value: ArrayLike) -> Array:
-    if isinstance(value, np.ma.MaskedArray):
+    if _holds_masked(value):
         raise TypeError(f"{name} must be a plain array, got a masked array: pass mask= instead")
     try:
         return np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+
+
+def _holds_masked(value: object, depth: int = 64) -> bool:
+    """Return whether `value` is a masked array, or a list with one at any depth NumPy goes to.
+
+    As part of a list NumPy takes what lies under the mask, and a masked element is NaN to it.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        return True
+    if not isinstance(value, list | tuple) or depth == 0:
+        return False
+    kinds = set(map(type, value))  # so that a million floats are looked at by one fast loop
+    return any(issubclass(kind, np.ma.MaskedArray | list | tuple) for kind in kinds) and any(
+        _holds_masked(item, depth - 1) for item in value
+    )
 
 
 def float_dtype(name: object) -> DType | None:

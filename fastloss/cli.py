@@ -19,10 +19,18 @@ def main() -> None:
             raise
         print(EXTRA, file=sys.stderr)
         sys.exit(2)
-    signal.signal(signal.SIGTERM, _stop)
+    for name in ("SIGTERM", "SIGHUP"):  # Windows knows the first of them
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # not under nohup
+            signal.signal(number, _stop)
     # Threads that spin while they wait lose whole time slices on a machine that others use too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    app()
+    try:
+        app()
+    except OSError as error:  # of standard output: what the commands meet, they say themselves
+        print(f"fastloss: error: standard output: {error.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python has yet to write at exit
+        sys.exit(2)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -94,7 +94,7 @@ def evaluate(
     x = form.rows(convert(given, working) if halves is None else halves)
     per_class = None
     if recipe.class_weight is not None or recipe.pos_weight is not None:
-        per_class = _per_class(recipe, form)
+        per_class = _per_class(recipe, form, FLOAT64 if recipe.targets == "labels" else working)
     labels: Labels | None = None
     arguments: tuple[Any, ...]
     if recipe.targets == "labels":
@@ -111,8 +111,7 @@ def evaluate(
         targets = dense_targets(truth, form, working, recipe.targets == "broadcast")
         arguments = (targets, *recipe.numbers)
         if recipe.targets == "dense":
-            none = np.empty(0, working)
-            weights = none if per_class is None else per_class.astype(working)
+            weights = np.empty(0, working) if per_class is None else per_class
             arguments = (targets, weights, *recipe.numbers)
 
     loss = np.empty(form.row_count, working)
@@ -130,30 +129,38 @@ def evaluate(
     return value, target, loss
 
 
-def _per_class(recipe: Recipe, form: Layout) -> FloatArray | None:
-    """Return one weight for each of the reduced elements of a row, or None."""
-    if recipe.class_weight is not None and recipe.class_weight.shape != form.reduced:
-        raise ValueError(
-            f"class_weight must have one weight for each of the {form.form[1]} classes,"
-            f" got shape {recipe.class_weight.shape}"
-        )
+def _per_class(recipe: Recipe, form: Layout, dtype: DType) -> FloatArray | None:
+    """Return one weight of `dtype` for each of the reduced elements of a row, or None."""
     if recipe.class_weight is not None:
-        return recipe.class_weight.astype(np.float64)
-    if recipe.pos_weight is None:
+        name, given = "class_weight", recipe.class_weight
+        if given.shape != form.reduced:
+            raise ValueError(
+                f"class_weight must have one weight for each of the {form.form[1]} classes,"
+                f" got shape {given.shape}"
+            )
+    elif recipe.pos_weight is not None:
+        name, given = "pos_weight", recipe.pos_weight
+        if not fits((1,) * (len(form.reduced) - given.ndim) + given.shape, form.reduced):
+            raise ValueError(
+                f"pos_weight must broadcast to the averaged axes, {form.reduced},"
+                f" got shape {given.shape}"
+            )
+        given = np.broadcast_to(given, form.reduced).reshape(-1)
+    else:
         return None
-    shape = recipe.pos_weight.shape
-    if not fits((1,) * (len(form.reduced) - len(shape)) + shape, form.reduced):
-        raise ValueError(
-            f"pos_weight must broadcast to the averaged axes, {form.reduced}, got shape {shape}"
-        )
-    return np.broadcast_to(recipe.pos_weight, form.reduced).reshape(-1).astype(np.float64)
+    weights = np.ascontiguousarray(convert(given, dtype))
+    if not np.isfinite(weights).all():
+        raise ValueError(f"{name} must be finite in {dtype.name}, got {given.max()}")
+    return weights
 
 
 def _kernel_output(target: FloatArray, form: Layout, working: DType) -> FloatArray:
     """Return where the kernel writes the gradient: a view of `target`, or else an array apart."""
     halves = half_bits(target)
     if halves is not None and working == FLOAT32:
-        return form.rows(halves)
+        rows = form.rows(halves)
+        if np.may_share_memory(rows, target):  # a copy would have to be restored as numbers
+            return rows
     if target.dtype == working and target.flags.aligned:
         return form.rows(target)
     return np.empty(form.form, working)

@@ -359,6 +359,6 @@ def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, Float
         )
         return value, grad
 
-    both.__name__ = f"value_and_grad({recipe.__name__})"
+    both.__name__ = both.__qualname__ = f"value_and_grad({recipe.__name__})"
     both.__doc__ = f"Return the value and the gradient of {recipe.__name__}: see value_and_grad."
     return both

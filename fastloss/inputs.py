@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from fastloss.boxes import Box, boxes, lengths
 from fastloss.core import Recipe
 from fastloss.labels import Labels, class_labels
 from fastloss.lens import Boxed, Lens
-from fastloss.reduction import Plan, align, float_sum, plan
+from fastloss.reduction import Plan, align, float_sum, plan, weight_sum
 
 
 @dataclass(frozen=True)
@@ -58,21 +59,8 @@ class Part:
 
     def check_labels(self, form: Layout, first: int) -> None:
         """Raise ValueError for a label that counts and is no class; `first` is the first row."""
-        if self.labels is None:
-            return
-        outside = (self.labels.ids < 0) | (self.labels.ids >= form.form[1])
-        valid = self.plan(None).valid
-        if valid is not None:
-            outside &= valid
-        if outside.any():
-            at = int(outside.argmax())
-            place = f"row {first + at}"
-            if len(form.kept) > 1:
-                place += f", index {tuple(map(int, np.unravel_index(first + at, form.kept)))}"
-            raise ValueError(
-                f"y_true must hold labels in [0, {form.form[1]}), as y_pred has {form.form[1]}"
-                f" classes: got {self.labels.given[at].item()} at {place}"
-            )
+        if self.labels is not None:
+            self.labels.check(form, self.plan(None).valid, first)
 
 
 class Inputs:
@@ -143,20 +131,25 @@ def count(inputs: Inputs, reduction: str | None, limit: int) -> Counts:
     """Make the first pass: over everything but the predictions, at most `limit` rows at once."""
     rows = masked = valid = 0
     weights: list[float] = []
-    divisors: list[float | None] = []
     for box in boxes(inputs.shape, limit):
         part = inputs.part(box)
         part.check_labels(inputs.form, rows)
         size = math.prod(part.shape)
-        plan = part.plan("mean_with_sample_weight")
+        plan = part.plan("sum")
+        kept = size if plan.valid is None else int(np.count_nonzero(plan.valid))
         rows += size
         masked += 0 if part.mask is None else size - int(np.count_nonzero(part.mask))
-        valid += size if plan.valid is None else int(np.count_nonzero(plan.valid))
-        weights.append(plan.divisor or 0.0)
-        divisors.append(part.plan(reduction).divisor)
-    divisor: float | None = 1.0
-    if reduction != "sum":
-        parts = [d for d in divisors if d is not None]
-        unreduced = reduction in (None, "none")
-        divisor = None if unreduced else float_sum(np.array(parts))
-    return Counts(rows, masked, rows - masked - valid, float_sum(np.array(weights)), divisor)
+        valid += kept
+        weights.append(kept if plan.weight is None else weight_sum(plan.weight, plan.kept))
+    weight = float_sum(np.array(weights))
+    divisor: float | None = float(valid)
+    if reduction in (None, "none"):
+        divisor = None
+    elif reduction == "sum":
+        divisor = 1.0
+    elif reduction == "mean_with_sample_weight":
+        divisor = weight
+        # Blocks are divided by it one by one, so its reciprocal must be a number too.
+        if math.isinf(weight) or 0 < abs(weight) < sys.float_info.min:
+            raise ValueError(f"sample_weight must add up to a normal float64, got {weight}")
+    return Counts(rows, masked, rows - masked - valid, weight, divisor)

@@ -20,22 +20,25 @@ class Labels(NamedTuple):
     ignored: NDArray[np.bool_] | None
     """In the shape of the loss, where the label is ignore_class; None without one."""
 
-    def check(self, layout: Layout, valid: NDArray[np.bool_] | None) -> None:
-        """Raise ValueError for the first label that is no class though its row is `valid`."""
+    def check(self, layout: Layout, valid: NDArray[np.bool_] | None, first: int = 0) -> None:
+        """Raise ValueError for the first label that is no class though its row is `valid`.
+
+        These are the labels of the rows from `first` on.
+        """
         outside = (self.ids < 0) | (self.ids >= layout.form[1])
         if valid is not None:
             outside &= valid
         if outside.any():
-            raise self.error(int(outside.argmax()), layout)
+            raise self.error(int(outside.argmax()), layout, first)
 
-    def error(self, row: int, layout: Layout) -> ValueError:
-        """Return the error that names the label of `row`."""
+    def error(self, row: int, layout: Layout, first: int = 0) -> ValueError:
+        """Return the error that names the label of `row`, counted from `first`."""
         label = self.given[row].item()
         if isinstance(label, float) and label.is_integer():
             label = int(label)  # a list with both 0 and 2**63 in it reaches us as floats
-        place = f"row {row}"
+        place = f"row {first + row}"
         if len(layout.kept) > 1:
-            place += f", index {tuple(map(int, np.unravel_index(row, layout.kept)))}"
+            place += f", index {tuple(map(int, np.unravel_index(first + row, layout.kept)))}"
         classes = layout.form[1]
         return ValueError(
             f"y_true must hold labels in [0, {classes}), as y_pred has {classes} classes:"

@@ -40,6 +40,8 @@ class Loss(ABC):
     def __post_init__(self) -> None:
         """Check every option, and bring it to plain Python values."""
         output = float_dtype(self.dtype)
+        if not isinstance(self.name, str | None):
+            raise ValueError(f"name must be None or a string, got {self.name!r}")
         self._set(reduction=check_reduction(self.reduction), name=self.name or self._unique_name())
         self._set(dtype=None if output is None else output.name, _output=output)
         recipe = self._describe()  # whose weights may still be the caller's arrays
@@ -169,6 +171,8 @@ class Loss(ABC):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Return the loss of a configuration; the "fn" of old Keras versions is passed over."""
+        if not isinstance(config, dict):
+            raise TypeError(f"config must be a dict, got {type(config).__name__}")
         return cls(**{name: value for name, value in config.items() if name != "fn"})
 
     def __reduce__(self) -> tuple[Callable[[dict[str, Any]], Self], tuple[dict[str, Any]]]:

@@ -4,6 +4,7 @@ One function per loss takes the options by Keras' names and returns the `Recipe`
 follows. A bad option raises ValueError here, for the functions and the classes alike.
 """
 
+import math
 import operator
 from collections.abc import Sequence
 from numbers import Real
@@ -93,9 +94,14 @@ def _from_logits(value: object) -> bool:
 
 
 def _label_smoothing(value: object) -> float:
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0.0 <= float(value) <= 1.0:
-        raise ValueError(f"label_smoothing must be a number in [0, 1], got {value!r}")
-    return float(value)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        try:
+            value = float(value)
+        except OverflowError:  # an integer beyond every float
+            value = math.inf
+        if 0.0 <= value <= 1.0:
+            return value
+    raise ValueError(f"label_smoothing must be a number in [0, 1], got {value!r}")
 
 
 def _axis(value: object) -> int:
@@ -120,9 +126,15 @@ def _ignore_class(value: object) -> int | None:
 def _integer(name: str, value: object, hint: str) -> int:
     if not isinstance(value, bool):
         try:
-            return operator.index(value)  # type: ignore[arg-type]
+            number = operator.index(value)  # type: ignore[arg-type]
         except TypeError:
             pass
+        else:
+            if number.bit_length() <= 64:
+                return number
+            raise ValueError(
+                f"{name} must be an integer of 64 bits, got one of {number.bit_length()}"
+            )
     raise ValueError(f"{name} must be an integer, got {value!r}{hint}")
 
 
@@ -137,6 +149,7 @@ def _weights(name: str, value: ArrayLike | None) -> Array | None:
     if value is None:
         return None
     weights = as_array(name, value)
-    if not np.all((weights >= 0) & np.isfinite(weights)):
-        raise ValueError(f"{name} must be finite and not negative, got {weights}")
+    fine = (weights >= 0) & np.isfinite(weights)
+    if not np.all(fine):
+        raise ValueError(f"{name} must be finite and not negative, got {weights[~fine].flat[0]}")
     return weights

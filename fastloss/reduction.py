@@ -109,7 +109,7 @@ def plan(
     rows = math.prod(shape)
     shape = _spread(shape, weight, mask)
     spread = math.prod(shape) != rows
-    valid = None if mask is None else align("mask", mask, shape).astype(np.bool_)
+    valid = None if mask is None else _truth(align("mask", mask, shape))
     if ignored is not None:
         valid = ~ignored if valid is None else valid & ~ignored
     if weight is None and spread:
@@ -122,6 +122,8 @@ def plan(
     if weights is not None:
         kept = weights != 0 if valid is None else valid & (weights != 0)
 
+    if reduction == "mean_with_sample_weight" and weights is not None:
+        weights = _in_range(weights, valid)
     divisor = _divisor(reduction, math.prod(shape), valid, weights)
     scale = _scale(upstream, shape if divisor is None else (), weights, divisor or 1.0)
     keep = _ALL if kept is None else kept
@@ -187,9 +189,34 @@ def _divisor(
     if reduction == "sum":
         return 1.0
     if reduction == "mean_with_sample_weight" and weights is not None:
-        counted = weights if valid is None else np.where(valid, weights, 0.0)
-        return float_sum(counted)
+        return weight_sum(weights, valid)
     return float(size if valid is None else np.count_nonzero(valid))
+
+
+def weight_sum(weights: FloatArray, valid: Bools | None) -> float:
+    """Return the sum of the weights that are `valid`."""
+    return float_sum(weights if valid is None else np.where(valid, weights, 0.0))
+
+
+def _truth(mask: Array) -> Bools:
+    """Return whether each value is not 0; NaN is neither, so it raises ValueError."""
+    if mask.dtype.kind not in "biu" and np.isnan(mask).any():
+        raise ValueError("mask must hold True or False, or 0 for False, got nan")
+    return mask.astype(np.bool_)
+
+
+def _in_range(weights: FloatArray, valid: Bools | None) -> FloatArray:
+    """Return the weights of a weighted mean, times the power of two that keeps its sums in range.
+
+    The mean is the same for all multiples of the weights. Those of weights near 1e308 would
+    overflow, those of weights near 1e-308 lose their digits.
+    """
+    counted = True if valid is None else valid
+    largest = float(np.max(np.abs(weights), initial=0.0, where=counted))
+    if 1e-30 < largest < 1e30 or largest == 0 or not math.isfinite(largest):
+        return weights
+    scaled: FloatArray = np.ldexp(weights, -math.frexp(largest)[1])
+    return scaled
 
 
 @np.errstate(all="ignore")
