@@ -43,6 +43,7 @@ bench: .venv/bench
 
 compare: .venv/peers
 	$(BIN)/python -m benchmarks.compare --json docs/performance.json --write
+	$(BIN)/python -m benchmarks.costs
 
 readme: .venv/dev
 	$(BIN)/python tools/fill_readme.py

@@ -54,7 +54,7 @@ def headline(result: Json) -> str:
         "system / of a call that finds it there (`out=`, or a malloc that keeps what is freed). "
         "Memory's speed: moving the same arrays in the same run with nothing computed."
     )
-    return "\n\n".join([_markdown(head, rows), note, measured(result)])
+    return "\n\n".join([markdown(head, rows), note, measured(result)])
 
 
 def full(result: Json) -> str:
@@ -111,7 +111,7 @@ def _compared(result: Json, form: str, way: str) -> str:
                 "" if best is None else f"{best / ours:.1f} ×",
             ]
         )
-    return _markdown(head, rows)
+    return markdown(head, rows)
 
 
 def _double(result: Json) -> str:
@@ -135,7 +135,7 @@ def _double(result: Json) -> str:
         ]
         for value, both in zip(values, gradients, strict=True)
     ]
-    return _markdown([*head, "in place"], rows) if rows else ""
+    return markdown([*head, "in place"], rows) if rows else ""
 
 
 def _who(result: Json) -> str:
@@ -151,7 +151,7 @@ def _who(result: Json) -> str:
         ]
         busy = f"{statistics.median(cores):.2f}" if cores else ""
         rows.append([name, *(contestant[key] for key in ("value", "gradient", "threads")), busy])
-    return _markdown(head, rows)
+    return markdown(head, rows)
 
 
 def _cells(result: Json, form: str, dtype: str) -> list[Json]:
@@ -203,6 +203,7 @@ def _text(seconds: float) -> str:
     return f"{milliseconds:.3g}" if milliseconds < 100 else f"{milliseconds:.0f}"
 
 
-def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
