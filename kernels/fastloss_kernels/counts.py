@@ -19,8 +19,8 @@ from fastloss_kernels.typing import Array, Scalar
 @block
 def _rate(x: Scalar, t: Scalar, w: Scalar, eps: Scalar, one: Scalar) -> Any:
     z = x + eps
-    # What rounding x + eps lost, half an ulp of z at most, is less than an ulp of log(z) but where z
-    # is near 1. There log(z + lost) = log(z) + lost (2 - z).
+    # What rounding x + eps lost, half an ulp of z at most, is less than an ulp of log(z) but where
+    # z is near 1. There log(z + lost) = log(z) + lost (2 - z).
     lost = eps - (z - x) if x > eps else x - (z - eps)
     near = one + (one - z)
     # The slope 1 - t / z as (x + eps - t) / z: x - t is exact where the two nearly cancel.

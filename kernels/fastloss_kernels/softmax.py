@@ -100,10 +100,10 @@ def _sparse_part(
             mine[r] = kind(log1p(others[r] / chosen[r]))
         if not small:
             for r in range(rows):
-                # A label so far below the top that its e^x is not normal, or that the quotient above
+                # A label so far below the top that its e^x is not normal, or that the quotient
                 # overflowed; NaN comes this way too.
-                normal = chosen[r] >= np.finfo(loss.dtype).tiny and others[r] / chosen[r] < np.inf
-                if not normal:
+                near = chosen[r] >= np.finfo(loss.dtype).tiny and others[r] / chosen[r] < np.inf
+                if not near:
                     mine[r] = kind(gap[r] + (log(total[r]) - height[r]))
         if grad is not None:
             for r in range(rows):
