@@ -64,9 +64,9 @@ def poisson(
 
     Parameters
     ----------
-    x : (outer, classes, inner) float32 or float64
+    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `halves`)
         Rates. Any strides; may be read-only.
-    targets : (outer, classes, inner), x's dtype
+    targets : (outer, classes, inner), loss's dtype
         Counts t. Any strides, 0 included.
     eps : float
         Added to the rate inside the logarithm.
@@ -74,9 +74,9 @@ def poisson(
         d result / d loss of each row: the factor of its gradient.
     keep : (1,) or (n,) bool
         Rows to compute. Others get loss 0 and gradient 0 and are not looked at.
-    loss : (n,), x's dtype
+    loss : (n,), float64 for a float64 x, else float32: what is computed in
         Receives the row losses, without `scale`.
-    grad : None or (outer, classes, inner), x's dtype
+    grad : None or (outer, classes, inner), x's or loss's dtype
         Receives ``scale * d loss / d x``. It is x itself, or shares no memory with any input.
     threads : int
         How many threads share the rows; 1 is a plain loop. No result depends on it.

@@ -85,11 +85,11 @@ def logistic_crossentropy(
 
     Parameters
     ----------
-    x : (outer, classes, inner) float32 or float64
+    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `halves`)
         Logits. Any strides; may be read-only.
-    targets : (outer, classes, inner), x's dtype
+    targets : (outer, classes, inner), loss's dtype
         Targets t, usually 0 to 1. Any strides, 0 included.
-    pos_weight : (0,) or (classes,), x's dtype
+    pos_weight : (0,) or (classes,), loss's dtype
         Weights w of the positive class; none if empty.
     smoothing : float
         The targets become ``t (1 - s) + s / 2``.
@@ -97,9 +97,9 @@ def logistic_crossentropy(
         d result / d loss of each row: the factor of its gradient.
     keep : (1,) or (n,) bool
         Rows to compute. Others get loss 0 and gradient 0 and are not looked at.
-    loss : (n,), x's dtype
+    loss : (n,), float64 for a float64 x, else float32: what is computed in
         Receives the row losses, without `scale`.
-    grad : None or (outer, classes, inner), x's dtype
+    grad : None or (outer, classes, inner), x's or loss's dtype
         Receives ``scale * d loss / d x``. It is x itself, or shares no memory with any input.
     threads : int
         How many threads share the rows; 1 is a plain loop. No result depends on it.
@@ -192,11 +192,11 @@ def bernoulli_crossentropy(
 
     Parameters
     ----------
-    x : (outer, classes, inner) float32 or float64
+    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `halves`)
         Probabilities. Any strides; may be read-only.
-    targets : (outer, classes, inner), x's dtype
+    targets : (outer, classes, inner), loss's dtype
         Targets t, usually 0 to 1. Any strides, 0 included.
-    pos_weight : (0,) or (classes,), x's dtype
+    pos_weight : (0,) or (classes,), loss's dtype
         Weights w of the positive class; none if empty.
     smoothing : float
         The targets become ``t (1 - s) + s / 2``.
@@ -206,9 +206,9 @@ def bernoulli_crossentropy(
         d result / d loss of each row: the factor of its gradient.
     keep : (1,) or (n,) bool
         Rows to compute. Others get loss 0 and gradient 0 and are not looked at.
-    loss : (n,), x's dtype
+    loss : (n,), float64 for a float64 x, else float32: what is computed in
         Receives the row losses, without `scale`.
-    grad : None or (outer, classes, inner), x's dtype
+    grad : None or (outer, classes, inner), x's or loss's dtype
         Receives ``scale * d loss / d x``. It is x itself, or shares no memory with any input.
     threads : int
         How many threads share the rows; 1 is a plain loop. No result depends on it.

@@ -139,7 +139,7 @@ def softmax_crossentropy_sparse(
 
     Parameters
     ----------
-    x : (outer, classes, inner) float32 or float64
+    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `halves`)
         Logits. Any strides; may be read-only.
     labels : (n,) int64
         Class of each row, ``0 <= labels < classes`` wherever the row is kept.
@@ -147,9 +147,9 @@ def softmax_crossentropy_sparse(
         d result / d loss of each row: the factor of its gradient.
     keep : (1,) or (n,) bool
         Rows to compute. Others get loss 0 and gradient 0 and are not looked at.
-    loss : (n,), x's dtype
+    loss : (n,), float64 for a float64 x, else float32: what is computed in
         Receives the row losses, without `scale`.
-    grad : None or (outer, classes, inner), x's dtype
+    grad : None or (outer, classes, inner), x's or loss's dtype
         Receives ``scale * d loss / d x``. It is x itself, or shares no memory with any input.
     threads : int
         How many threads share the rows; 1 is a plain loop. No result depends on it.
@@ -326,11 +326,11 @@ def softmax_crossentropy_dense(
 
     Parameters
     ----------
-    x : (outer, classes, inner) float32 or float64
+    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `halves`)
         Logits. Any strides; may be read-only.
-    targets : (outer, classes, inner), x's dtype
+    targets : (outer, classes, inner), loss's dtype
         Targets t; they need not sum to 1. Any strides, 0 included.
-    class_weight : (0,) or (classes,), x's dtype
+    class_weight : (0,) or (classes,), loss's dtype
         Factors w of the targets; none if empty.
     smoothing : float
         The targets become ``t (1 - s) + s / classes``.
@@ -338,9 +338,9 @@ def softmax_crossentropy_dense(
         d result / d loss of each row: the factor of its gradient.
     keep : (1,) or (n,) bool
         Rows to compute. Others get loss 0 and gradient 0 and are not looked at.
-    loss : (n,), x's dtype
+    loss : (n,), float64 for a float64 x, else float32: what is computed in
         Receives the row losses, without `scale`.
-    grad : None or (outer, classes, inner), x's dtype
+    grad : None or (outer, classes, inner), x's or loss's dtype
         Receives ``scale * d loss / d x``. It is x itself, or shares no memory with any input.
     threads : int
         How many threads share the rows; 1 is a plain loop. No result depends on it.

@@ -1,0 +1,70 @@
+"""Rows on their way to and from a scratch: transposed in registers, or past the caches."""
+
+import numpy as np
+import pytest
+from fastloss_kernels.blocks import STREAM
+from fastloss_kernels.intrinsics import memory, settle, stream
+from fastloss_kernels.transpose import transpose
+from numba import njit
+
+import fastloss as fl
+
+
+@njit
+def _transpose(source, source_step, target, target_step, lines, width):
+    transpose(source, source_step, target, target_step, lines, width)
+
+
+@njit
+def _stream(source, target, size):
+    stream(source, target, size)
+    settle()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("lines", [1, 3, 8, 15, 16, 17, 21, 40])
+@pytest.mark.parametrize("width", [1, 7, 16, 19, 33, 64])
+def test_transpose(lines, width, dtype):
+    source = np.random.default_rng(0).normal(size=(lines, width + 5)).astype(dtype)
+    target = np.zeros((width, lines + 3), dtype)
+    expected = target.copy()
+    expected[:, :lines] = source[:, :width].T
+    steps = width + 5, lines + 3
+    for call in (_transpose, _transpose.py_func):
+        target[:] = 0
+        call(source.reshape(-1), steps[0], target.reshape(-1), steps[1], lines, width)
+        np.testing.assert_array_equal(target, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("offset", range(17))
+def test_stream_writes_what_it_should_wherever_lines_begin(offset, dtype):
+    source = np.arange(1000, dtype=dtype)
+    for size in (0, 1, 5, 15, 16, 17, 100, 900):
+        target = np.full(1000, -1, dtype)
+        _stream(source[3:], target[offset:], size)
+        expected = np.full(1000, -1, dtype)
+        expected[offset : offset + size] = source[3 : 3 + size]
+        np.testing.assert_array_equal(target, expected)
+
+
+@pytest.mark.parametrize("classes", [999, 5_003])
+def test_large_gradients_have_the_bits_of_small_ones(classes):
+    """Beyond STREAM bytes they go past the caches, in place and in small pieces they do not."""
+    rows = STREAM // 4 // classes + 3
+    rng = np.random.default_rng(7)
+    y_pred = rng.normal(0, 3, (rows, classes)).astype(np.float32)
+    labels = rng.integers(0, classes, rows)
+    call = fl.value_and_grad(fl.sparse_categorical_crossentropy)
+    loss, large = call(labels, y_pred, from_logits=True)
+    part = slice(rows // 2, rows // 2 + 10)
+    part_loss, small = call(labels[part], y_pred[part], from_logits=True)
+    np.testing.assert_array_equal(loss[part], part_loss)
+    np.testing.assert_array_equal(large[part], small)
+    call(labels, y_pred, from_logits=True, out=y_pred)
+    np.testing.assert_array_equal(large, y_pred)
+
+
+def test_memory_starts_where_it_is_told():
+    x = np.arange(12.0).reshape(3, 4)
+    assert memory(x, x.dtype, 5 * x.itemsize)[0] == 5.0
