@@ -16,10 +16,11 @@ from typing import Any
 
 import numba
 import numpy as np
+from fastloss_kernels.caches import stream
 from fastloss_kernels.counts import _rate
 from fastloss_kernels.divergence import _divergence
 from fastloss_kernels.exponential import exp_bounded, exp_falling
-from fastloss_kernels.intrinsics import memory, stream
+from fastloss_kernels.intrinsics import memory
 from fastloss_kernels.lanes import row_sums, scale_rows
 from fastloss_kernels.logarithm import log, log1p_unit, log_pair
 from fastloss_kernels.logistic import _logit, _probability

@@ -14,12 +14,16 @@ import fastloss_kernels
 import pytest
 
 KERNEL = """
-from fastloss_kernels.jit import kernel
+from fastloss_kernels.jit import kernel, part
 from fastloss_kernels.tiny_helper import answer
 
-@kernel
-def tiny(x, loss, grad, threads):
+@part
+def tiny_part(first, last, x, loss, grad):
     loss[0] = answer(x[0, 0, 0])
+
+@kernel(tiny_part)
+def tiny(x, loss, grad, threads):
+    tiny_part(0, 1, x, loss, grad)
 """
 HELPER = """
 from fastloss_kernels.jit import block
@@ -34,7 +38,7 @@ from fastloss_kernels import jit, run
 from fastloss_kernels.tiny import tiny
 loss = np.zeros(1)
 run(tiny, np.ones((1, 1, 1)), loss, None)
-stats = jit._serial[tiny].stats
+stats = jit._parts[tiny].stats
 print(loss[0], sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 """
 COMPILED, LOADED = "42.0 0 1\n", "42.0 1 0\n"

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from fastloss_kernels.blocks import STREAM
-from fastloss_kernels.intrinsics import memory, settle, stream
+from fastloss_kernels.caches import settle, stream
+from fastloss_kernels.intrinsics import memory
 from fastloss_kernels.transpose import transpose
 from numba import njit
 

@@ -99,7 +99,7 @@ def poisson(
     >>> loss
     array([0.8068528], dtype=float32)
     >>> grad.ravel()
-    array([0. , 0.5], dtype=float32)
+    array([2.5e-08, 5.0e-01], dtype=float32)
     """
     arguments = (x, targets, eps, scale, keep, loss, grad)
     each_part(_poisson_part, row_count(x), threads, arguments)

@@ -16,10 +16,12 @@ from numba import types
 from numba.core import cgutils
 
 from fastloss_kernels.intrinsics import inlined, intrinsic
+from fastloss_kernels.registers import INDEX, REGISTER, Rows, data_of, pick, splat
 from fastloss_kernels.typing import Array
 
-REGISTER = 64  # bytes
 GROUP = 8  # rows that are added up at once, and float64 lanes of a register
+_DOUBLES = ir.VectorType(ir.DoubleType(), GROUP)
+_ZEROS = ir.Constant(_DOUBLES, [0.0] * GROUP)
 
 
 def row_sums(w: Array, rows: int, width: int, total: Array, lost: Array) -> None:
@@ -81,105 +83,6 @@ def scale_rows(w: Array, rows: int, width: int, factor: Array) -> None:
     w[: rows * width].reshape(rows, width)[:] *= factor[:rows, None]
 
 
-class _Rows:
-    """Code for the registers of one row after the other of a flat array."""
-
-    def __init__(self, context: Any, builder: Any, array: Any, value: Any, width: Any):
-        self.builder, self.width = builder, width
-        self.element = context.get_data_type(array.dtype)
-        self.itemsize = array.dtype.bitwidth // 8
-        self.lanes = REGISTER // self.itemsize
-        self.data = data_of(context, builder, array, value)
-
-    def registers(self, row: Any, group: int, body: Callable[[list[Any]], None]) -> Any:
-        """Call `body` with pointers to `group` registers at a time, then to one.
-
-        Returns the place of what is left, less than a register.
-        """
-        builder = self.builder
-        start = builder.mul(row, self.width)
-        first = self._size(0)
-        for count in sorted({group, 1}, reverse=True):
-            step = self._size(count * self.lanes)
-            last = builder.sub(self.width, builder.srem(self.width, step))
-            with cgutils.for_range_slice(builder, first, last, step, inc=True) as (k, _):
-                place = builder.add(start, k)
-                body([self._pointer(place, n * self.lanes, self.lanes) for n in range(count)])
-            first = last
-        return builder.add(start, first)
-
-    def masked_rest(self, place: Any, body: Callable[[Any], None]) -> None:
-        """Call `body` with what is left of a row after its `registers`, filled up with zeros."""
-        builder = self.builder
-        rest = builder.srem(self.width, self._size(self.lanes))
-        with builder.if_then(cgutils.is_not_null(builder, rest)):
-            numbers = ir.Constant(ir.VectorType(_INDEX, self.lanes), list(range(self.lanes)))
-            end = _splat(builder, builder.trunc(rest, _INDEX), self.lanes)
-            pointer = self._pointer(place, 0, self.lanes)
-            zero = ir.Constant(ir.VectorType(self.element, self.lanes), [0.0] * self.lanes)
-            mask = builder.icmp_signed("<", numbers, end)
-            arguments = [pointer, _INDEX(self.itemsize), mask, zero]
-            kind = ir.FunctionType(zero.type, [a.type for a in arguments])
-            name = f"llvm.masked.load.v{self.lanes}f{8 * self.itemsize}.p0"
-            function = cgutils.get_or_insert_function(builder.module, kind, name)
-            body(builder.call(function, arguments))
-
-    def short_rest(self, place: Any, body: Callable[[Any], None]) -> None:
-        """Call `body` with pointers to what is left of a row after its `registers`.
-
-        They come in the powers of two that its length is made of. A masked store would make the
-        next row's load wait for it, though they share no element.
-        """
-        builder = self.builder
-        at = cgutils.alloca_once_value(builder, place)
-        builder.store(place, at)
-        width = self.lanes // 2
-        while width:
-            bit = builder.and_(self.width, self._size(width))
-            with builder.if_then(cgutils.is_not_null(builder, bit)):
-                here = builder.load(at)
-                body(self._pointer(here, 0, width))
-                builder.store(builder.add(here, self._size(width)), at)
-            width //= 2
-
-    def load(self, pointer: Any) -> Any:
-        """Return the vector at an address that need not be aligned."""
-        return self.builder.load(pointer, align=self.itemsize)
-
-    def store(self, value: Any, pointer: Any) -> None:
-        """Write a vector to an address that need not be aligned."""
-        self.builder.store(value, pointer, align=self.itemsize)
-
-    def _pointer(self, place: Any, offset: int, lanes: int) -> Any:
-        pointer = self.builder.gep(self.data, [self.builder.add(place, self._size(offset))])
-        return self.builder.bitcast(pointer, ir.VectorType(self.element, lanes).as_pointer())
-
-    def _size(self, value: int) -> Any:
-        return ir.Constant(self.width.type, value)
-
-
-_INDEX = ir.IntType(32)
-_DOUBLES = ir.VectorType(ir.DoubleType(), GROUP)
-_ZEROS = ir.Constant(_DOUBLES, [0.0] * GROUP)
-
-
-def data_of(context: Any, builder: Any, kind: Any, array: Any) -> Any:
-    """Return the pointer to an array's first element."""
-    return context.make_array(kind)(context, builder, array).data
-
-
-def _splat(builder: Any, value: Any, lanes: int) -> Any:
-    """Return a vector with `value` in every lane."""
-    empty = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
-    one = builder.insert_element(empty, value, _INDEX(0))
-    return pick(builder, one, one, [0] * lanes)
-
-
-def pick(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
-    """Return the named lanes of the vectors a and b, seen as one."""
-    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INDEX, len(lanes)), lanes))
-
-
 class _Sums:
     """Code for vectors of float64 sums: (sums,), or (sums, what they lost) for float64 elements."""
 
@@ -211,7 +114,7 @@ class _Sums:
 
 def _sums_code(w: Any, total: Any, lost: Any, group: int) -> Callable[..., Any]:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        row_code = _Rows(context, builder, w, args[0], args[2])
+        row_code = Rows(context, builder, w, args[0], args[2])
         sums = _Sums(builder, w.dtype == types.float64)
         outputs = [data_of(context, builder, k, a) for k, a in ((total, args[3]), (lost, args[4]))]
         parts = 2 if sums.compensated else 1
@@ -250,7 +153,7 @@ def _sums_code(w: Any, total: Any, lost: Any, group: int) -> Callable[..., Any]:
                 )
                 of_row = sums.add(low, high)
             for array, vector in zip(of_rows, of_row, strict=True):
-                builder.store(vector, builder.gep(array, [_INDEX(0), place]))
+                builder.store(vector, builder.gep(array, [INDEX(0), place]))
 
         with cgutils.for_range_slice(builder, step.type(0), args[1], step, inc=True) as (r, _):
             left = builder.sub(args[1], r)
@@ -258,7 +161,7 @@ def _sums_code(w: Any, total: Any, lost: Any, group: int) -> Callable[..., Any]:
             with cgutils.for_range(builder, count) as loop:
                 one_row(builder.add(r, loop.index), loop.index)
             vectors = [
-                tuple(builder.load(builder.gep(a, [_INDEX(0), _INDEX(k)])) for a in of_rows)
+                tuple(builder.load(builder.gep(a, [INDEX(0), INDEX(k)])) for a in of_rows)
                 for k in range(GROUP)
             ]
             size = GROUP
@@ -293,14 +196,14 @@ def _fine_sums(typingctx: Any, w: Any, rows: Any, width: Any, total: Any, lost: 
 @intrinsic
 def _scale_rows(typingctx: Any, w: Any, rows: Any, width: Any, factor: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        row_code = _Rows(context, builder, w, args[0], args[2])
+        row_code = Rows(context, builder, w, args[0], args[2])
         factors = data_of(context, builder, factor, args[3])
         with cgutils.for_range(builder, args[1]) as loop:
             one = builder.load(builder.gep(factors, [loop.index]))
 
             def scale(pointer: Any) -> None:
                 value = row_code.load(pointer)
-                lanes = _splat(builder, one, value.type.count)
+                lanes = splat(builder, one, value.type.count)
                 row_code.store(builder.fmul(value, lanes), pointer)
 
             def scale_registers(pointers: list[Any]) -> None:

@@ -29,7 +29,8 @@ from fastloss_kernels.blocks import (
     window,
     work_array,
 )
-from fastloss_kernels.intrinsics import fma, hold, memory, settle, stacked
+from fastloss_kernels.caches import settle
+from fastloss_kernels.intrinsics import fma, hold, memory, stacked
 from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.labels import first_bad_label, kept_labels
 from fastloss_kernels.logarithm import log, log1p, log_pair
@@ -44,11 +45,13 @@ from fastloss_kernels.typing import Array, Scalar
 def _row_totals(
     v: Array, rows: int, piece: int, total: Array, lost: Array, spare: tuple[Array, Array]
 ) -> None:
-    """Set (total, lost) to the sums of the rows v."""
+    """Set (total, lost) to the sums of the rows v; an infinite sum, which has no shares, to NaN."""
     classes = v.size // rows
     for c in range(0, classes, piece):
         size = rows * min(piece, classes - c)
         add_fine(v[c : c + size], rows, c == 0, total, lost, spare)
+    for r in range(rows):
+        total[r] += total[r] - total[r]
 
 
 @part

@@ -22,7 +22,8 @@ from fastloss_kernels.blocks import (
     window,
     work_array,
 )
-from fastloss_kernels.intrinsics import hold, memory, settle, stacked
+from fastloss_kernels.caches import settle
+from fastloss_kernels.intrinsics import hold, memory, stacked
 from fastloss_kernels.jit import block, generic
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.rowsums import add_rows

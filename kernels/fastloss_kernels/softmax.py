@@ -30,7 +30,8 @@ from fastloss_kernels.blocks import (
     window,
     work_array,
 )
-from fastloss_kernels.intrinsics import fma, hold, memory, settle, stacked
+from fastloss_kernels.caches import settle
+from fastloss_kernels.intrinsics import fma, hold, memory, stacked
 from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.labels import first_bad_label, kept_labels, take_out
 from fastloss_kernels.lanes import scale_rows

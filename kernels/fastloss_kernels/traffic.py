@@ -6,7 +6,8 @@ a chunk of each at a time, between chunks of arithmetic.
 
 from typing import TypeAlias
 
-from fastloss_kernels.intrinsics import memory, prefetch, stream
+from fastloss_kernels.caches import prefetch, stream
+from fastloss_kernels.intrinsics import memory
 from fastloss_kernels.jit import block
 from fastloss_kernels.transfer import contiguous
 from fastloss_kernels.typing import Array

@@ -7,7 +7,7 @@ from numba import types
 from numba.core import cgutils
 
 from fastloss_kernels.intrinsics import inlined, intrinsic
-from fastloss_kernels.lanes import REGISTER, data_of, pick
+from fastloss_kernels.registers import REGISTER, data_of, pick
 from fastloss_kernels.typing import Array
 
 
