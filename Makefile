@@ -18,7 +18,6 @@ DIGITS := examples/digits
 .PHONY: demo test hardening lint format bench compare readme wheel clean
 
 demo: .venv/demo
-	$(BIN)/fastloss warmup
 	$(BIN)/fastloss check
 	$(BIN)/fastloss evaluate $(DIGITS)/logits.npy $(DIGITS)/labels.npy \
 		--loss sparse_categorical_crossentropy --from-logits

@@ -1,4 +1,8 @@
-"""Fill Numba's cache: each kernel a loss can need is compiled by a call on a few numbers."""
+"""Fill Numba's cache: what a loss can need is compiled by calls on a few numbers, and on more.
+
+Small work runs what is compiled for one thread, larger work a parallel loop: see
+`fastloss_kernels.threads`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
+import fastloss_kernels.threads
 import numpy as np
 
 from fastloss import functional
@@ -34,13 +39,14 @@ def calls(
 
 
 def _calls(function: Callable[..., Any], dtype: str) -> Iterator[tuple[str, Callable[[], object]]]:
-    y_pred = np.full((2, 2), 0.5, dtype)
     by_label = function is functional.sparse_categorical_crossentropy
-    y_true = np.array([0, 1]) if by_label else np.eye(2, dtype=dtype)
     scored = function in (functional.poisson, functional.kl_divergence)
     both = functional.value_and_grad(function)
     for options in [{}] if scored else [{"from_logits": False}, {"from_logits": True}]:
         kind = "" if scored else " of logits" if options["from_logits"] else " of probabilities"
-        what = f"{function.__name__}{kind}, {dtype}"
-        yield what, partial(function, y_true, y_pred, **options)
-        yield f"{what}, gradient", partial(both, y_true, y_pred, **options, reduction="mean")
+        for rows, size in ((2, "small"), (fastloss_kernels.threads.SMALL, "large")):
+            y_pred = np.full((rows, 2), 0.5, dtype)
+            y_true = np.zeros(rows, np.int64) if by_label else y_pred
+            what = f"{function.__name__}{kind}, {dtype}, {size}"
+            yield what, partial(function, y_true, y_pred, **options)
+            yield f"{what}, gradient", partial(both, y_true, y_pred, **options, reduction="mean")
