@@ -6,6 +6,7 @@
 #   make lint    ruff and mypy alone; `make format` lets ruff rewrite the files
 #   make bench   time the current checkout (asv)
 #   make compare time it beside its peers and the memory's limit; fills README.md and docs/
+#   make accuracy  measure every error and fill docs/accuracy.md: an hour (SEED=1 draws other rows)
 #   make readme  write what our commands print into README.md
 #   make wheel   build the wheel and the sdist, and test the wheel in a fresh environment
 #   make clean   remove whatever the above made
@@ -14,8 +15,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 DIGITS := examples/digits
+SEED ?= 0
 
-.PHONY: demo test hardening lint format bench compare readme wheel clean
+.PHONY: demo test hardening lint format bench compare accuracy readme wheel clean
 
 demo: .venv/demo
 	$(BIN)/fastloss check
@@ -43,6 +45,9 @@ bench: .venv/bench
 compare: .venv/peers
 	$(BIN)/python -m benchmarks.compare --json docs/performance.json --write
 	$(BIN)/python -m benchmarks.costs
+
+accuracy: .venv/accuracy
+	$(BIN)/python -m accuracy --seed $(SEED) --write
 
 readme: .venv/dev
 	$(BIN)/python tools/fill_readme.py
@@ -79,4 +84,10 @@ clean:
 
 .venv/peers: .venv/base
 	@$(PIP) install --editable . --group peers
+	@touch $@
+
+# A peer that cannot be installed is left out of the tables.
+.venv/accuracy: .venv/base
+	@$(PIP) install --editable . --group accuracy
+	@$(PIP) install --group accuracy-peers || echo "no peers: measuring fastloss alone"
 	@touch $@

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import truth
 
 import fastloss as fl
+from accuracy import truth
 from benchmarks.cases import CASES
 from fastloss import reference
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import truth
 from golden_data import array, load
 
+from accuracy import truth
 from benchmarks.cases import CASES as TABLE
 from fastloss import reference
 

@@ -1,0 +1,215 @@
+"""The table of the engine's elementary functions: what is right, and where to look for errors.
+
+To judge a new function, add an entry to FUNCTIONS.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from fastloss_kernels.exponential import exp, exp_bounded, exp_scaled
+from fastloss_kernels.logarithm import log, log1p, log_ratio
+from mpmath import mp, mpf
+from numpy.typing import NDArray
+
+from accuracy import wide
+
+Array = NDArray[Any]
+Rng = np.random.Generator
+Pair = tuple[Array, Array]
+Draw = Callable[[Rng, int, Any], Array]
+Interval = tuple[float, float]
+
+GOAL = 1.0  # ulp
+LOG2_E, LN2 = math.log2(math.e), math.log(2)
+LN2_HIGH, LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # 32 bits, and the rest
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of one number x, or of two, x and y.
+
+    Attributes
+    ----------
+    name : str
+        As it is printed.
+    engine : callable
+        Compiled ``(x, y, out)`` over arrays: the function of the engine.
+    right : callable
+        Compiled ``(x, y)``, two numbers, in wide arithmetic.
+    exact : callable
+        ``(x, y)``, two numbers of mpmath.
+    nearly : callable
+        ``(x, y)`` on float64 arrays, right to a few ulps of float64: judges float32.
+    domain : mapping of str to (low, high)
+        Of x, by dtype. All of the line includes infinities and NaN.
+    draw : callable
+        ``(rng, n, dtype)``: n pairs of the domain where the function may be inexact, in float64.
+    second : callable or None
+        ``x -> y`` for a sweep over all x; None where y is an input of its own and no sweep over x
+        could cover it.
+    peer : str
+        The name of the same function in NumPy, torch and JAX, if any.
+    """
+
+    name: str
+    engine: Any
+    right: Any
+    exact: Callable[[mpf, mpf], mpf]
+    nearly: Callable[[Array, Array], Array]
+    domain: Mapping[str, Interval]
+    draw: Callable[[Rng, int, Any], Pair]
+    second: Callable[[Array], Array] | None = None
+    peer: str = ""
+
+
+def of_one(
+    name: str,
+    function: Any,
+    right: Any,
+    exact: Callable[[mpf], mpf],
+    nearly: Callable[[Array], Array],
+    draw: Draw,
+    single: Interval = (-math.inf, math.inf),
+    double: Interval = (-math.inf, math.inf),
+    peer: str = "",
+) -> Function:
+    """Return the entry of a function of x alone, with its domain in float32 and float64."""
+
+    @wide.compiled
+    def engine(x: Array, y: Array, out: Array) -> None:
+        for i in range(x.size):
+            out[i] = function(x[i])
+
+    @wide.compiled
+    def right_of_one(x: float, y: float) -> wide.Wide:
+        return right(wide.wide(x))
+
+    def twice(rng: Rng, n: int, dtype: Any) -> Pair:
+        x = draw(rng, n, dtype)
+        return x, x
+
+    domain = {"float32": single, "float64": double}
+    return Function(
+        name,
+        engine,
+        right_of_one,
+        lambda x, y: exact(x),
+        lambda x, y: nearly(x),
+        domain,
+        twice,
+        _same,
+        peer,
+    )
+
+
+def _same(x: Array) -> Array:
+    return x
+
+
+def _around_breaks(rng: Rng, n: int, dtype: Any) -> Array:
+    """Return arguments of e^x: anywhere, near (n + 1/2) log 2 where n jumps, and near 0."""
+    lowest, highest = (-103.9, 88.72) if dtype == np.float32 else (-745.1, 709.78)
+    anywhere = rng.uniform(lowest, highest, n)
+    breaks = (np.rint(anywhere * LOG2_E) + 0.5) * LN2
+    near = breaks * (1 + rng.normal(size=n) * 10.0 ** rng.uniform(-16, -1, n))
+    small = anywhere * 10.0 ** rng.uniform(-20, 0, n)
+    how = rng.integers(0, 3, n)
+    x = np.select([how == 0, how == 1], [anywhere, near], small)
+    return np.clip(x, lowest, highest)
+
+
+def _around_powers(rng: Rng, n: int, dtype: Any) -> Array:
+    """Return positive x: of every exponent, near 1, and near sqrt(1/2) times powers of two."""
+    info = np.finfo(dtype)
+    any_exponent = np.exp2(rng.uniform(info.minexp - info.nmant, info.maxexp, n))
+    near = 1 + rng.choice([-1, 1], n) * 10.0 ** rng.uniform(-16, -0.3, n)
+    root = math.sqrt(0.5) * near * np.exp2(rng.integers(-30, 30, n))
+    how = rng.integers(0, 4, n)
+    choices = [any_exponent, near, root]
+    x = np.select([how == 0, how == 1, how == 2], choices, rng.uniform(0.5, 2.0, n))
+    return np.clip(x, float(info.smallest_subnormal), float(info.max))
+
+
+def _around_0(rng: Rng, n: int, dtype: Any) -> Array:
+    """Return x > -1: such that 1 + x is of `_around_powers`, and tiny ones of both signs."""
+    smallest = np.log10(float(np.finfo(dtype).tiny))
+    tiny = rng.choice([-1, 1], n) * 10.0 ** rng.uniform(smallest, -0.3, n)
+    x = np.where(rng.random(n) < 0.7, _around_powers(rng, n, dtype) - 1, tiny)
+    return np.maximum(x, np.nextafter(-1.0, 0.0))
+
+
+def _shares(rng: Rng, n: int, dtype: Any) -> Pair:
+    """Return two probabilities from 1e-7 up: independent ones, near ones and neighbours."""
+    u, other = (
+        np.where(rng.random(n) < 0.5, rng.uniform(1e-7, 1, n), 10.0 ** rng.uniform(-7, 0, n))
+        for _ in range(2)
+    )
+    near = u * (1 + rng.choice([-1, 1], n) * 10.0 ** rng.uniform(-16, 0, n))
+    neighbour = u * (1 + rng.integers(-9, 10, n) * float(np.finfo(dtype).eps))
+    how = rng.integers(0, 3, n)
+    p = np.select([how == 0, how == 1], [near, neighbour], other)
+    return np.clip(u, 1e-7, 1), np.clip(p, 1e-7, 1)
+
+
+@wide.compiled
+def _ratio(x: Array, y: Array, out: Array) -> None:
+    for i in range(x.size):
+        out[i] = log_ratio(x[i], y[i])
+
+
+@wide.compiled
+def _right_ratio(x: float, y: float) -> wide.Wide:
+    difference, rest = wide.two_sum(x, -y)
+    return wide.log1p(wide.div((difference, rest, 0), wide.wide(y)))
+
+
+@wide.compiled
+def _scaled(x: Array, y: Array, out: Array) -> None:
+    for i in range(x.size):
+        out[i] = exp_scaled(x[i], int(y[i]))
+
+
+@wide.compiled
+def _right_scaled(x: float, y: float) -> wide.Wide:
+    high, low, n = wide.exp(wide.wide(x))
+    return high, low, n - int(y)
+
+
+def _exact_scaled(x: mpf, y: mpf) -> mpf:
+    return mp.exp(x) / mpf(2) ** int(y)
+
+
+def _nearly_scaled(x: Array, y: Array) -> Array:
+    return np.exp((x - y * LN2_HIGH) - y * LN2_LOW)
+
+
+def _own_power(x: Array) -> Array:
+    """Return the K of the kernels for x as the largest logit."""
+    return np.rint(x * LOG2_E) - 24
+
+
+def _logits(rng: Rng, n: int, dtype: Any) -> Pair:
+    """Return logits and the K of a larger one, so far away that results are down to subnormal."""
+    top = rng.uniform(-1e4, 1e4, n)
+    x = (top - rng.uniform(0, 118 if dtype == np.float32 else 740, n)).astype(dtype)
+    return x.astype(np.float64), np.rint(top * LOG2_E) - (24 if dtype == np.float32 else 60)
+
+
+SCALED = {"float32": (-(2.0**20), 2.0**20), "float64": (-(2.0**40), 2.0**40)}
+SHARES = {"float32": (1e-7, 1.0), "float64": (1e-7, 1.0)}
+FUNCTIONS = (
+    of_one("exp(x)", exp, wide.exp, mp.exp, np.exp, _around_breaks, peer="exp"),
+    of_one("exp_bounded(x)", exp_bounded, wide.exp, mp.exp, np.exp, _around_breaks,
+           (-87, 87), (-708, 708)),
+    Function("exp_scaled(x, K of x)", _scaled, _right_scaled, _exact_scaled, _nearly_scaled,
+             SCALED, _logits, _own_power),
+    Function("exp_scaled(x, K)", _scaled, _right_scaled, _exact_scaled, _nearly_scaled,
+             SCALED, _logits),
+    of_one("log(x)", log, wide.log, mp.log, np.log, _around_powers, peer="log"),
+    of_one("log1p(x)", log1p, wide.log1p, mp.log1p, np.log1p, _around_0, peer="log1p"),
+    Function("log_ratio(u, p)", _ratio, _right_ratio, lambda u, p: mp.log(u / p),
+             lambda u, p: np.log1p((u - p) / p), SHARES, _shares),
+)  # fmt: skip
