@@ -42,6 +42,15 @@ def test_tiny_losses_of_confident_rows_keep_their_digits(form, dtype, classes, l
 
 
 @both_dtypes
+@pytest.mark.parametrize("gap", [80, 90, 110, 640, 665, 708, 710, 733, 745, 760, 9999])
+def test_hopeless_rows_lose_as_much_as_the_label_is_below_the_top(dtype, gap):
+    x = np.array([[0, -gap, -50], [gap, 0, gap - 50]], dtype)
+    rows, gradient = rows_and_gradient("sparse", np.array([1, 1]), x, from_logits=True)
+    np.testing.assert_array_max_ulp(rows, np.full(2, gap, dtype), maxulp=2)
+    np.testing.assert_array_equal(gradient[:, 1], [-1, -1])
+
+
+@both_dtypes
 @pytest.mark.parametrize("from_logits", [True, False])
 @pytest.mark.parametrize("classes", [1, 2, 5, 64, 1000])
 def test_sparse_equals_one_hot_within_two_last_places(dtype, from_logits, classes):
