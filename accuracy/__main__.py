@@ -1,63 +1,67 @@
-"""`python -m accuracy`: measure, print what is found as it is found, write docs/accuracy.md."""
+"""`python -m accuracy`: measure, print what is found as it is found, fill docs/accuracy.md."""
 
+import argparse
+import sys
 from collections import defaultdict
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 
 from accuracy import elementary, losses, peers, report, sweeping
 from accuracy.sweeping import Found
 from tools.fill_readme import fill
 
 PAGE = Path(__file__).parent.parent / "docs" / "accuracy.md"
-#: Quick: every so many-th chunk of the float32 numbers, inputs searched, share of the rows.
+#: Every so many-th chunk of the float32 numbers, inputs searched, share of the rows.
 FULL, QUICK = (1, 50_000_000, 1.0), (500, 500_000, 0.01)
+PARTS = ("elementary", "losses")
 
 
-class Part(StrEnum):
-    """What can be measured on its own."""
-
-    ELEMENTARY = "elementary"
-    LOSSES = "losses"
-    ALL = "all"
-
-
-def main(
-    part: Annotated[Part, typer.Option(help="What to measure.")] = Part.ALL,
-    seed: Annotated[int, typer.Option(help="Seed of all that is drawn.")] = 0,
-    quick: Annotated[bool, typer.Option("--quick", help="A small share of it all.")] = False,
-    loss: Annotated[str, typer.Option(help="Only losses whose name begins so.")] = "",
-    with_peers: Annotated[bool, typer.Option("--peers/--no-peers", help="Judge them too.")] = True,
-    write: Annotated[bool, typer.Option("--write", help="Write docs/accuracy.md.")] = False,
-) -> None:
-    """Measure the errors of the elementary functions and of the losses; exit 1 over a goal."""
-    every, inputs, share = QUICK if quick else FULL
-    what = f"seed {seed}" + (
-        f", a quick run: 1 in {every} numbers, {share:.0%} of the rows" if quick else ""
+def arguments() -> argparse.Namespace:
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser(
+        prog="python -m accuracy",
+        description="Measure the errors of the elementary functions, the losses and the gradients; "
+        "exit code 1 where a goal is missed.",
     )
+    add = parser.add_argument
+    add("--seed", type=int, default=0, metavar="N", help="of all that is drawn; default 0")
+    add("--quick", action="store_true", help="a small share of it all: a trial")
+    add("--part", choices=PARTS, help="only the one or the other")
+    add("--loss", default="", metavar="NAME", help="only losses whose name begins so")
+    add("--no-peers", action="store_true", help="fastloss alone")
+    add("--write", action="store_true", help="fill docs/accuracy.md with the result")
+    chosen = parser.parse_args()
+    if chosen.write and (chosen.quick or chosen.loss):
+        parser.error("--write publishes whole runs: not with --quick or --loss")
+    return chosen
+
+
+def main() -> int:
+    """Run the command; return 1 where a goal is missed."""
+    chosen = arguments()
+    every, inputs, share = QUICK if chosen.quick else FULL
+    what = f"seed {chosen.seed}"
+    if chosen.quick:
+        what += f", a trial on one in {every} numbers and {share:.0%} of the rows"
     blocks, met = {}, True
-    if part != Part.LOSSES:
-        searched = _elementary(seed, every, inputs, with_peers)
+    if chosen.part != "losses":
+        searched = _elementary(chosen.seed, every, inputs, not chosen.no_peers)
         met &= all(found[report.OURS].within(elementary.GOAL) for found in searched.values())
         blocks["elementary"] = report.elementary_table(searched, what)
-    if part != Part.ELEMENTARY:
-        results = _losses(seed, share, loss, with_peers)
+    if chosen.part != "elementary":
+        results = _losses(chosen.seed, share, chosen.loss, not chosen.no_peers)
         own = [result for result in results if result.library == report.OURS]
         met &= all(result.within(losses.GOAL) for result in own)
         blocks["losses"] = report.loss_table(results, what)
         blocks["peers"] = report.peer_table(results, what)
-    if write:
+    print(*blocks.values(), sep="\n\n")
+    if chosen.write:
         text = PAGE.read_text(encoding="utf-8")
         for name, content in blocks.items():
             text = fill(text, name, content)
         PAGE.write_text(text, encoding="utf-8")
-    else:
-        print(*blocks.values(), sep="\n\n")
-    if not met:
-        raise typer.Exit(1)
+    return 0 if met else 1
 
 
 def _elementary(seed: int, every: int, inputs: int, with_peers: bool) -> report.Searched:
@@ -97,4 +101,4 @@ def _losses(seed: int, share: float, loss: str, with_peers: bool) -> list[losses
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    sys.exit(main())

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from fastloss_kernels.exponential import exp, exp_bounded, exp_scaled
-from fastloss_kernels.logarithm import log, log1p, log_ratio
+from fastloss_kernels.exponential import exp, exp_bounded, exp_falling, exp_scaled
+from fastloss_kernels.logarithm import log, log1p, log1p_unit, log_pair
 from mpmath import mp, mpf
 from numpy.typing import NDArray
 
@@ -141,29 +141,30 @@ def _around_0(rng: Rng, n: int, dtype: Any) -> Array:
     return np.maximum(x, np.nextafter(-1.0, 0.0))
 
 
-def _shares(rng: Rng, n: int, dtype: Any) -> Pair:
-    """Return two probabilities from 1e-7 up: independent ones, near ones and neighbours."""
-    u, other = (
-        np.where(rng.random(n) < 0.5, rng.uniform(1e-7, 1, n), 10.0 ** rng.uniform(-7, 0, n))
-        for _ in range(2)
-    )
-    near = u * (1 + rng.choice([-1, 1], n) * 10.0 ** rng.uniform(-16, 0, n))
-    neighbour = u * (1 + rng.integers(-9, 10, n) * float(np.finfo(dtype).eps))
-    how = rng.integers(0, 3, n)
-    p = np.select([how == 0, how == 1], [near, neighbour], other)
-    return np.clip(u, 1e-7, 1), np.clip(p, 1e-7, 1)
+def _below_0(rng: Rng, n: int, dtype: Any) -> Array:
+    return -np.abs(_around_breaks(rng, n, dtype))
+
+
+def _from_0_to_1(rng: Rng, n: int, dtype: Any) -> Array:
+    return np.minimum(np.abs(_around_0(rng, n, dtype)), rng.uniform(0, 1, n))
+
+
+def _rounded_pairs(rng: Rng, n: int, dtype: Any) -> Pair:
+    """Return normal u, and what rounding to u may have lost, in the dtype."""
+    u = np.maximum(_around_powers(rng, n, dtype), float(np.finfo(dtype).tiny)).astype(dtype)
+    lost = np.spacing(u) * rng.uniform(-0.5, 0.5, n).astype(dtype)
+    return u.astype(np.float64), lost.astype(np.float64)
 
 
 @wide.compiled
-def _ratio(x: Array, y: Array, out: Array) -> None:
+def _pair(x: Array, y: Array, out: Array) -> None:
     for i in range(x.size):
-        out[i] = log_ratio(x[i], y[i])
+        out[i] = log_pair(x[i], y[i])
 
 
 @wide.compiled
-def _right_ratio(x: float, y: float) -> wide.Wide:
-    difference, rest = wide.two_sum(x, -y)
-    return wide.log1p(wide.div((difference, rest, 0), wide.wide(y)))
+def _right_pair(x: float, y: float) -> wide.Wide:
+    return wide.log(wide.add(wide.wide(x), wide.wide(y)))
 
 
 @wide.compiled
@@ -198,18 +199,22 @@ def _logits(rng: Rng, n: int, dtype: Any) -> Pair:
     return x.astype(np.float64), np.rint(top * LOG2_E) - (24 if dtype == np.float32 else 60)
 
 
+LINE = {"float32": (-math.inf, math.inf), "float64": (-math.inf, math.inf)}
 SCALED = {"float32": (-(2.0**20), 2.0**20), "float64": (-(2.0**40), 2.0**40)}
-SHARES = {"float32": (1e-7, 1.0), "float64": (1e-7, 1.0)}
 FUNCTIONS = (
     of_one("exp(x)", exp, wide.exp, mp.exp, np.exp, _around_breaks, peer="exp"),
     of_one("exp_bounded(x)", exp_bounded, wide.exp, mp.exp, np.exp, _around_breaks,
            (-87, 87), (-708, 708)),
+    of_one("exp_falling(x)", exp_falling, wide.exp, mp.exp, np.exp, _below_0,
+           (-math.inf, 0), (-math.inf, 0)),
     Function("exp_scaled(x, K of x)", _scaled, _right_scaled, _exact_scaled, _nearly_scaled,
              SCALED, _logits, _own_power),
     Function("exp_scaled(x, K)", _scaled, _right_scaled, _exact_scaled, _nearly_scaled,
              SCALED, _logits),
     of_one("log(x)", log, wide.log, mp.log, np.log, _around_powers, peer="log"),
     of_one("log1p(x)", log1p, wide.log1p, mp.log1p, np.log1p, _around_0, peer="log1p"),
-    Function("log_ratio(u, p)", _ratio, _right_ratio, lambda u, p: mp.log(u / p),
-             lambda u, p: np.log1p((u - p) / p), SHARES, _shares),
+    of_one("log1p_unit(x)", log1p_unit, wide.log1p, mp.log1p, np.log1p, _from_0_to_1,
+           (0, 1), (0, 1)),
+    Function("log_pair(u, c)", _pair, _right_pair, lambda u, c: mp.log(u + c),
+             lambda u, c: np.log1p((u - 1) + c), LINE, _rounded_pairs),
 )  # fmt: skip

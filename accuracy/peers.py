@@ -168,10 +168,7 @@ def _jax() -> Any:
     return jax
 
 
-def versions() -> list[str]:
-    """Return name and version of every library that is compared."""
-    found = []
-    for name in ("torch", "jax", "keras", "scipy"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found.append(f"{name} {metadata.version(name)}")
-    return found
+def packages() -> list[str]:
+    """Return the peers that are installed, by the names of their packages."""
+    names = {item.metadata["Name"].lower() for item in metadata.distributions()}
+    return [name for name in ("torch", "jax", "keras", "scipy") if name in names]

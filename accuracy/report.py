@@ -7,7 +7,8 @@ from datetime import date
 from accuracy import elementary, losses, peers
 from accuracy.losses import Number, Result
 from accuracy.sweeping import Found
-from tools.fill_readme import machine
+from benchmarks import machine
+from benchmarks.report import markdown
 
 #: Elementary functions: function and dtype -> library -> what was found.
 Searched = Mapping[tuple[str, str], Mapping[str, Found]]
@@ -28,7 +29,7 @@ def elementary_table(searched: Searched, what: str) -> str:
             cells += [_error(found, elementary.GOAL) + ("" if complete else " seen"), _at(found)]
         cells += [_error(single[name]) if name in single else "" for name in libraries]
         rows.append(cells)
-    return "\n\n".join([_table(head, rows), _footer(what)])
+    return "\n\n".join([markdown(head, rows), _footer(what, ["numpy", "numba", *peers.packages()])])
 
 
 def loss_table(results: Sequence[Result], what: str) -> str:
@@ -50,7 +51,7 @@ def loss_table(results: Sequence[Result], what: str) -> str:
     verdict = f"Every number is within the goal of {losses.GOAL:.0f} ulp."
     if over:
         verdict = "\n".join([f"Over the goal of {losses.GOAL:.0f} ulp:", "", *over])
-    return "\n\n".join([_table(head, rows), verdict, _footer(what)])
+    return "\n\n".join([markdown(head, rows), verdict, _footer(what)])
 
 
 def peer_table(results: Sequence[Result], what: str) -> str:
@@ -61,7 +62,7 @@ def peer_table(results: Sequence[Result], what: str) -> str:
         own = [result for result in results if (result.case, result.library) == (case, library)]
         worst = (_worst(own, dtype, part) for dtype in losses.DTYPES for part in PARTS)
         rows.append([f"`{case}`", library, *(_number(number) for number in worst)])
-    tables = [_table(head, rows)]
+    tables = [markdown(head, rows)]
     chosen = [r for r in results if (r.case, r.dtype) == (SHOWN_BY_KIND, losses.DTYPES[0])]
     if chosen:
         libraries = list(dict.fromkeys(result.library for result in chosen))
@@ -72,9 +73,9 @@ def peer_table(results: Sequence[Result], what: str) -> str:
         ]
         tables += [
             f"`{SHOWN_BY_KIND}` in {losses.DTYPES[0]}, kind by kind (loss / gradient):",
-            _table(["rows", *libraries], by_kind),
+            markdown(["rows", *libraries], by_kind),
         ]
-    return "\n\n".join([*tables, _footer(", ".join([what, *peers.versions()]))])
+    return "\n\n".join([*tables, _footer(what, ["numpy", "numba", *peers.packages()])])
 
 
 PARTS = ("loss", "gradient")
@@ -124,10 +125,10 @@ def _short_hex(x: float) -> str:
     return f"{mantissa.rstrip('0').rstrip('.')}p{exponent}" if exponent else mantissa
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _footer(what: str) -> str:
-    return f"Measured {date.today()} by `make accuracy`, {what}: {machine()}."
+def _footer(what: str, packages: Iterable[str] = ("numpy", "numba")) -> str:
+    place = machine.describe(packages)
+    versions = ", ".join(f"{name} {version}" for name, version in place["versions"].items())
+    return (
+        f"Measured {date.today()} by `make accuracy`, {what}: {place['processor']},"
+        f" {place['system']}; {versions}."
+    )

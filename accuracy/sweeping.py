@@ -118,12 +118,12 @@ def judge(x: Array, y: Array, got: Array, right: Array) -> Found:
 
 
 def patterns(low: float, high: float) -> Iterator[range]:
-    """Yield the bit patterns of the float32 numbers from low to high; all, if low is -inf."""
-    if math.isinf(low):
+    """Yield the bit patterns of the float32 numbers from low to high; all, if that is the line."""
+    sign = 2**31
+    if low == -math.inf and high == math.inf:  # NaN too
         yield range(2**32)
         return
-    sign = 2**31
-    if high > 0:
+    if high >= 0:
         yield range(_bits(max(low, 0.0)), _bits(high) + 1)
     if low < 0:
         yield range(sign + _bits(max(-high, 0.0)), sign + _bits(-low) + 1)
@@ -234,8 +234,7 @@ def _worst(function: Function, x: Array, y: Array, found: Found) -> tuple[Array,
 @np.errstate(all="ignore")
 def _specials(function: Function, kind: np.dtype[Any]) -> Found:
     """Return how many of the arguments where functions end or begin give what they must not."""
-    low, high = function.domain[kind.name]
-    if math.isfinite(low) or math.isfinite(high):
+    if function.second is None or function.domain[kind.name] != (-math.inf, math.inf):
         return Found()
     info = np.finfo(kind)
     values = [0.0, -0.0, 1.0, -1.0, -2.0, info.max, info.min, math.inf, -math.inf, math.nan]
