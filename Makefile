@@ -25,7 +25,7 @@ demo: .venv/demo
 		--loss sparse_categorical_crossentropy --from-logits
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 hardening: .venv/dev
 	$(BIN)/python tools/harden.py

@@ -18,21 +18,13 @@ from fastloss import files
 from fastloss.commands import app
 
 HELD = 7.0
-WRONG = {
-    f"scce: a row of [inf, 0, 0], {dtype}": "the kernel gives 0 where inf / inf should be NaN"
-    for dtype in ("float32", "float64")
-}
-
-
-def marks(case):
-    return [pytest.mark.xfail(reason=WRONG[case.name])] if case.name in WRONG else []
 
 
 def ways(cases):
     return pytest.mark.parametrize(
         ("case", "entry"),
         [
-            pytest.param(case, entry, marks=marks(case), id=f"{case.name} @ {entry.name}")
+            pytest.param(case, entry, id=f"{case.name} @ {entry.name}")
             for case in cases
             for entry in ENTRIES
             if entry.fits(case)
@@ -42,9 +34,7 @@ def ways(cases):
 
 def typed_ones(cases):
     found = [case for case in cases if typed.words(case) is not None]
-    return pytest.mark.parametrize(
-        "case", [pytest.param(case, marks=marks(case), id=case.name) for case in found]
-    )
+    return pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in found])
 
 
 def test_the_corpus_is_large_and_every_name_is_there_once():

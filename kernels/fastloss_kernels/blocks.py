@@ -24,9 +24,9 @@ SIDE_BY_SIDE = 64
 WIDE = 2**17
 # A gradient that no cache holds, 16 MB, is written past them: storing through them would read every
 # line of it first, a third of all traffic. Rows whose scratch would fill a second-level cache
-# (half a megabyte) are worked on in place of it.
+# (a quarter of a megabyte, twice) are worked on where they belong.
 STREAM = 2**24
-LONG = 2**19
+LONG = 2**18
 
 
 @block

@@ -108,8 +108,8 @@ def _sparse_part(
                     mine[r] = kind(gap[r] + (log(total[r]) - height[r]))
         if grad is not None:
             for r in range(rows):
-                slope = row_scale[r] / total[r]
-                factor[r], chosen[r] = kind(slope), -others[r] * slope
+                factor[r] = kind(row_scale[r] / total[r])
+                chosen[r] = -(others[r] / total[r]) * row_scale[r]
             scale_rows(w, rows, classes, factor)
             for r in range(rows):
                 w[r * classes + target[r]] = kind(chosen[r])
