@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import numba
 
+from tools.fill_readme import fill
+
 from . import heap, limits, machine, ours, peers, plot, report
 from .cases import CASES, Case
 from .contest import FORMS, LIMIT, WAYS, Array, Contestant, Ways, check_same, interleaved
@@ -169,8 +171,6 @@ def measure(chosen: Sequence[Work], rounds: int, threads: int) -> Json:
 
 def write(result: Json) -> None:
     """Fill the blocks of README.md and docs/performance.md, and draw the plot."""
-    from tools.fill_readme import fill  # not above: asv imports this module without tools/
-
     DOCS.mkdir(exist_ok=True)
     for path, content in (
         (ROOT / "README.md", report.headline(result)),

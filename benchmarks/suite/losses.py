@@ -14,9 +14,9 @@ import numpy as np
 from numba import get_num_threads
 from numpy.typing import NDArray
 
-from . import limits, ours
-from .cases import CASES, Case
-from .contest import LIMIT, OURS, interleaved
+from benchmarks import limits, ours
+from benchmarks.cases import CASES, Case
+from benchmarks.contest import LIMIT, OURS, interleaved
 
 Array = NDArray[Any]
 
