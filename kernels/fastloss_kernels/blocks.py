@@ -83,8 +83,10 @@ def streams(x: Array, grad: Array | None, work: Array) -> bool:
 
 
 @block
-def inbox_size(x: Array, work: Array) -> int:
-    """Return the length of the scratch that `window` needs for blocks of x."""
+def inbox_size(x: Array | None, work: Array) -> int:
+    """Return the length of the scratch that `window` or `destination` needs for blocks of x."""
+    if x is None:
+        return 0
     return 0 if _plain(x, work) else rows_per_block(x) * x.shape[1]
 
 
@@ -146,6 +148,31 @@ def hand_over(w: Array, x: Array, grad: Array, first: int, rows: int, traffic: T
     if streams(x, grad, w):
         send_later(traffic, w, first * x.shape[1])
     elif not _direct(x, grad, w):
+        scatter(w, first, rows, grad)
+
+
+@block
+def destination(
+    x: Array, grad: Array | None, own: Array, first: int, rows: int
+) -> tuple[Array, bool]:
+    """Return (where finished rows of the gradient go, whether past the caches).
+
+    That is where they belong, unless that is not contiguous or of another width; then it is `own`,
+    and `unpack` brings them there. Without a gradient it is nothing.
+    """
+    if grad is None:
+        return own[:0], False
+    if not _plain(grad, own):
+        return memory(own, own.dtype)[: rows * x.shape[1]], False
+    w = memory(grad, own.dtype, first * x.shape[1] * grad.itemsize)[: rows * x.shape[1]]
+    past = grad.size * grad.itemsize >= STREAM and x.ctypes.data != grad.ctypes.data
+    return w, past
+
+
+@block
+def unpack(w: Array, first: int, rows: int, grad: Array) -> None:
+    """Write the finished rows to the gradient, if w is not where they belong."""
+    if not _plain(grad, w):
         scatter(w, first, rows, grad)
 
 

@@ -11,20 +11,20 @@ import numpy as np
 
 from fastloss_kernels.blocks import row_count
 from fastloss_kernels.jit import block, each_part, kernel, part
-from fastloss_kernels.logarithm import log
+from fastloss_kernels.logarithm import log_pair
 from fastloss_kernels.separable import separable_part
 from fastloss_kernels.typing import Array, Scalar
 
 
 @block
-def _rate(x: Scalar, t: Scalar, w: Scalar, eps: Scalar, one: Scalar) -> Any:
-    z = x + eps
-    # What rounding x + eps lost, half an ulp of z at most, is less than an ulp of log(z) but where
-    # z is near 1. There log(z + lost) = log(z) + lost (2 - z).
-    lost = eps - (z - x) if x > eps else x - (z - eps)
-    near = one + (one - z)
+def _rate(x: Scalar, t: Scalar, v: Scalar, eps: Scalar, infinity: Scalar) -> Any:
+    z, zero = x + eps, eps - eps
+    # The pair takes in what rounding x + eps lost. Where x is the smaller of the two that may be an
+    # ulp off, and log(z), which is near log(eps), does not show it.
+    y = log_pair(z, eps - (z - x))
+    y = y if z > zero else -infinity if z == zero else infinity - infinity
     # The slope 1 - t / z as (x + eps - t) / z: x - t is exact where the two nearly cancel.
-    return x - t * (log(z) + (lost * near if near > 0 else one - one)), ((x - t) + eps) / z
+    return x - t * y, ((x - t) + eps) / z
 
 
 @part
@@ -42,7 +42,7 @@ def _poisson_part(
     none = np.empty(0, loss.dtype)
     divisor = float(x.shape[1])
     separable_part(
-        _rate, first, last, x, targets, none, 0.0, eps, 1.0, divisor, scale, keep, loss, grad
+        _rate, first, last, x, targets, none, 0.0, eps, np.inf, divisor, scale, keep, loss, grad
     )
 
 

@@ -12,21 +12,21 @@ from typing import Any
 import numpy as np
 
 from fastloss_kernels.blocks import row_count
-from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block, each_part, kernel, part
-from fastloss_kernels.logarithm import log_pair
+from fastloss_kernels.quotient import aligned, log_aligned, raised
 from fastloss_kernels.separable import separable_part
 from fastloss_kernels.typing import Array, Scalar
 
 
 @block
-def _divergence(x: Scalar, t: Scalar, w: Scalar, eps: Scalar, one: Scalar) -> Any:
+def _divergence(x: Scalar, t: Scalar, v: Scalar, eps: Scalar, one: Scalar) -> Any:
     u = eps if t < eps else one if t > one else t
     p = eps if x < eps else one if x > one else x
-    inverse = one / p
-    q = u * inverse
-    lost = fma(-q, p, u) * inverse  # what the quotient lost
-    return u * log_pair(q, lost), (one - one if x < eps or x > one else -(q + lost))
+    near, e = aligned(u, p)
+    f = (near - p) / p
+    # u - u and f - f are 0, or NaN where a NaN would be lost among integers
+    slope = raised(one + f, e) + (f - f)
+    return u * log_aligned(f, e, u - u), (one - one if x < eps or x > one else -slope)
 
 
 @part

@@ -176,23 +176,23 @@ inlined(exp)(
 
 @block
 def _exp_falling_single(x: Scalar) -> Scalar:
-    p, t = _exp_parts_single(_F(-126) if x < _F(-126) else x)
-    n = _I(_I(t - _MAGIC_BITS_S) + _I(191))  # 127 + 64
-    return (p * from_bits(_I(n << _FIELD_S))) * _F(2.0**-64)
+    x = _F(-126) if x < _F(-126) else x
+    p, t = _exp_parts_single(x)
+    return fma(from_bits(_I(bits(p) + _I(_I(t + _I(64)) << _FIELD_S))), _F(2.0**-64), x - x)
 
 
 @block
 def _exp_falling_double(x: Scalar) -> Scalar:
-    p, t = _exp_parts_double(-800.0 if x < -800.0 else x)
-    n = (t - _MAGIC_BITS_D) + 1535  # 1023 + 512
-    return (p * from_bits(n << _FIELD_D)) * 2.0**-512
+    x = -800.0 if x < -800.0 else x
+    p, t = _exp_parts_double(x)
+    return fma(from_bits(bits(p) + ((t + 512) << _FIELD_D)), 2.0**-512, x - x)
 
 
 def exp_falling(x: Scalar) -> Scalar:
     """Return e^x for x up to 0: 0 at -inf, NaN at NaN. Error: below 1 ulp.
 
-    2^n is put on in two steps, 2^(n + 64) and 2^-64 (512 for float64): both factors are normal
-    numbers, and a subnormal result is rounded once.
+    2^n is put on in two steps, 2^(n + 64) as integers are added and 2^-64 as a factor (512 for
+    float64): a subnormal result is rounded once. x - x, which is 0, keeps NaN.
     """
     return _exp_falling_single(x) if x.dtype == _F else _exp_falling_double(x)
 

@@ -1,16 +1,16 @@
 """Binary crossentropy, from logits and from probabilities, averaged over the classes of a row.
 
-With l = 1 + (w - 1) t, where w is the weight of the positive class (1 unless given),
+With v = w t, where w is the weight of the positive class (1 unless given), u = 1 - t and l = u + v,
 
-    logits:         term = (1 - t) x + l softplus(-x)           slope = (1 - t) - l sigmoid(-x)
-    probabilities:  term = -w t log p - (1 - t) log(1 - p)      slope = m (p l - w t) / (p (1 - p))
+    logits:         term = u x + l softplus(-x)               slope = u - l sigmoid(-x)
+    probabilities:  term = -v log p - u log(1 - p)            slope = m (p l - v) / (p (1 - p))
 
 where p = clip(x, eps, 1 - eps) and m = 1 where x is inside the closed bounds.
 
 From logits both signs use ``e = e^-|x|``, which never overflows: softplus(-|x|) = log1p(e) and
-sigmoid(-|x|) = e / (1 + e). With k = 1 - t for x >= 0 and -w t below, term = k x + l log1p(e) and
-slope = k -+ l e / (1 + e): nothing cancels where t is 0 or 1. k x is left out where k = 0, so an
-infinite logit on the right side costs nothing.
+sigmoid(-|x|) = e / (1 + e). With k = u for x >= 0 and -v below, term = k x + l log1p(e) and slope =
+k -+ l e / (1 + e): nothing cancels where t is 0 or 1. k x is left out where k = 0, so an infinite
+logit on the right side costs nothing.
 """
 
 from typing import Any
@@ -18,20 +18,21 @@ from typing import Any
 from fastloss_kernels.blocks import row_count
 from fastloss_kernels.exponential import exp_falling
 from fastloss_kernels.jit import block, each_part, kernel, part
-from fastloss_kernels.logarithm import log1p_unit, log_pair
+from fastloss_kernels.logarithm import log1p_unit, log_normal, log_pair
 from fastloss_kernels.separable import separable_part
 from fastloss_kernels.typing import Array, Scalar
 
 
 @block
-def _logit(x: Scalar, t: Scalar, w: Scalar, low: Scalar, one: Scalar) -> Any:
+def _logit(x: Scalar, t: Scalar, v: Scalar, low: Scalar, one: Scalar) -> Any:
+    u = one - t
+    both = u + v
     e = exp_falling(-abs(x))
     right = x >= 0
-    k = one - t if right else -(w * t)
-    positive = one + (w - one) * t
-    share = positive * (e / (one + e))
+    k = u if right else -v
+    share = both * (e / (one + e))
     linear = k * x if k != 0 else low
-    return linear + positive * log1p_unit(e), (k - share if right else k + share)
+    return linear + both * log1p_unit(e), (k - share if right else k + share)
 
 
 @part
@@ -128,14 +129,12 @@ def logistic_crossentropy(
 
 
 @block
-def _probability(x: Scalar, t: Scalar, w: Scalar, low: Scalar, high: Scalar) -> Any:
+def _probability(x: Scalar, t: Scalar, v: Scalar, low: Scalar, high: Scalar) -> Any:
     one, none = low / low, low - low
     p = low if x < low else high if x > high else x
-    rest = one - p
-    lost = (one - rest) - p
-    negative, positive = one - t, w * t
-    term = -positive * log_pair(p, none) - negative * log_pair(rest, lost)
-    slope = (p * (negative + positive) - positive) / (p * rest)
+    rest, u = one - p, one - t
+    term = -v * log_normal(p) - u * log_pair(rest, (one - rest) - p)
+    slope = (p * (u + v) - v) / (p * rest)
     return term, (none if x < low or x > high else slope)
 
 

@@ -2,9 +2,10 @@
 
 Subtracting the largest logit would round: for x = 0.1 and a maximum of 50 the difference has lost
 32 ulp of e^(x - 50). Instead n of e^x = 2^n e^r is lowered by a whole number K. Where all |x| of a
-block are below 40 (float32) or 320 (float64), e^x and its products with the row's factor stay
-normal without any K: K = 0 and no row's maximum is needed. Otherwise K puts the row's largest
-element near 2^24 (2^60), so that an element whose probability is a normal number is one itself.
+block are below 51 (float32) or 374 (float64; see `small_logit`), e^x and its products with the
+row's factor stay normal without any K: K = 0 and no row's maximum is needed. Otherwise K puts the
+row's largest element near 2^24 (2^60), so that an element whose probability is a normal number is
+one itself.
 
 Whether a block's logits are small comes out of the same pass as their exponentials: where they turn
 out not to be, the pass is made again, with every row's K. In place the logits would be gone by
@@ -24,8 +25,38 @@ from fastloss_kernels.rowsums import add_rows, with_one
 from fastloss_kernels.traffic import CHUNK, Traffic, fetch, send
 from fastloss_kernels.typing import Array
 
-# Gradient factors scale / S must stay normal: S is below 2^58 * classes on the fast way.
+# A factor scale / S must stay normal: rows with a smaller scale than that get no headroom.
 SMALLEST_SCALE = 2.0**-60
+LOG2 = 0.6931471805599453
+
+
+@block
+def _exponent(x: float) -> int:
+    """Return n of 2^n <= x < 2^(n + 1) for a positive normal float64; 1024 for infinity."""
+    return (bits(np.float64(x)) >> 52) - 1023
+
+
+@block
+def small_logit(classes: int, scale: Array, rows: int, like: Array) -> float:
+    """Return up to which |x| logits need no K, in like's dtype; below 0 if there is no such size.
+
+    Normal numbers go from 2^-m to 2^(m + 1), with m = 126 or 1022, and three things must be such.
+    The element e^-x of a row whose largest is e^x, also where that has been brought to 2^h, h = 24
+    or 60: 2 x <= (m + h) log(2). Then a row gives the same bits both ways. The factor scale / S of
+    a row, S <= classes e^x, and partial sums: x <= (m - 1 - log2(classes) + l) log(2), if no scale
+    is below 2^l. And the factor where S is only e^-x: x <= (m - l) log(2), if none is above 2^l.
+    A scale of 0 asks for nothing.
+    """
+    least, most = 1.0, 1.0
+    for r in range(rows):
+        size = abs(scale[r])
+        if size > 0.0:
+            least, most = min(least, max(size, np.finfo(np.float64).tiny)), max(most, size)
+    single = like.itemsize == 4
+    m = 126 if single else 1022
+    wide = m - 2 - _exponent(float(classes)) + _exponent(least)
+    high = m - 1 - _exponent(most)
+    return min(51.0 if single else 374.0, min(wide, high) * LOG2)
 
 
 @block
@@ -153,11 +184,9 @@ def exponential_sums(
     chosen, others, total = sums
     power, shift, _, _ = scaling
     classes = v.size // rows
-    small = bits(v.dtype.type(40.0 if v.itemsize == 4 else 320.0))
-    tiny = False
-    for r in range(rows):
-        tiny |= (abs(scale[r]) > 0.0) & (abs(scale[r]) < SMALLEST_SCALE)
-    fast = not tiny and (not same or largest_magnitude(v) <= small)
+    size = small_logit(classes, scale, rows, v)
+    small = bits(v.dtype.type(size))
+    fast = size > 0.0 and (not same or largest_magnitude(v) <= small)
     expected = not fast
     while fast != expected:
         expected = fast

@@ -1,6 +1,6 @@
 """The common form of the losses whose elements do not meet: a row's loss is a sum of terms.
 
-Every such loss is one element function ``(x, t, weight, low, high) -> (term, slope)`` with slope =
+Every such loss is one element function ``(x, t, v, low, high) -> (term, slope)`` with slope =
 d term / d x; here are the loops around it. Rows are cut into blocks and pieces like everywhere, and
 within one the loop is flat: no row starts or ends in it.
 """
@@ -11,16 +11,14 @@ import numpy as np
 
 from fastloss_kernels.blocks import (
     copy,
+    destination,
     fill,
-    hand_over,
     inbox_size,
     piece_size,
-    room_for,
     row_array,
     rows_per_block,
-    scratch_size,
+    unpack,
     window,
-    work_array,
 )
 from fastloss_kernels.caches import settle
 from fastloss_kernels.intrinsics import hold, memory, stacked
@@ -28,7 +26,7 @@ from fastloss_kernels.jit import block, generic
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.rowsums import add_rows
 from fastloss_kernels.targets import dense_targets
-from fastloss_kernels.traffic import CHUNK, coming, fetch, send, send_rest, traffic_of
+from fastloss_kernels.traffic import chunk_size, coming, deliver, fetch
 from fastloss_kernels.typing import Array
 
 
@@ -38,6 +36,17 @@ def _spread(values: Array, rows: int, divisor: float, spread: Array) -> None:
     width = spread.size // rows
     for r in range(rows):
         fill(spread[r * width : (r + 1) * width], spread.dtype.type(values[r] / divisor))
+
+
+@block
+def _weighted(t: Array, weights: Array, own: Array) -> Array:
+    """Return the products of t and `weights` in `own`; t itself if there are no weights."""
+    if weights.size == 0:
+        return t
+    product = own[: t.size]
+    for k in range(t.size):
+        product[k] = t[k] * weights[k]
+    return product
 
 
 @generic
@@ -59,70 +68,67 @@ def separable_part(
 ) -> None:
     """Write the losses, sums of terms over `divisor`, and the gradients of some rows.
 
-    `weight` is empty or has a value per class; `low` and `high` are handed to `element` in the
-    working dtype, as are targets smoothed towards 1/2.
+    `weight` is empty or has a value per class, and v is t times that; `low` and `high` are handed
+    to `element` in the working dtype, as are targets smoothed towards 1/2.
     """
     kind = loss.dtype.type
     classes = x.shape[1]
     block_rows, piece = rows_per_block(x), piece_size(classes)
-    size = block_rows * piece
     fused = grad is not None
     floor, ceiling = kind(low), kind(high)
-    own = np.empty(scratch_size(x, grad, loss), loss.dtype)
+    own = np.empty(max(inbox_size(x, loss), inbox_size(grad, loss)), loss.dtype)
     target_box = np.empty(inbox_size(targets, loss), loss.dtype)
-    boxes = np.empty((3, size), loss.dtype)
-    weight_box = np.ones(block_rows * classes, loss.dtype)
+    boxes = np.empty((4, block_rows * piece), loss.dtype)
+    weight_box = np.empty(block_rows * classes if weight.size else 0, loss.dtype)
     none = np.empty(0, loss.dtype)
     changed, terms = memory(boxes[0], loss.dtype), memory(boxes[1], loss.dtype)
-    factors, weights = memory(boxes[2], loss.dtype), memory(weight_box, loss.dtype)
+    factors, products = memory(boxes[2], loss.dtype), memory(boxes[3], loss.dtype)
+    weights = memory(weight_box, loss.dtype)[: weight_box.size]
     if weight.size:
         for r in range(block_rows):
             copy(weight, weights[r * classes : (r + 1) * classes])
     row_scale, total, lost = row_array(), row_array(), row_array()
     spare = (row_array(), row_array())
-    traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
+    slopes = stacked(loss.dtype)
 
-    for number, i in enumerate(range(first, last, block_rows)):
-        rows, room = min(block_rows, last - i), room_for(x, grad, own, number)
-        v, y = window(x, room, i, rows), window(targets, target_box, i, rows)
-        w, _, same = work_array(x, v, grad, room, i, rows)
+    for i in range(first, last, block_rows):
+        rows = min(block_rows, last - i)
+        v, y = window(x, own, i, rows), window(targets, target_box, i, rows)
+        w, past = destination(x, grad, own, i, rows)
         x_ahead, t_ahead = coming(x, i + rows), coming(targets, i + rows)
         row_values(scale, i, rows, row_scale)
         if classes == 0:
             fill(total[:rows], 0.0)
             fill(lost[:rows], 0.0)
-        if fused:
-            if not same:
-                copy(v, w)
+        if fused and (scale.size > 1 or i == first):
             _spread(row_scale, rows, divisor, factors[: rows * min(piece, classes)])
         for c in range(0, classes, piece):
             size = rows * min(piece, classes - c)
             t = dense_targets(y[c : c + size], rows, 0, none, smoothing, 2, changed)
-            for k in range(0, size, CHUNK):
+            u = _weighted(t, weights[c : c + size], products)
+            k = 0
+            while k < size:
+                n = chunk_size(w, c + k, size - k)
                 fetch(x_ahead, c + k)
                 fetch(t_ahead, c + k)
-                send(traffic)
-                n = min(CHUNK, size - k)
-                t_k, a_k, terms_k = t[k : k + n], weights[c + k : c + k + n], terms[k : k + n]
-                if not fused:
-                    x_k = v[c + k : c + k + n]
+                x_k, t_k, u_k, terms_k = v[c + k :], t[k:], u[k:], terms[k:]
+                if fused:
+                    f_k = factors[k:]
                     for e in range(n):
-                        terms_k[e] = element(x_k[e], t_k[e], a_k[e], floor, ceiling)[0]
-                    continue
-                x_k, f_k = w[c + k : c + k + n], factors[k : k + n]
-                for e in range(n):
-                    terms_k[e], slope = element(x_k[e], t_k[e], a_k[e], floor, ceiling)
-                    x_k[e] = slope * f_k[e]
+                        terms_k[e], slope = element(x_k[e], t_k[e], u_k[e], floor, ceiling)
+                        slopes[e] = slope * f_k[e]
+                    deliver(slopes, w[c + k :], n, past)
+                else:
+                    for e in range(n):
+                        terms_k[e] = element(x_k[e], t_k[e], u_k[e], floor, ceiling)[0]
+                k += n
             add_rows(terms[:size], rows, c == 0, total, lost, spare)
         mine = memory(loss, loss.dtype)[i : i + rows]
         for r in range(rows):
             mine[r] = kind((total[r] + lost[r]) / divisor)
+        clear_rows(keep, i, rows, loss, w)
         if fused:
-            clear_rows(keep, i, rows, loss, w)
-            hand_over(w, x, grad, i, rows, traffic)
-        else:
-            clear_rows(keep, i, rows, loss, v[:0])
-    send_rest(traffic)
+            unpack(w, i, rows, grad)
     hold(own)
     hold(target_box)
     hold(boxes)

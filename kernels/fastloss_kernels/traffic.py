@@ -33,6 +33,26 @@ def fetch(ahead: Array, start: int) -> None:
 
 
 @block
+def chunk_size(w: Array, start: int, left: int) -> int:
+    """Return how many of the `left` elements from w's `start` on make the next chunk.
+
+    The first one is as short as makes the others begin with a cache line.
+    """
+    line = 64 // w.itemsize
+    return min(CHUNK - (w.ctypes.data // w.itemsize + start) % line, left)
+
+
+@block
+def deliver(chunk: Array, w: Array, size: int, past: bool) -> None:
+    """Write a finished chunk to w, past the caches where that is asked for."""
+    if past:
+        stream(chunk, w, size)
+    else:
+        for k in range(size):
+            w[k] = chunk[k]
+
+
+@block
 def traffic_of(scratch: Array, grad: Array | None, left: Array) -> Traffic:
     """Return the traffic of one thread, with nothing under way."""
     left[0], left[1], left[2] = 0, 0, 0
@@ -53,12 +73,10 @@ def _send(traffic: Traffic, size: int) -> None:
 
 @block
 def send(traffic: Traffic) -> None:
-    """Send one chunk of the last block; the first one as short as makes the others aligned."""
+    """Send one chunk of the last block."""
     _, target, left = traffic
     if left[2]:
-        line = 64 // target.itemsize
-        ahead = (target.ctypes.data // target.itemsize + left[1]) % line
-        _send(traffic, min(CHUNK - ahead, left[2]))
+        _send(traffic, chunk_size(target, left[1], left[2]))
 
 
 @block
