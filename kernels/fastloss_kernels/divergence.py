@@ -13,7 +13,7 @@ import numpy as np
 
 from fastloss_kernels.blocks import row_count
 from fastloss_kernels.jit import block, each_part, kernel, part
-from fastloss_kernels.quotient import aligned, log_aligned, raised
+from fastloss_kernels.quotient import aligned, log_aligned, power
 from fastloss_kernels.separable import separable_part
 from fastloss_kernels.typing import Array, Scalar
 
@@ -24,9 +24,9 @@ def _divergence(x: Scalar, t: Scalar, v: Scalar, eps: Scalar, one: Scalar) -> An
     p = eps if x < eps else one if x > one else x
     near, e = aligned(u, p)
     f = (near - p) / p
-    # u - u and f - f are 0, or NaN where a NaN would be lost among integers
-    slope = raised(one + f, e) + (f - f)
-    return u * log_aligned(f, e, u - u), (one - one if x < eps or x > one else -slope)
+    slope = -(one + f) * power(e, one)
+    # u - u is 0, or the NaN that would be lost among integers
+    return u * log_aligned(f, e, u - u), (one - one if x < eps or x > one else slope)
 
 
 @part

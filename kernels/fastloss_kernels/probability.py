@@ -5,10 +5,11 @@ With S = sum_c x_c, q = x / S, p = clip(q, eps, 1 - eps) and m = 1 where q is in
     sparse, label y:   loss = -log p_y             d loss / d x_j = (m_y - 1{j = y} m_y / p_y) / S
     dense, targets t:  loss = -sum_c t_c log p_c   d loss / d x_j = (A - t_j m_j / p_j) / S
 
-with A = sum_c t_c m_c. The bounds are closed and rounded to the working dtype, as is the q they
-are compared with. S is held in two parts, so that S - x has all its digits where x is nearly S:
-sparse, ``-log q_y = log1p((S - x_y) / x_y)`` and ``1 - 1 / q_y = -(S - x_y) / x_y``; dense, the
-logarithm of q takes in what the division lost. A row whose sum is 0 has no q and gives NaN.
+with A = sum_c t_c m_c. The bounds are closed and rounded to the working dtype; x is compared with
+what they are of S, and no q is formed. S is held in two parts, so that S - x has all its digits
+where x is nearly S: sparse, ``-log q_y = log1p((S - x_y) / x_y)`` and ``1 - 1 / q_y = -(S - x_y) /
+x_y``; dense, -log q is the logarithm of the quotient S / x (see `quotient`). A row whose sum is 0
+has no q and gives NaN.
 """
 
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fastloss_kernels.blocks import (
-    copy,
+    destination,
     fill,
     hand_over,
     inbox_size,
@@ -26,6 +27,7 @@ from fastloss_kernels.blocks import (
     row_count,
     rows_per_block,
     scratch_size,
+    unpack,
     window,
     work_array,
 )
@@ -33,11 +35,12 @@ from fastloss_kernels.caches import settle
 from fastloss_kernels.intrinsics import fma, hold, memory, stacked
 from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.labels import first_bad_label, kept_labels
-from fastloss_kernels.logarithm import log, log1p, log_pair
+from fastloss_kernels.logarithm import log, log1p
+from fastloss_kernels.quotient import aligned, log_aligned, power
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.rowsums import add_fine, add_rows
 from fastloss_kernels.targets import dense_targets
-from fastloss_kernels.traffic import send_rest, traffic_of
+from fastloss_kernels.traffic import deliver, send_rest, traffic_of
 from fastloss_kernels.typing import Array, Scalar
 
 
@@ -52,6 +55,12 @@ def _row_totals(
         add_fine(v[c : c + size], rows, c == 0, total, lost, spare)
     for r in range(rows):
         total[r] += total[r] - total[r]
+
+
+@block
+def _inside(s: Scalar, low: Scalar, high: Scalar) -> tuple[Scalar, Scalar]:
+    """Return the least and the largest x of a row with sum s whose share is not clipped."""
+    return min(low * s, high * s), max(low * s, high * s)
 
 
 @part
@@ -95,12 +104,13 @@ def _sparse_part(
         for r in range(rows):
             others = (total[r] - chosen[r]) + lost[r]
             odds = others / chosen[r]
-            share = kind(chosen[r]) / kind(total[r])
-            clipped = (share < low) | (share > high)  # a NaN goes on as NaN
-            bound = log_low if share < low else log_high
-            mine[r] = kind(-bound if clipped else log1p(odds))
-            # share / share: NaN where the sum is 0, else 1
-            factor = 0.0 if clipped else row_scale[r] / total[r] * (share / share)
+            from_, to = _inside(kind(total[r]), low, high)
+            x_r = kind(chosen[r])
+            clipped = (x_r < from_) | (x_r > to)  # a NaN goes on as NaN
+            below = (x_r < from_) == (total[r] >= 0)  # a negative sum turns the bounds round
+            mine[r] = kind(-(log_low if below else log_high) if clipped else log1p(odds))
+            factor = np.nan if total[r] == 0 else row_scale[r] / total[r]
+            factor = 0.0 if clipped else factor
             slope[r], chosen[r] = kind(factor), 0.0 if clipped else -odds * factor
         if grad is not None:
             w, _, _ = work_array(x, v, grad, room, i, rows)
@@ -184,39 +194,50 @@ def probability_crossentropy_sparse(
 
 
 @block
-def _log_terms(
-    v: Array, t: Array, s: Scalar, rest: Scalar, low: Scalar, high: Scalar, terms: Array, own: Array
-) -> None:
-    """Set `terms` to -t log(p) for elements v of one row, and `own` to the t that are not clipped.
-
-    The sum of the row is s + rest.
-    """
-    zero = low - low
-    inverse = (low / low) / s
-    for k in range(t.size):
-        q = v[k] / s
-        lost = (fma(-q, s, v[k]) - q * rest) * inverse
-        clipped = (q < low) | (q > high)
-        p = low if q < low else high if q > high else q
-        terms[k] = -t[k] * log_pair(p, zero if clipped else lost)
-        own[k] = zero if clipped else t[k]
+def _sum_parts(kind: Any, total: float, lost: float, low: Scalar, high: Scalar) -> Any:
+    """Return (the sum of a row as a `kind` of float, what that lost, the ends of `_inside`)."""
+    s = kind(total)
+    from_, to = _inside(s, low, high)
+    return s, kind((total - s) + lost), from_, to
 
 
 @block
-def _slopes(
-    w: Array, t: Array, s: Scalar, rest: Scalar, low: Scalar, high: Scalar, parts: Any
-) -> None:
-    """Replace elements w of one row by their slopes, A - t S / x: each difference on its own.
+def _excess(s: Scalar, rest: Scalar, x: Scalar) -> tuple[Scalar, Any]:
+    """Return (f, e) with (s + rest) / x = (1 + f) 2^e."""
+    near, e = aligned(s, x)
+    return ((near - x) + rest * power(-e, s)) / x, e
 
-    ``parts = (factor, A rounded, what that lost)``. As A - t S / x = (A - t) - t (S - x) / x,
+
+@block
+def _log_terms(v: Array, t: Array, row: Any, ends: Any, terms: Array, own: Array) -> None:
+    """Set `terms` to -t log(p) for elements v of one row, and `own` to the t that are not clipped.
+
+    ``row = (sum, what it lost)`` and ``ends = (-log p at from_, at to)``, the ends of `_inside`.
+    """
+    (s, rest, from_, to), (at_from, at_to) = row, ends
+    zero = at_to - at_to
+    for k in range(t.size):
+        f, e = _excess(s, rest, v[k])
+        y = log_aligned(f, e, v[k] - v[k])
+        below, above = v[k] < from_, v[k] > to
+        terms[k] = t[k] * (at_from if below else at_to if above else y)
+        own[k] = zero if below | above else t[k]
+
+
+@block
+def _slopes(v: Array, t: Array, row: Any, parts: Any, one: Scalar, slopes: Array) -> None:
+    """Set `slopes` to those of elements v of one row, A - t S / x: each difference on its own.
+
+    ``parts = (factor, A rounded, what that lost)``. As A - t S / x = (A - t) - t (S / x - 1),
     nothing is lost where t is nearly A and x nearly S.
     """
-    factor, inside, more = parts
-    for k in range(w.size):
-        q = w[k] / s
-        clipped = (q < low) | (q > high)
-        own = ((inside - t[k]) + more) - t[k] * (((s - w[k]) + rest) / w[k])
-        w[k] = factor * (inside if clipped else own)
+    (s, rest, from_, to), (factor, inside, more) = row, parts
+    for k in range(t.size):
+        f, e = _excess(s, rest, v[k])
+        scale = power(e, s)
+        odds = fma(f, scale, scale - one)
+        own = ((inside - t[k]) + more) - t[k] * odds
+        slopes[k] = factor * (inside if (v[k] < from_) | (v[k] > to) else own)
 
 
 @part
@@ -240,7 +261,8 @@ def _dense_part(
         return
     block_rows, piece = rows_per_block(x), piece_size(classes)
     low, high = kind(eps), kind(1.0 - eps)
-    own = np.empty(scratch_size(x, grad, loss), loss.dtype)
+    log_low, log_high = -log(low), -log(high)
+    own = np.empty(max(inbox_size(x, loss), inbox_size(grad, loss)), loss.dtype)
     target_box = np.empty(inbox_size(targets, loss), loss.dtype)
     boxes = np.empty((3, block_rows * piece), loss.dtype)
     changed, terms = memory(boxes[0], loss.dtype), memory(boxes[1], loss.dtype)
@@ -248,49 +270,44 @@ def _dense_part(
     row_scale, total, lost, value = row_array(), row_array(), row_array(), row_array()
     slope, slope_lost, value_lost = row_array(), row_array(), row_array()
     spare = (row_array(), row_array())
-    traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
 
-    for number, i in enumerate(range(first, last, block_rows)):
-        rows, room = min(block_rows, last - i), room_for(x, grad, own, number)
-        v, y = window(x, room, i, rows), window(targets, target_box, i, rows)
+    for i in range(first, last, block_rows):
+        rows = min(block_rows, last - i)
+        v, y = window(x, own, i, rows), window(targets, target_box, i, rows)
+        w, past = destination(x, grad, own, i, rows)
         row_values(scale, i, rows, row_scale)
         _row_totals(v, rows, piece, total, lost, spare)
         for c in range(0, classes, piece):
             width = min(piece, classes - c)
             size = rows * width
+            v_c = v[c : c + size]
             t = dense_targets(y[c : c + size], rows, c, class_weight, smoothing, classes, changed)
             for r in range(rows):
-                s = kind(total[r])
-                rest = kind((total[r] - s) + lost[r])
+                parts = _sum_parts(kind, total[r], lost[r], low, high)
+                ends = (log_low, log_high) if total[r] >= 0 else (log_high, log_low)
                 row = slice(r * width, (r + 1) * width)
-                _log_terms(
-                    v[c : c + size][row], t[row], s, rest, low, high, terms[row], inside[row]
-                )
+                _log_terms(v_c[row], t[row], parts, ends, terms[row], inside[row])
             add_rows(terms[:size], rows, c == 0, value, value_lost, spare)
             add_fine(inside[:size], rows, c == 0, slope, slope_lost, spare)
         mine = memory(loss, loss.dtype)[i : i + rows]
         for r in range(rows):
             mine[r] = kind(value[r] + value_lost[r])
         if grad is not None:
-            w, _, same = work_array(x, v, grad, room, i, rows)
-            if not same:
-                copy(v, w)
             for c in range(0, classes, piece):
                 width = min(piece, classes - c)
-                part = w[c : c + rows * width]
-                y_part = y[c : c + part.size]
-                t = dense_targets(y_part, rows, c, class_weight, smoothing, classes, changed)
+                size = rows * width
+                v_c, y_c = v[c : c + size], y[c : c + size]
+                t = dense_targets(y_c, rows, c, class_weight, smoothing, classes, changed)
                 for r in range(rows):
-                    s, a = kind(total[r]), kind(slope[r])
-                    rest = kind((total[r] - s) + lost[r])
-                    parts = (kind(row_scale[r] / total[r]), a, kind((slope[r] - a) + slope_lost[r]))
+                    parts = _sum_parts(kind, total[r], lost[r], low, high)
+                    a = kind(slope[r])
+                    of_all = kind(row_scale[r] / total[r]), a, kind((slope[r] - a) + slope_lost[r])
                     row = slice(r * width, (r + 1) * width)
-                    _slopes(part[row], t[row], s, rest, low, high, parts)
-            clear_rows(keep, i, rows, loss, w)
-            hand_over(w, x, grad, i, rows, traffic)
-        else:
-            clear_rows(keep, i, rows, loss, v[:0])
-    send_rest(traffic)
+                    _slopes(v_c[row], t[row], parts, of_all, kind(1), terms[row])
+                deliver(terms, w[c : c + size], size, past)
+        clear_rows(keep, i, rows, loss, w)
+        if grad is not None:
+            unpack(w, i, rows, grad)
     hold(own)
     hold(target_box)
     hold(boxes)

@@ -101,24 +101,24 @@ inlined(log_aligned)(
 
 
 @block
-def _raised_single(x: Scalar, e: Any) -> Scalar:
-    return from_bits(_I(bits(x) + _I(e << _FIELD_S)))
+def _power_single(e: Any) -> Scalar:
+    return from_bits(_I(_I(e + _I(127)) << _FIELD_S))
 
 
 @block
-def _raised_double(x: Scalar, e: Any) -> Scalar:
-    return from_bits(bits(x) + (e << _FIELD_D))
+def _power_double(e: Any) -> Scalar:
+    return from_bits((e + 1023) << _FIELD_D)
 
 
-def raised(x: Scalar, e: Any) -> Scalar:
-    """Return x 2^e where both are normal numbers; NaN gives a meaningless number."""
-    return _raised_single(x, e) if x.dtype == _F else _raised_double(x, e)
+def power(e: Any, like: Scalar) -> Scalar:
+    """Return 2^e in like's type, in which it must be a normal number."""
+    return _power_single(e) if like.dtype == _F else _power_double(e)
 
 
-inlined(raised)(
-    lambda x, e: (
-        (lambda x, e: _raised_single(x, e))
-        if x == types.float32
-        else (lambda x, e: _raised_double(x, e))
+inlined(power)(
+    lambda e, like: (
+        (lambda e, like: _power_single(e))
+        if like == types.float32
+        else (lambda e, like: _power_double(e))
     )
 )
