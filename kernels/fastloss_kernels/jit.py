@@ -1,7 +1,9 @@
 """The only file that knows Numba's options; where compiled kernels are kept: see `cache`."""
 
 import contextlib
+import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -96,6 +98,13 @@ def signature(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
             kind = nb.Array(kind.dtype, kind.ndim, layout, readonly=not output)
         kinds.append(kind)
     return tuple(kinds)
+
+
+@cache
+def parameters(kernel: Any) -> tuple[str, ...]:
+    """Return the names of a kernel's arguments but `threads`; KeyError if it is none."""
+    _ = _parts[kernel]
+    return tuple(inspect.signature(kernel).parameters)[:-1]
 
 
 def entry(kernel: Any, arguments: tuple[Any, ...], parallel: bool) -> Any:
