@@ -10,6 +10,7 @@ from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from fastloss_kernels.overlaps import overlapped, overlaps_itself
 from numpy.typing import ArrayLike, NDArray
 
 Array: TypeAlias = NDArray[Any]
@@ -221,11 +222,11 @@ def fits(lengths: Shape, shape: Shape) -> bool:
     )
 
 
-def check_out(out: object, y_pred: Array, working: DType, others: dict[str, Array | None]) -> None:
+def check_out(out: object, y_pred: Array, working: DType, inputs: dict[str, Array | None]) -> None:
     """Raise unless `out` can receive the gradient for `y_pred`.
 
     It has y_pred's shape and the working dtype or y_pred's own, is native and writeable, and is
-    y_pred itself or shares no memory with it, nor with any of the `others`.
+    y_pred itself or shares no memory with any of the `inputs`, of which y_pred is one.
     """
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
@@ -238,31 +239,8 @@ def check_out(out: object, y_pred: Array, working: DType, others: dict[str, Arra
         raise ValueError(f"out must have native dtype {wanted}, got {got}")
     if not out.flags.writeable:
         raise ValueError("out must be writeable, got a read-only array")
-    if not out.flags.c_contiguous and _overlaps_itself(out):
+    if overlaps_itself(out):
         raise ValueError(f"out must not overlap itself, got strides {out.strides} for {out.shape}")
-    if np.shares_memory(out, y_pred) and not _same_elements(out, y_pred):
-        raise ValueError("out must be y_pred itself or overlap no input, but overlaps y_pred")
-    for name, array in others.items():
-        if array is not None and np.shares_memory(out, array):
-            raise ValueError(f"out must be y_pred itself or overlap no input, but overlaps {name}")
-
-
-def _overlaps_itself(array: Array) -> bool:
-    """Return whether some axis steps over less than the axes below it cover."""
-    covered = array.itemsize
-    for step, length in sorted(
-        (abs(s), n) for s, n in zip(array.strides, array.shape, strict=True)
-    ):
-        if length > 1 and step < covered:
-            return array.size > 0
-        covered += step * (length - 1)
-    return False
-
-
-def _same_elements(a: Array, b: Array) -> bool:
-    return a is b or (a.shape, a.strides, a.dtype, a.__array_interface__["data"][0]) == (
-        b.shape,
-        b.strides,
-        b.dtype,
-        b.__array_interface__["data"][0],
-    )
+    name = overlapped(out, inputs, itself="y_pred")
+    if name:
+        raise ValueError(f"out must be y_pred itself or overlap no input, but overlaps {name}")

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-import fastloss_kernels as kernels
 import numpy as np
+from fastloss_kernels.threads import launch
 from numpy.typing import ArrayLike
 
 from fastloss.arrays import (
@@ -81,6 +81,7 @@ def evaluate(
     working = FLOAT64 if output == FLOAT64 else FLOAT32
     if out is not None:
         inputs = {
+            "y_pred": given,
             "y_true": truth,
             "sample_weight": weight,
             "mask": marks,
@@ -119,7 +120,7 @@ def evaluate(
     if gradient:
         target = np.empty(given.shape, output) if out is None else out
         grad = _kernel_output(np.asarray(target), form, working)  # no subclass
-    bad_row = kernels.run(recipe.kernel, x, *arguments, how.scale, how.keep, loss, grad)
+    bad_row = launch(recipe.kernel, x, *arguments, how.scale, how.keep, loss, grad)
     if labels is not None and bad_row >= 0:
         raise labels.error(bad_row, form)
     if target is not None and grad is not None and not np.may_share_memory(target, grad):

@@ -261,7 +261,7 @@ def test_a_label_of_a_higher_rank_is_located():
 
 
 def out_of(x, out, working=FLOAT32, **others):
-    arrays.check_out(out, x, working, others)
+    arrays.check_out(out, x, working, {"y_pred": x, **others})
 
 
 def test_out_is_the_predictions_or_apart_from_every_input():

@@ -180,9 +180,3 @@ def test_no_rows_and_no_classes(name):
         loss, _ = call(name, x, targets, KERNELS[name], keep=keep)
         mean = name in ("logistic_crossentropy", "bernoulli_crossentropy", "poisson")
         np.testing.assert_array_equal(loss, np.full(rows, np.nan if mean else 0))
-
-
-def test_run_wants_three_axes():
-    x = np.ones((2, 3))
-    with pytest.raises(ValueError, match="three axes"):
-        fk.run(fk.poisson, x, x, EPS, ONE, ALL, np.empty(2), None)

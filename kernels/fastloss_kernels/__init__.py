@@ -5,7 +5,8 @@ from compiled code. It writes the loss of each row to `loss` and, unless `grad` 
 d loss / d x`` to `grad` in the same pass. Weights, masks, reductions and upstream gradients are all
 values of `scale` and `keep`; the engine knows none of them.
 
-`run` calls a kernel on as many threads as the work is worth; `total` sums its losses.
+From Python call `run`: it checks the arguments and takes as many threads as the work is worth.
+Compiled code calls kernels directly, and they believe it. `total` sums the losses.
 
 For one row inside a loop of your own pass views of length one and ``threads=1``.
 
@@ -25,7 +26,7 @@ For one row inside a loop of your own pass views of length one and ``threads=1``
 from importlib import import_module
 from typing import Any
 
-from fastloss_kernels.threads import run
+from fastloss_kernels.checked import run
 
 _HOMES = {
     "bernoulli_crossentropy": "logistic",

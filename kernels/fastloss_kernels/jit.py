@@ -1,18 +1,16 @@
-"""The only file that knows Numba's options and its cache."""
+"""The only file that knows Numba's options; where compiled kernels are kept: see `cache`."""
 
 import contextlib
-import hashlib
-import types
+import inspect
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import config, njit, prange, typeof
 from numba import types as nb
-from numba.core.caching import CompileResultCacheImpl, FunctionCache
-from numba.core.runtime.nrt import rtsys
+
+from fastloss_kernels.cache import KernelCache
 
 _Decorator = Callable[[Callable[..., Any]], Any]
 
@@ -37,100 +35,19 @@ called: _Decorator = njit(**_INNER)
 generic: _Decorator = njit(inline="always")
 
 
-class _Stored(CompileResultCacheImpl):
-    """What is stored of a compiled kernel.
-
-    An "environment" holds the Python objects that a compiled function refers to; to load one is to
-    import the function's module. Numba's array functions have empty ones, and their modules import
-    SciPy where it is installed: a quarter of a second for nothing.
-    """
-
-    def reduce(self, compiled: Any) -> Any:
-        """Return what to pickle: all but Numba's own empty environments."""
-        *parts, environments = super().reduce(compiled)
-        kept = (
-            e for e in environments if e.consts or not e.globals["__name__"].startswith("numba.")
-        )
-        return (*parts, tuple(kept))
-
-
-class _Cache(FunctionCache):
-    """Numba's cache on disk, for which a damaged or unwritable file means: compile."""
-
-    _impl_class = _Stored
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the compiled code for a signature, or None.
-
-        Numba's own would first load all that Numba can compile. Finished machine code refers to
-        nothing of that but the memory functions of its run time.
-        """
-        rtsys.initialize(target_context)
-        try:
-            with self._guard_against_spurious_io_errors():
-                return self._load_overload(sig, target_context)
-        except Exception:  # whatever a damaged pickle raises; what is compiled now replaces it
-            self._forget()
-        return None
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        """Save the compiled code if the disk lets us."""
-        try:
-            super().save_overload(sig, data)
-        except OSError:
-            return
-
-    def _forget(self) -> None:
-        try:
-            self.flush()
-        except OSError:
-            return
-
-
-@cache
-def _sources() -> types.CellType:
-    """Return a closure cell with a hash of every source file of this package.
-
-    Numba keys a cached kernel on the file it stands in, not on the helpers it calls: after an
-    upgrade that changed only a helper the old machine code would run.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return types.CellType(digest.hexdigest())
-
-
-def _salted(function: Any, name: str) -> types.FunctionType:
-    """Return `function` under another name, with one closure cell more: the hash of the sources.
-
-    The contents of closures, and the name, are part of Numba's cache key.
-    """
-    code = function.__code__
-    salted = types.FunctionType(
-        code.replace(co_freevars=(*code.co_freevars, "_sources")),
-        function.__globals__,
-        name,
-        closure=(*(function.__closure__ or ()), _sources()),
-    )
-    salted.__doc__ = function.__doc__
-    salted.__qualname__ = name
-    salted.__module__ = function.__module__
-    return salted
-
-
-def _compiled(function: types.FunctionType, parallel: bool) -> Any:
+def _compiled(function: Callable[..., Any], parallel: bool) -> Any:
     """Return the dispatcher of `function`, cached where there is a place to write to."""
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return np.errstate(all="ignore")(function)  # machine arithmetic does not warn
     dispatcher: Any = njit(parallel=parallel, nogil=True, error_model="numpy")(function)
     with contextlib.suppress(RuntimeError):
-        dispatcher._cache = _Cache(dispatcher.py_func)
+        dispatcher._cache = KernelCache(dispatcher.py_func)
     return dispatcher
 
 
 def cached(function: Callable[..., Any]) -> Any:
     """Return `function` for one thread: compiled when called, and kept on disk."""
-    if config.DISABLE_JIT:  # type: ignore[attr-defined]
-        return np.errstate(all="ignore")(function)  # machine arithmetic does not warn
-    return _compiled(_salted(function, function.__name__), parallel=False)
+    return _compiled(function, parallel=False)
 
 
 part = cached
@@ -147,10 +64,7 @@ def kernel(part: Any) -> _Decorator:
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        if config.DISABLE_JIT:  # type: ignore[attr-defined]
-            decorated = cached(function)
-        else:
-            decorated = _compiled(_salted(function, function.__name__), parallel=True)
+        decorated = _compiled(function, parallel=True)
         _parts[decorated] = part
         return decorated
 
@@ -184,6 +98,13 @@ def signature(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
             kind = nb.Array(kind.dtype, kind.ndim, layout, readonly=not output)
         kinds.append(kind)
     return tuple(kinds)
+
+
+@cache
+def parameters(kernel: Any) -> tuple[str, ...]:
+    """Return the names of a kernel's arguments but `threads`; KeyError if it is none."""
+    _ = _parts[kernel]
+    return tuple(inspect.signature(kernel).parameters)[:-1]
 
 
 def entry(kernel: Any, arguments: tuple[Any, ...], parallel: bool) -> Any:
