@@ -14,6 +14,8 @@ from numba import types as nb
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.runtime.nrt import rtsys
 
+from fastloss_kernels.fragments import FragmentCompiler
+
 _Decorator = Callable[[Callable[..., Any]], Any]
 
 # Without wrappers a function compiles faster, but only compiled code can call it. No fast-math flag
@@ -23,10 +25,12 @@ _INNER: dict[str, Any] = {
     "nogil": True,
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
+    "pipeline_class": FragmentCompiler,
 }
 
 # A function of a block or an element: always inlined into its caller's machine code.
-block: _Decorator = njit(forceinline=True, **_INNER)
+BLOCK: dict[str, Any] = {**_INNER, "forceinline": True}
+block: _Decorator = njit(**BLOCK)
 
 # A function of a block that is compiled once and called: inlined, its code would stand in several
 # places of a kernel.
