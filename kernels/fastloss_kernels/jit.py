@@ -14,6 +14,7 @@ from numba import types as nb
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.runtime.nrt import rtsys
 
+from fastloss_kernels.calls import call_part
 from fastloss_kernels.fragments import FragmentCompiler
 
 _Decorator = Callable[[Callable[..., Any]], Any]
@@ -147,7 +148,8 @@ def kernel(part: Any) -> _Decorator:
     """Return the decorator of a kernel that shares its rows between threads, each calling `part`.
 
     Numba compiles the body of a parallel loop five times over (the loop body and the three wrappers
-    around it each hold a copy). Small work does not wait for that: see `entry`.
+    around it each hold a copy), which is why the body is but a call: see `calls`. Small work does
+    not wait for it: see `entry`.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -166,9 +168,9 @@ def each_part(part: Any, rows: int, threads: int, arguments: Any) -> None:
     """Call ``part(first, last, *arguments)`` on `rows` split evenly over `threads`."""
     if threads > 1:
         for p in prange(threads):
-            part(p * rows // threads, (p + 1) * rows // threads, *arguments)
+            call_part(part, p * rows // threads, (p + 1) * rows // threads, arguments)
     else:
-        part(0, rows, *arguments)
+        call_part(part, 0, rows, arguments)
 
 
 def signature(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
