@@ -7,7 +7,7 @@ or holds a copy of is optimised and compiled there, once.
 
 from typing import Any
 
-from numba import _dynfunc
+from numba import _dynfunc  # type: ignore[attr-defined]
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
@@ -29,7 +29,7 @@ class _Fragment(JITCodeLibrary):
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
-class _Lowering(NativeLowering):  # type: ignore[misc]
+class _Lowering(NativeLowering):
     """Numba's lowering, into a `_Fragment`."""
 
     _name = "fragment_lowering"
@@ -51,7 +51,7 @@ class _Lowering(NativeLowering):  # type: ignore[misc]
         return True
 
 
-class FragmentCompiler(CompilerBase):  # type: ignore[misc]
+class FragmentCompiler(CompilerBase):
     """Numba's compiler with that lowering in place of its own."""
 
     def define_pipelines(self) -> list[Any]:

@@ -30,7 +30,7 @@ _INNER: dict[str, Any] = {
 }
 
 # A function of a block or an element: always inlined into its caller's machine code.
-BLOCK: dict[str, Any] = {**_INNER, "forceinline": True}
+BLOCK: Any = {**_INNER, "forceinline": True}
 block: _Decorator = njit(**BLOCK)
 
 # A function of a block that is compiled once and called: inlined, its code would stand in several
