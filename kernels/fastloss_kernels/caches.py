@@ -6,7 +6,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from fastloss_kernels.intrinsics import inlined, intrinsic
+from fastloss_kernels.bindings import compiled
 from fastloss_kernels.typing import Array
 
 
@@ -15,7 +15,7 @@ def stream(source: Array, target: Array, size: int) -> None:
     target[:size] = source[:size]
 
 
-@intrinsic
+@compiled(stream)
 def _stream(typingctx: Any, source: Any, target: Any, size: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         # Stores past the caches have to be aligned: to a whole line, lest lines be written twice.
@@ -50,16 +50,11 @@ def _stream(typingctx: Any, source: Any, target: Any, size: Any) -> Any:
     return types.void(source, target, types.intp), codegen
 
 
-inlined(stream)(
-    lambda source, target, size: lambda source, target, size: _stream(source, target, size)
-)
-
-
 def settle() -> None:
     """Wait until all that was written by `stream` is there for other threads to see."""
 
 
-@intrinsic
+@compiled(settle)
 def _settle(typingctx: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         builder.fence("seq_cst")
@@ -68,14 +63,11 @@ def _settle(typingctx: Any) -> Any:
     return types.void(), codegen
 
 
-inlined(settle)(lambda: lambda: _settle())
-
-
 def prefetch(x: Array, start: int, size: int) -> None:
     """Ask for ``x[start:start + size]`` to be brought near; it need not exist. Changes nothing."""
 
 
-@intrinsic
+@compiled(prefetch)
 def _prefetch(typingctx: Any, x: Any, start: Any, size: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
@@ -91,6 +83,3 @@ def _prefetch(typingctx: Any, x: Any, start: Any, size: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(x, types.intp, types.intp), codegen
-
-
-inlined(prefetch)(lambda x, start, size: lambda x, start, size: _prefetch(x, start, size))

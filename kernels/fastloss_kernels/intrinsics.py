@@ -13,14 +13,16 @@ from numba.core import cgutils
 from numba.extending import intrinsic as _intrinsic
 from numba.extending import overload
 
+from fastloss_kernels.bindings import compiled
+from fastloss_kernels.jit import BLOCK
 from fastloss_kernels.typing import Array, Scalar
 
 intrinsic: Any = _intrinsic  # its type does not know that compiled code calls the result
 
 
 def inlined(function: Any) -> Any:
-    """Return the decorator that gives the Python `function` its compiled form, always inlined."""
-    return overload(function, inline="always")
+    """Return the decorator that gives the Python `function` its compiled form, a `block`."""
+    return overload(function, jit_options=BLOCK)
 
 
 def fma(a: Scalar, b: Scalar, c: Scalar) -> Scalar:
@@ -28,15 +30,12 @@ def fma(a: Scalar, b: Scalar, c: Scalar) -> Scalar:
     return type(a)(np.float64(a) * np.float64(b) + np.float64(c))
 
 
-@intrinsic
+@compiled(fma)
 def _fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.fma(*args)
 
     return a(a, a, a), codegen
-
-
-inlined(fma)(lambda a, b, c: lambda a, b, c: _fma(a, b, c))
 
 
 def bits(x: Scalar) -> Any:
@@ -57,7 +56,8 @@ _PAIRS: dict[Any, Any] = {
 }
 
 
-@intrinsic
+@compiled(bits)
+@compiled(from_bits)
 def _bitcast(typingctx: Any, x: Any) -> Any:
     to = _PAIRS[x]
 
@@ -67,22 +67,17 @@ def _bitcast(typingctx: Any, x: Any) -> Any:
     return to(x), codegen
 
 
-inlined(bits)(lambda x: lambda x: _bitcast(x))
-
-
-inlined(from_bits)(lambda i: lambda i: _bitcast(i))
-
-
 def cut(i: Any, like: Any) -> Any:
     """Return the integer `i` in the width of `like`: arithmetic of integers has made it wider."""
     return type(like)(i)
 
 
-inlined(cut)(
-    lambda i, like: (
-        (lambda i, like: np.int32(i)) if like == types.int32 else (lambda i, like: np.int64(i))
-    )
-)
+@compiled(cut)
+def _cut(typingctx: Any, i: Any, like: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return context.cast(builder, args[0], i, like)
+
+    return like(i, like), codegen
 
 
 def memory(x: Array, like: Any, offset: int = 0) -> Array:
@@ -118,8 +113,8 @@ def _borrowed(context: Any, builder: Any, kind: Any, pointer: Any, size: int) ->
     return array._getvalue()
 
 
-@intrinsic
-def _memory(typingctx: Any, x: Any, like: Any, offset: Any) -> Any:
+@compiled(memory)
+def _memory(typingctx: Any, x: Any, like: Any, offset: Any = 0) -> Any:
     result = types.Array(like.dtype, 1, "C")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -130,19 +125,13 @@ def _memory(typingctx: Any, x: Any, like: Any, offset: Any) -> Any:
     return result(x, like, types.intp), codegen
 
 
-inlined(memory)(lambda x, like, offset=0: lambda x, like, offset=0: _memory(x, like, offset))
-
-
 def hold(x: Array) -> None:
     """Use x for nothing, so that it lives until here: no view by `memory` keeps its memory."""
 
 
-@intrinsic
+@compiled(hold)
 def _hold(typingctx: Any, x: Any) -> Any:
     return types.void(x), lambda context, builder, signature, args: context.get_dummy_value()
-
-
-inlined(hold)(lambda x: lambda x: _hold(x))
 
 
 STACKED = 512
@@ -156,7 +145,7 @@ def stacked(like: Any) -> Array:
     return np.empty(STACKED, like)
 
 
-@intrinsic
+@compiled(stacked)
 def _stacked(typingctx: Any, like: Any) -> Any:
     result = types.Array(like.dtype, 1, "C")
 
@@ -167,6 +156,3 @@ def _stacked(typingctx: Any, like: Any) -> Any:
         return _borrowed(context, builder, result, pointer, STACKED)
 
     return result(like), codegen
-
-
-inlined(stacked)(lambda like: lambda like: _stacked(like))

@@ -11,6 +11,8 @@ from numba import config, njit, prange, typeof
 from numba import types as nb
 
 from fastloss_kernels.cache import KernelCache
+from fastloss_kernels.calls import call_part
+from fastloss_kernels.fragments import FragmentCompiler
 
 _Decorator = Callable[[Callable[..., Any]], Any]
 
@@ -21,10 +23,12 @@ _INNER: dict[str, Any] = {
     "nogil": True,
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
+    "pipeline_class": FragmentCompiler,
 }
 
 # A function of a block or an element: always inlined into its caller's machine code.
-block: _Decorator = njit(forceinline=True, **_INNER)
+BLOCK: Any = {**_INNER, "forceinline": True}
+block: _Decorator = njit(**BLOCK)
 
 # A function of a block that is compiled once and called: inlined, its code would stand in several
 # places of a kernel.
@@ -60,7 +64,8 @@ def kernel(part: Any) -> _Decorator:
     """Return the decorator of a kernel that shares its rows between threads, each calling `part`.
 
     Numba compiles the body of a parallel loop five times over (the loop body and the three wrappers
-    around it each hold a copy). Small work does not wait for that: see `entry`.
+    around it each hold a copy), which is why the body is but a call: see `calls`. Small work does
+    not wait for it: see `entry`.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -76,9 +81,9 @@ def each_part(part: Any, rows: int, threads: int, arguments: Any) -> None:
     """Call ``part(first, last, *arguments)`` on `rows` split evenly over `threads`."""
     if threads > 1:
         for p in prange(threads):
-            part(p * rows // threads, (p + 1) * rows // threads, *arguments)
+            call_part(part, p * rows // threads, (p + 1) * rows // threads, arguments)
     else:
-        part(0, rows, *arguments)
+        call_part(part, 0, rows, arguments)
 
 
 def signature(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
