@@ -1,0 +1,35 @@
+"""Rows of a few elements and their columns: each in its place, and nothing beyond the rows."""
+
+import numpy as np
+import pytest
+from fastloss_kernels.interleave import SHORT, to_columns, to_rows
+from numba import njit
+
+
+@njit
+def _to_columns(w, rows, width, columns, step):
+    to_columns(w, rows, width, columns, step)
+
+
+@njit
+def _to_rows(w, rows, width, columns, step):
+    to_rows(w, rows, width, columns, step)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", range(1, SHORT + 1))
+@pytest.mark.parametrize("rows", [1, 2, 15, 16, 17, 31, 32, 33, 64, 100])
+@pytest.mark.parametrize("there", [to_columns, _to_columns])
+@pytest.mark.parametrize("back", [to_rows, _to_rows])
+def test_rows_become_columns_and_rows_again(there, back, rows, width, dtype):
+    w = np.arange(rows * width, dtype=dtype)
+    step = (rows + 15) // 16 * 16
+    columns = np.full(SHORT * step, -1, dtype)
+    there(w, rows, width, columns, step)
+    found = columns.reshape(SHORT, step)[:width, :rows]
+    assert np.array_equal(found, w.reshape(rows, width).T)
+    assert np.all(columns.reshape(SHORT, step)[:width, rows:] == -1)
+    again = np.full(w.size + SHORT, -2, dtype)
+    back(again, rows, width, columns, step)
+    assert np.array_equal(again[: w.size], w)
+    assert np.all(again[w.size :] == -2)
