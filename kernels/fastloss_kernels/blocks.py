@@ -36,7 +36,7 @@ def rows_per_block(x: Array) -> int:
     rows = BLOCK // max(1, x.shape[1])
     if x.shape[2] > 1:
         rows = max(rows, min(SIDE_BY_SIDE, WIDE // max(1, x.shape[1])))
-    if x.shape[1] <= SHORT:  # no remainder of the loops over rows
+    if x.shape[1] * x.itemsize <= SHORT:  # loops over these rows have no remainder
         rows -= rows % 64
     return max(1, min(ROWS, rows))
 

@@ -3,7 +3,7 @@
 A row of three fills a fifth of a register. In columns neighbours are the same element of many rows,
 and whatever is done to all rows alike is vector code without shuffles. Rows are read and written as
 registers of the next power of two, 16 at a time; what they hold too much belongs to the rows behind
-them. So where these end, single elements are moved.
+them. So where these end, single elements are moved. Rows longer than a register gain nothing.
 """
 
 from collections.abc import Callable
@@ -14,19 +14,33 @@ from numba import types
 from numba.core import cgutils
 
 from fastloss_kernels.intrinsics import inlined, intrinsic
-from fastloss_kernels.registers import data_of, joined, part_of
+from fastloss_kernels.jit import block
+from fastloss_kernels.registers import REGISTER, data_of, joined, part_of
 from fastloss_kernels.transpose import turned
 from fastloss_kernels.typing import Array
 
-SHORT = 16  # elements of a row, at most, and how many rows are moved at once
+GROUP = 16  # rows that are moved at once
 WIDTHS = (4, 8, 16)
+SHORT = REGISTER  # bytes of a row, at most
+
+
+@block
+def is_short(width: int, like: Array) -> bool:
+    """Return whether rows of `width` elements of the array's dtype can become columns."""
+    return width * like.itemsize <= SHORT
+
+
+@block
+def room_of_columns(width: int, rows: int, like: Array) -> int:
+    """Return how many elements the columns of up to `rows` rows, a multiple of 16, need."""
+    return SHORT // like.itemsize * rows if is_short(width, like) else 0
 
 
 def to_columns(w: Array, rows: int, width: int, columns: Array, step: int) -> None:
     """Set ``columns[c * step + r]`` to ``w[r * width + c]``.
 
-    For r below `rows` and c below `width`, at most 16. `columns` has room for 16 columns: those
-    from `width` on are overwritten as well.
+    For r below `rows` and c below `width`; a row has at most `SHORT` bytes. `columns` has room for
+    `room_of_columns`: those from `width` on are overwritten as well.
     """
     for c in range(width):
         columns[c * step : c * step + rows] = w[c : rows * width : width]
@@ -44,7 +58,7 @@ def _moving_code(w: Any, columns: Any, back: bool) -> Callable[..., Any]:
         row_data = data_of(context, builder, w, args[0])
         column_data = data_of(context, builder, columns, args[3])
         itemsize = w.dtype.bitwidth // 8
-        zero, one, group = (rows.type(n) for n in (0, 1, SHORT))
+        zero, one, group = (rows.type(n) for n in (0, 1, GROUP))
 
         def vector(data: Any, place: Any, lanes: int) -> Any:
             kind = ir.VectorType(data.type.pointee, lanes).as_pointer()
@@ -59,12 +73,12 @@ def _moving_code(w: Any, columns: Any, back: bool) -> Callable[..., Any]:
                         builder.mul(builder.add(first, rows.type(k + n)), width),
                         lanes,
                     )
-                    for n in range(0, SHORT, lanes)
+                    for n in range(0, GROUP, lanes)
                 ]
                 for k in range(lanes)
             ]
             column_places = [
-                vector(column_data, builder.add(builder.mul(step, rows.type(c)), first), SHORT)
+                vector(column_data, builder.add(builder.mul(step, rows.type(c)), first), GROUP)
                 for c in range(lanes)
             ]
             if not back:
@@ -77,7 +91,7 @@ def _moving_code(w: Any, columns: Any, back: bool) -> Callable[..., Any]:
                 return
             registers = [builder.load(place, align=itemsize) for place in column_places]
             registers = turned(builder, registers)
-            for n in range(SHORT // lanes):  # in the order of the rows: each repairs the one before
+            for n in range(GROUP // lanes):  # in the order of the rows: each repairs the one before
                 for places, register in zip(row_places, registers, strict=True):
                     row = part_of(builder, register, n * lanes, lanes)
                     builder.store(row, places[n], align=itemsize)
@@ -85,7 +99,7 @@ def _moving_code(w: Any, columns: Any, back: bool) -> Callable[..., Any]:
         done = cgutils.alloca_once_value(builder, zero)
         builder.store(zero, done)
         least = 0
-        for lanes in WIDTHS:
+        for lanes in (n for n in WIDTHS if n * itemsize <= SHORT):
             fits = builder.and_(
                 builder.icmp_signed(">", width, rows.type(least)),
                 builder.icmp_signed("<=", width, rows.type(lanes)),

@@ -93,7 +93,7 @@ def short_rows(
 ) -> None:
     """Set the losses of the rows v, and w to their gradients if `gradient`; w may be v.
 
-    `room` is for 16 columns. `ahead` is what is `coming`.
+    `room` has `room_of_columns`. `ahead` is what is `coming`.
     """
     kind, classes = loss.dtype.type, v.size // rows
     side = (rows + 15) // 16 * 16  # registers of one column have nothing of the next

@@ -31,7 +31,7 @@ from fastloss_kernels.blocks import (
     work_array,
 )
 from fastloss_kernels.caches import settle
-from fastloss_kernels.interleave import SHORT
+from fastloss_kernels.interleave import is_short, room_of_columns
 from fastloss_kernels.intrinsics import fma, hold, memory, stacked
 from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.labels import first_bad_label, kept_labels, take_out
@@ -74,8 +74,8 @@ def _sparse_part(
     chosen, others, total = row_array(), row_array(), row_array()
     lost, spare = row_array(), (row_array(), row_array())
     traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
-    column_box = np.empty(SHORT * block_rows if classes <= SHORT else 0, loss.dtype)
-    columns = memory(column_box, loss.dtype)
+    column_box = np.empty(room_of_columns(classes, block_rows, loss), loss.dtype)
+    columns, short = memory(column_box, loss.dtype), is_short(classes, loss)
 
     for number, i in enumerate(range(first, last, block_rows)):
         rows, room = min(block_rows, last - i), room_for(x, grad, own, number)
@@ -84,7 +84,7 @@ def _sparse_part(
         kept_labels(labels, keep, i, rows, target)
         row_values(scale, i, rows, row_scale)
         ahead, mine = coming(x, i + rows), memory(loss, loss.dtype)[i : i + rows]
-        if classes <= SHORT:
+        if short:
             wanted = grad is not None
             short_rows(v, w, rows, row_scale, target, mine, wanted, columns, ahead, traffic)
         else:
@@ -115,7 +115,7 @@ def _sparse_part(
                     if not near:
                         mine[r] = kind(gap[r] + (log(total[r]) - height[r]))
         if grad is not None:
-            if classes > SHORT:
+            if not short:
                 for r in range(rows):
                     factor[r] = kind(row_scale[r] / total[r])
                     chosen[r] = -(others[r] / total[r]) * row_scale[r]
