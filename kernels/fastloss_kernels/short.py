@@ -99,7 +99,7 @@ def short_rows(
     side = (rows + 15) // 16 * 16  # registers of one column have nothing of the next
     columns = memory(room, loss.dtype)[: classes * side]
     label, chosen = stacked(np.dtype(np.int32)), stacked(loss.dtype)
-    others, lost = row_array(), row_array()
+    others, lost, ratio = row_array(), row_array(), row_array()
     power, shift, height, gap = stacked(np.dtype(np.int64)), row_array(), row_array(), row_array()
     tiny = False
     for r in range(rows):
@@ -116,16 +116,14 @@ def short_rows(
         to_columns(v, rows, classes, room, side)
         _scaled(columns, side, rows, shift, power)
     _sums(columns, side, rows, label, (chosen, others, lost))
-    for r in range(rows):
-        loss[r] = kind(others[r] + lost[r]) / chosen[r]
-    for r in range(rows):  # of one type, so that registers are full
-        loss[r] = log1p(loss[r])
+    for r in range(rows):  # float32 would be up to 3 ulp from the loss of dense targets
+        ratio[r] = (others[r] + lost[r]) / chosen[r]
+        loss[r] = log1p(ratio[r])
     if not fast:
         for r in range(rows):
             # A label so far below the top that its e^x is not normal, or that the quotient
             # overflowed; NaN comes this way too.
-            ratio = kind(others[r] + lost[r]) / chosen[r]
-            if not (chosen[r] >= np.finfo(loss.dtype).tiny and ratio < np.inf):
+            if not (chosen[r] >= np.finfo(loss.dtype).tiny and ratio[r] < np.inf):
                 total = with_one(others[r], lost[r], np.float64(chosen[r]))
                 loss[r] = gap[r] + (log(total) - height[r])
     if gradient:
