@@ -7,6 +7,7 @@ array's own where its rows lie one behind the other, else a scratch that is fill
 
 import numpy as np
 
+from fastloss_kernels.interleave import SHORT
 from fastloss_kernels.intrinsics import STACKED, memory, stacked
 from fastloss_kernels.jit import block
 from fastloss_kernels.traffic import Traffic, send_later
@@ -35,6 +36,8 @@ def rows_per_block(x: Array) -> int:
     rows = BLOCK // max(1, x.shape[1])
     if x.shape[2] > 1:
         rows = max(rows, min(SIDE_BY_SIDE, WIDE // max(1, x.shape[1])))
+    if x.shape[1] * x.itemsize <= SHORT:  # loops over these rows have no remainder
+        rows -= rows % 64
     return max(1, min(ROWS, rows))
 
 

@@ -27,6 +27,20 @@ def pick(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
     return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INDEX, len(lanes)), lanes))
 
 
+def joined(builder: Any, vectors: list[Any]) -> Any:
+    """Return vectors of one length, a power of two of them, as one."""
+    while len(vectors) > 1:
+        lanes = [*range(2 * vectors[0].type.count)]
+        pairs = zip(vectors[::2], vectors[1::2], strict=True)
+        vectors = [pick(builder, a, b, lanes) for a, b in pairs]
+    return vectors[0]
+
+
+def part_of(builder: Any, vector: Any, first: int, lanes: int) -> Any:
+    """Return the lanes from `first` on as a vector of their own."""
+    return pick(builder, vector, vector, [*range(first, first + lanes)])
+
+
 class Rows:
     """Code for the registers of one row after the other of a flat array."""
 

@@ -31,6 +31,7 @@ from fastloss_kernels.blocks import (
     work_array,
 )
 from fastloss_kernels.caches import settle
+from fastloss_kernels.interleave import is_short, room_of_columns
 from fastloss_kernels.intrinsics import fma, hold, memory, stacked
 from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.labels import first_bad_label, kept_labels, take_out
@@ -39,6 +40,7 @@ from fastloss_kernels.logarithm import log, log1p
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.rowsums import add_rows
 from fastloss_kernels.scaling import exponential_sums, top_class
+from fastloss_kernels.short import short_rows
 from fastloss_kernels.targets import dense_targets
 from fastloss_kernels.traffic import coming, send_rest, traffic_of
 from fastloss_kernels.typing import Array
@@ -57,12 +59,13 @@ def _sparse_part(
 ) -> int:
     kind = loss.dtype.type
     classes = x.shape[1]
-    bad = first_bad_label(labels, first, last, classes, keep)
-    if bad >= 0:
-        return bad
+    if last - first == row_count(x):  # the labels of a share have been checked with all others
+        bad = first_bad_label(labels, first, last, classes, keep)
+        if bad >= 0:
+            return bad
     if classes == 0:  # a sum over nothing, and not one element to read
         fill(loss[first:last], kind(0))
-        return bad
+        return -1
     block_rows, piece = rows_per_block(x), piece_size(classes)
     own = np.empty(scratch_size(x, grad, loss), loss.dtype)
     target, power = stacked(np.dtype(np.int64)), stacked(np.dtype(np.int64))
@@ -71,6 +74,8 @@ def _sparse_part(
     chosen, others, total = row_array(), row_array(), row_array()
     lost, spare = row_array(), (row_array(), row_array())
     traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
+    column_box = np.empty(room_of_columns(classes, block_rows, loss), loss.dtype)
+    columns, short = memory(column_box, loss.dtype), is_short(classes, loss)
 
     for number, i in enumerate(range(first, last, block_rows)):
         rows, room = min(block_rows, last - i), room_for(x, grad, own, number)
@@ -78,49 +83,54 @@ def _sparse_part(
         w, whole, same = work_array(x, v, grad, room, i, rows)
         kept_labels(labels, keep, i, rows, target)
         row_values(scale, i, rows, row_scale)
-        scaling, sums = (power, shift, height, gap), (chosen, others, total)
-        ahead = coming(x, i + rows)
-        small = exponential_sums(
-            v,
-            w,
-            whole,
-            same,
-            rows,
-            piece,
-            row_scale,
-            target,
-            scaling,
-            sums,
-            lost,
-            spare,
-            ahead,
-            traffic,
-        )
-        mine = memory(loss, loss.dtype)[i : i + rows]
-        for r in range(rows):
-            mine[r] = kind(log1p(others[r] / chosen[r]))
-        if not small:
+        ahead, mine = coming(x, i + rows), memory(loss, loss.dtype)[i : i + rows]
+        if short:
+            wanted = grad is not None
+            short_rows(v, w, rows, row_scale, target, mine, wanted, columns, ahead, traffic)
+        else:
+            scaling, sums = (power, shift, height, gap), (chosen, others, total)
+            small = exponential_sums(
+                v,
+                w,
+                whole,
+                same,
+                rows,
+                piece,
+                row_scale,
+                target,
+                scaling,
+                sums,
+                lost,
+                spare,
+                ahead,
+                traffic,
+            )
             for r in range(rows):
-                # A label so far below the top that its e^x is not normal, or that the quotient
-                # overflowed; NaN comes this way too.
-                near = chosen[r] >= np.finfo(loss.dtype).tiny and others[r] / chosen[r] < np.inf
-                if not near:
-                    mine[r] = kind(gap[r] + (log(total[r]) - height[r]))
+                mine[r] = kind(log1p(others[r] / chosen[r]))
+            if not small:
+                for r in range(rows):
+                    # A label so far below the top that its e^x is not normal, or that the quotient
+                    # overflowed; NaN comes this way too.
+                    near = chosen[r] >= np.finfo(loss.dtype).tiny and others[r] / chosen[r] < np.inf
+                    if not near:
+                        mine[r] = kind(gap[r] + (log(total[r]) - height[r]))
         if grad is not None:
-            for r in range(rows):
-                factor[r] = kind(row_scale[r] / total[r])
-                chosen[r] = -(others[r] / total[r]) * row_scale[r]
-            scale_rows(w, rows, classes, factor)
-            for r in range(rows):
-                w[r * classes + target[r]] = kind(chosen[r])
+            if not short:
+                for r in range(rows):
+                    factor[r] = kind(row_scale[r] / total[r])
+                    chosen[r] = -(others[r] / total[r]) * row_scale[r]
+                scale_rows(w, rows, classes, factor)
+                for r in range(rows):
+                    w[r * classes + target[r]] = kind(chosen[r])
             clear_rows(keep, i, rows, loss, w)
             hand_over(w, x, grad, i, rows, traffic)
         else:
             clear_rows(keep, i, rows, loss, w[:0])
     send_rest(traffic)
     hold(own)
+    hold(column_box)
     settle()
-    return bad
+    return -1
 
 
 @kernel(_sparse_part)

@@ -11,15 +11,31 @@ from fastloss_kernels.registers import REGISTER, data_of, pick
 from fastloss_kernels.typing import Array
 
 
+def turned(builder: Any, registers: list[Any]) -> list[Any]:
+    """Return n registers with each run of n lanes of theirs, a square, transposed.
+
+    log2(n) times, the blocks of half the size beside the diagonal change places.
+    """
+    registers = list(registers)
+    lanes, half = registers[0].type.count, len(registers) // 2
+    while half:
+        for n in (n for n in range(len(registers)) if not n & half):
+            a, b = registers[n], registers[n + half]
+            upper = [lanes + k - half if k & half else k for k in range(lanes)]
+            lower = [lanes + k if k & half else k + half for k in range(lanes)]
+            registers[n], registers[n + half] = (pick(builder, a, b, k) for k in (upper, lower))
+        half //= 2
+    return registers
+
+
 def transpose(
     source: Array, source_step: int, target: Array, target_step: int, lines: int, width: int
 ) -> None:
     """Set ``target[k * target_step + c]`` to ``source[c * source_step + k]``.
 
     For c below `lines` and k below `width`; both arrays are flat and steps count elements. Where
-    both numbers fill a register squares of registers are transposed in place of single elements:
-    log2(lanes) times, the blocks of half the size beside the diagonal change places. The last
-    square ends where the array does, and overlaps the one before.
+    both numbers fill a register squares of registers are transposed in place of single elements.
+    The last square ends where the array does, and overlaps the one before.
     """
     for c in range(lines):
         for k in range(width):
@@ -58,14 +74,7 @@ def _transpose(
             for n in range(lanes):
                 pointer = at(sources, builder.add(c, lines.type(n)), step, k)
                 rows.append(builder.load(builder.bitcast(pointer, register), align=itemsize))
-            half = lanes // 2
-            while half:
-                for n in (n for n in range(lanes) if not n & half):
-                    a, b = rows[n], rows[n + half]
-                    upper = [lanes + k - half if k & half else k for k in range(lanes)]
-                    lower = [lanes + k if k & half else k + half for k in range(lanes)]
-                    rows[n], rows[n + half] = (pick(builder, a, b, k) for k in (upper, lower))
-                half //= 2
+            rows = turned(builder, rows)
             for n in range(lanes):
                 pointer = at(targets, builder.add(k, lines.type(n)), target_step, c)
                 builder.store(rows[n], builder.bitcast(pointer, register), align=itemsize)

@@ -1,0 +1,151 @@
+"""Rows of a few elements -> one column for each of these, and back: the way to use whole registers.
+
+A row of three fills a fifth of a register. In columns neighbours are the same element of many rows,
+and whatever is done to all rows alike is vector code without shuffles. Rows are read and written as
+registers of the next power of two, 16 at a time; what they hold too much belongs to the rows behind
+them. So where these end, single elements are moved. Rows longer than a register gain nothing.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from fastloss_kernels.intrinsics import inlined, intrinsic
+from fastloss_kernels.jit import block
+from fastloss_kernels.registers import REGISTER, data_of, joined, part_of
+from fastloss_kernels.transpose import turned
+from fastloss_kernels.typing import Array
+
+GROUP = 16  # rows that are moved at once
+WIDTHS = (4, 8, 16)
+SHORT = REGISTER  # bytes of a row, at most
+
+
+@block
+def is_short(width: int, like: Array) -> bool:
+    """Return whether rows of `width` elements of the array's dtype can become columns."""
+    return width * like.itemsize <= SHORT
+
+
+@block
+def room_of_columns(width: int, rows: int, like: Array) -> int:
+    """Return how many elements the columns of up to `rows` rows, a multiple of 16, need."""
+    return SHORT // like.itemsize * rows if is_short(width, like) else 0
+
+
+def to_columns(w: Array, rows: int, width: int, columns: Array, step: int) -> None:
+    """Set ``columns[c * step + r]`` to ``w[r * width + c]``.
+
+    For r below `rows` and c below `width`; a row has at most `SHORT` bytes. `columns` has room for
+    `room_of_columns`: those from `width` on are overwritten as well.
+    """
+    for c in range(width):
+        columns[c * step : c * step + rows] = w[c : rows * width : width]
+
+
+def to_rows(w: Array, rows: int, width: int, columns: Array, step: int) -> None:
+    """Set ``w[r * width + c]`` to ``columns[c * step + r]``: `to_columns` turned back."""
+    for c in range(width):
+        w[c : rows * width : width] = columns[c * step : c * step + rows]
+
+
+def _moving_code(w: Any, columns: Any, back: bool) -> Callable[..., Any]:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        rows, width, step = args[1], args[2], args[4]
+        row_data = data_of(context, builder, w, args[0])
+        column_data = data_of(context, builder, columns, args[3])
+        itemsize = w.dtype.bitwidth // 8
+        zero, one, group = (rows.type(n) for n in (0, 1, GROUP))
+
+        def vector(data: Any, place: Any, lanes: int) -> Any:
+            kind = ir.VectorType(data.type.pointee, lanes).as_pointer()
+            return builder.bitcast(builder.gep(data, [place]), kind)
+
+        def squares(first: Any, lanes: int) -> None:
+            """Move 16 rows as `lanes` registers, each of which holds 16 / `lanes` of them."""
+            row_places = [
+                [
+                    vector(
+                        row_data,
+                        builder.mul(builder.add(first, rows.type(k + n)), width),
+                        lanes,
+                    )
+                    for n in range(0, GROUP, lanes)
+                ]
+                for k in range(lanes)
+            ]
+            column_places = [
+                vector(column_data, builder.add(builder.mul(step, rows.type(c)), first), GROUP)
+                for c in range(lanes)
+            ]
+            if not back:
+                registers = [
+                    joined(builder, [builder.load(place, align=itemsize) for place in places])
+                    for places in row_places
+                ]
+                for place, register in zip(column_places, turned(builder, registers), strict=True):
+                    builder.store(register, place, align=itemsize)
+                return
+            registers = [builder.load(place, align=itemsize) for place in column_places]
+            registers = turned(builder, registers)
+            for n in range(GROUP // lanes):  # in the order of the rows: each repairs the one before
+                for places, register in zip(row_places, registers, strict=True):
+                    row = part_of(builder, register, n * lanes, lanes)
+                    builder.store(row, places[n], align=itemsize)
+
+        done = cgutils.alloca_once_value(builder, zero)
+        builder.store(zero, done)
+        least = 0
+        for lanes in (n for n in WIDTHS if n * itemsize <= SHORT):
+            fits = builder.and_(
+                builder.icmp_signed(">", width, rows.type(least)),
+                builder.icmp_signed("<=", width, rows.type(lanes)),
+            )
+            least = lanes
+            with builder.if_then(fits):
+                # The last of the 16 must not reach beyond the last row of all.
+                beyond = builder.sub(rows.type(lanes), width)
+                room = builder.sub(builder.mul(rows, width), beyond)
+                whole = builder.sdiv(room, builder.mul(width, group))
+                last = builder.mul(whole, group)
+                with cgutils.for_range_slice(builder, zero, last, group, inc=True) as (r, _):
+                    squares(r, lanes)
+                builder.store(last, done)
+        with (
+            cgutils.for_range_slice(builder, builder.load(done), rows, one, inc=True) as (r, _),
+            cgutils.for_range_slice(builder, zero, width, one, inc=True) as (c, _),
+        ):
+            row = builder.gep(row_data, [builder.add(builder.mul(r, width), c)])
+            column = builder.gep(column_data, [builder.add(builder.mul(c, step), r)])
+            source, target = (column, row) if back else (row, column)
+            builder.store(builder.load(source), target)
+        return context.get_dummy_value()
+
+    return codegen
+
+
+@intrinsic
+def _to_columns(typingctx: Any, w: Any, rows: Any, width: Any, columns: Any, step: Any) -> Any:
+    kinds = (w, types.intp, types.intp, columns, types.intp)
+    return types.void(*kinds), _moving_code(w, columns, False)
+
+
+@intrinsic
+def _to_rows(typingctx: Any, w: Any, rows: Any, width: Any, columns: Any, step: Any) -> Any:
+    kinds = (w, types.intp, types.intp, columns, types.intp)
+    return types.void(*kinds), _moving_code(w, columns, True)
+
+
+inlined(to_columns)(
+    lambda w, rows, width, columns, step: (
+        lambda w, rows, width, columns, step: _to_columns(w, rows, width, columns, step)
+    )
+)
+inlined(to_rows)(
+    lambda w, rows, width, columns, step: (
+        lambda w, rows, width, columns, step: _to_rows(w, rows, width, columns, step)
+    )
+)

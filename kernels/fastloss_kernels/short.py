@@ -1,0 +1,136 @@
+"""Softmax crossentropy of rows so short that what is done once a row costs more than their e^x.
+
+The arithmetic of `softmax`, on columns (see `interleave`): a register holds one class of many rows,
+the label is found by comparing, and nothing is done for one row at a time.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from fastloss_kernels.blocks import row_array
+from fastloss_kernels.exponential import exp_bounded, exp_scaled
+from fastloss_kernels.interleave import to_columns, to_rows
+from fastloss_kernels.intrinsics import bits, memory, stacked
+from fastloss_kernels.jit import block, called
+from fastloss_kernels.logarithm import log, log1p
+from fastloss_kernels.rowsums import two_sum, with_one
+from fastloss_kernels.scaling import SMALLEST_SCALE, powers
+from fastloss_kernels.traffic import CHUNK, Traffic, fetch, send
+from fastloss_kernels.typing import Array
+
+
+@block
+def _exponentials(columns: Array, ahead: Array, traffic: Traffic) -> Any:
+    """Replace every x by e^x, between which memory is kept busy; return the largest |x| as bits."""
+    largest = bits(columns.dtype.type(0))
+    for k in range(0, columns.size, CHUNK):
+        fetch(ahead, k)
+        send(traffic)
+        e = columns[k : k + CHUNK]
+        for c in range(e.size):
+            largest = max(largest, bits(abs(e[c])))
+            e[c] = exp_bounded(e[c])
+    return largest
+
+
+@block
+def _scaled(columns: Array, side: int, rows: int, shift: Array, power: Array) -> None:
+    """Replace every x of the columns by e^(x - shift) 2^-power of its row."""
+    kind = columns.dtype.type
+    for c in range(columns.size // side):
+        column = columns[c * side : (c + 1) * side]
+        for r in range(rows):
+            column[r] = exp_scaled(column[r] - kind(shift[r]), power[r])
+
+
+@block
+def _sums(
+    columns: Array, side: int, rows: int, label: Array, sums: tuple[Array, Array, Array]
+) -> None:
+    """Set `sums` to each row's element at its label, the sum of the others and what that lost.
+
+    The order is that of the classes, in float64.
+    """
+    chosen, others, lost = sums
+    zero = columns.dtype.type(0)
+    for r in range(rows):
+        chosen[r], others[r], lost[r] = zero, 0.0, 0.0
+    for c in range(columns.size // side):
+        column = columns[c * side : (c + 1) * side]
+        for r in range(rows):
+            e, before, taken = column[r], chosen[r], label[r] == np.int32(c)
+            chosen[r] = e if taken else before
+            others[r], error = two_sum(others[r], np.float64(zero if taken else e))
+            if column.itemsize == 8:
+                lost[r] += error
+
+
+@block
+def _gradients(
+    columns: Array, side: int, rows: int, label: Array, factor: Array, at_label: Array
+) -> None:
+    """Multiply each row of the columns by its factor, and set the element at its label."""
+    for c in range(columns.size // side):
+        column = columns[c * side : (c + 1) * side]
+        for r in range(rows):
+            g, most = at_label[r], column[r] * factor[r]
+            column[r] = g if label[r] == np.int32(c) else most
+
+
+@called
+def short_rows(
+    v: Array,
+    w: Array,
+    rows: int,
+    scale: Array,
+    target: Array,
+    loss: Array,
+    gradient: bool,
+    room: Array,
+    ahead: Array,
+    traffic: Traffic,
+) -> None:
+    """Set the losses of the rows v, and w to their gradients if `gradient`; w may be v.
+
+    `room` has `room_of_columns`. `ahead` is what is `coming`.
+    """
+    kind, classes = loss.dtype.type, v.size // rows
+    side = (rows + 15) // 16 * 16  # registers of one column have nothing of the next
+    columns = memory(room, loss.dtype)[: classes * side]
+    label, chosen = stacked(np.dtype(np.int32)), stacked(loss.dtype)
+    others, lost, ratio = row_array(), row_array(), row_array()
+    power, shift, height, gap = stacked(np.dtype(np.int64)), row_array(), row_array(), row_array()
+    tiny = False
+    for r in range(rows):
+        label[r] = target[r]
+        tiny |= (abs(scale[r]) > 0.0) & (abs(scale[r]) < SMALLEST_SCALE)
+    to_columns(v, rows, classes, room, side)
+    for c in range(0, columns.size, side):
+        for r in range(rows, side):
+            columns[c + r] = 0
+    small = bits(kind(40.0 if columns.itemsize == 4 else 320.0))
+    fast = _exponentials(columns, ahead, traffic) <= small and not tiny
+    if not fast:
+        powers(v, rows, scale, target, (power, shift, height, gap))
+        to_columns(v, rows, classes, room, side)
+        _scaled(columns, side, rows, shift, power)
+    _sums(columns, side, rows, label, (chosen, others, lost))
+    for r in range(rows):  # float32 would be up to 3 ulp from the loss of dense targets
+        ratio[r] = (others[r] + lost[r]) / chosen[r]
+        loss[r] = log1p(ratio[r])
+    if not fast:
+        for r in range(rows):
+            # A label so far below the top that its e^x is not normal, or that the quotient
+            # overflowed; NaN comes this way too.
+            if not (chosen[r] >= np.finfo(loss.dtype).tiny and ratio[r] < np.inf):
+                total = with_one(others[r], lost[r], np.float64(chosen[r]))
+                loss[r] = gap[r] + (log(total) - height[r])
+    if gradient:
+        factor, at_label = stacked(loss.dtype), stacked(loss.dtype)
+        for r in range(rows):
+            share = 1.0 / with_one(others[r], lost[r], np.float64(chosen[r]))
+            factor[r] = scale[r] * share
+            at_label[r] = -((others[r] + lost[r]) * share) * scale[r]
+        _gradients(columns, side, rows, label, factor, at_label)
+        to_rows(w, rows, classes, room, side)
