@@ -124,6 +124,30 @@ def _scaled(w: Array, rows: int, shift: Array, power: Array) -> None:
 
 
 @block
+def small_magnitude(like: Array) -> Any:
+    """Return the largest |x| that needs no power of two, as bits."""
+    return bits(like.dtype.type(40.0 if like.itemsize == 4 else 320.0))
+
+
+@block
+def any_tiny(scale: Array, rows: int) -> bool:
+    """Return whether any row's factor would not be normal without a power of two."""
+    tiny = False
+    for r in range(rows):
+        tiny |= (abs(scale[r]) > 0.0) & (abs(scale[r]) < SMALLEST_SCALE)
+    return tiny
+
+
+@block
+def close_sums(sums: tuple[Array, Array, Array], lost: Array, rows: int) -> None:
+    """Set `total` of ``sums = (chosen, others, total)``, and add to `others` what they lost."""
+    chosen, others, total = sums
+    for r in range(rows):
+        total[r] = with_one(others[r], lost[r], chosen[r])
+        others[r] += lost[r]
+
+
+@block
 def exponential_sums(
     v: Array,
     w: Array,
@@ -150,14 +174,11 @@ def exponential_sums(
     Returns whether all logits were small; if not, `scaling` (see `powers`) was
     needed.
     """
-    chosen, others, total = sums
+    chosen, others, _ = sums
     power, shift, _, _ = scaling
     classes = v.size // rows
-    small = bits(v.dtype.type(40.0 if v.itemsize == 4 else 320.0))
-    tiny = False
-    for r in range(rows):
-        tiny |= (abs(scale[r]) > 0.0) & (abs(scale[r]) < SMALLEST_SCALE)
-    fast = not tiny and (not same or largest_magnitude(v) <= small)
+    small = small_magnitude(v)
+    fast = not any_tiny(scale, rows) and (not same or largest_magnitude(v) <= small)
     expected = not fast
     while fast != expected:
         expected = fast
@@ -175,7 +196,5 @@ def exponential_sums(
                 _scaled(part, rows, shift, power)
             take_out(part, rows, width, c, target, chosen)
             add_rows(part, rows, c == 0, others, lost, spare)
-    for r in range(rows):
-        total[r] = with_one(others[r], lost[r], chosen[r])
-        others[r] += lost[r]
+    close_sums(sums, lost, rows)
     return fast

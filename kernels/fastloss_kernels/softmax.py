@@ -31,21 +31,55 @@ from fastloss_kernels.blocks import (
     work_array,
 )
 from fastloss_kernels.caches import settle
+from fastloss_kernels.columns import (
+    SUMS,
+    exponential_columns,
+    pick_classes,
+    rows_of_tile,
+    rows_per_tile,
+    write_columns,
+)
+from fastloss_kernels.exponential import exp_bounded
 from fastloss_kernels.intrinsics import fma, hold, memory, stacked
-from fastloss_kernels.jit import block, each_part, kernel, part
+from fastloss_kernels.jit import block, called, each_part, kernel, part
 from fastloss_kernels.labels import first_bad_label, kept_labels, take_out
 from fastloss_kernels.lanes import scale_rows
 from fastloss_kernels.logarithm import log, log1p
-from fastloss_kernels.rows import clear_rows, row_values
+from fastloss_kernels.rows import clear_rows, clear_values, row_values
 from fastloss_kernels.rowsums import add_rows
-from fastloss_kernels.scaling import exponential_sums, top_class
+from fastloss_kernels.scaling import (
+    any_tiny,
+    close_sums,
+    exponential_sums,
+    small_magnitude,
+    top_class,
+)
 from fastloss_kernels.targets import dense_targets
 from fastloss_kernels.traffic import coming, send_rest, traffic_of
 from fastloss_kernels.typing import Array
 
 
-@part
-def _sparse_part(
+@block
+def _near_losses(sums: tuple[Array, Array, Array], rows: int, loss: Array) -> None:
+    """Set the losses of rows whose label is not far from the top."""
+    chosen, others, _ = sums
+    for r in range(rows):
+        loss[r] = loss.dtype.type(log1p(others[r] / chosen[r]))
+
+
+@block
+def _slopes(
+    sums: tuple[Array, Array, Array], scale: Array, rows: int, factor: Array, slope: Array
+) -> None:
+    """Set the factor of each row's exponentials, and the gradient of its label."""
+    _, others, total = sums
+    for r in range(rows):
+        factor[r] = factor.dtype.type(scale[r] / total[r])
+        slope[r] = slope.dtype.type(-(others[r] / total[r]) * scale[r])
+
+
+@called
+def _sparse_rows(
     first: int,
     last: int,
     x: Array,
@@ -54,19 +88,12 @@ def _sparse_part(
     keep: Array,
     loss: Array,
     grad: Array | None,
-) -> int:
-    kind = loss.dtype.type
-    classes = x.shape[1]
-    bad = first_bad_label(labels, first, last, classes, keep)
-    if bad >= 0:
-        return bad
-    if classes == 0:  # a sum over nothing, and not one element to read
-        fill(loss[first:last], kind(0))
-        return bad
+) -> None:
+    kind, classes = loss.dtype.type, x.shape[1]
     block_rows, piece = rows_per_block(x), piece_size(classes)
     own = np.empty(scratch_size(x, grad, loss), loss.dtype)
     target, power = stacked(np.dtype(np.int64)), stacked(np.dtype(np.int64))
-    row_scale, factor = row_array(), stacked(loss.dtype)
+    row_scale, factor, slope = row_array(), stacked(loss.dtype), stacked(loss.dtype)
     shift, height, gap = row_array(), row_array(), row_array()
     chosen, others, total = row_array(), row_array(), row_array()
     lost, spare = row_array(), (row_array(), row_array())
@@ -97,8 +124,7 @@ def _sparse_part(
             traffic,
         )
         mine = memory(loss, loss.dtype)[i : i + rows]
-        for r in range(rows):
-            mine[r] = kind(log1p(others[r] / chosen[r]))
+        _near_losses(sums, rows, mine)
         if not small:
             for r in range(rows):
                 # A label so far below the top that its e^x is not normal, or that the quotient
@@ -107,12 +133,10 @@ def _sparse_part(
                 if not near:
                     mine[r] = kind(gap[r] + (log(total[r]) - height[r]))
         if grad is not None:
-            for r in range(rows):
-                factor[r] = kind(row_scale[r] / total[r])
-                chosen[r] = -(others[r] / total[r]) * row_scale[r]
+            _slopes(sums, row_scale, rows, factor, slope)
             scale_rows(w, rows, classes, factor)
             for r in range(rows):
-                w[r * classes + target[r]] = kind(chosen[r])
+                w[r * classes + target[r]] = slope[r]
             clear_rows(keep, i, rows, loss, w)
             hand_over(w, x, grad, i, rows, traffic)
         else:
@@ -120,6 +144,80 @@ def _sparse_part(
     send_rest(traffic)
     hold(own)
     settle()
+
+
+@called
+def _sparse_columns(
+    first: int,
+    last: int,
+    most: int,
+    x: Array,
+    labels: Array,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+) -> None:
+    """Do as `_sparse_rows` where rows lie side by side, in tiles of at most `most` rows."""
+    target, short_target = stacked(np.dtype(np.int64)), stacked(np.dtype(np.int32))
+    row_scale, factor, slope = row_array(), stacked(loss.dtype), stacked(loss.dtype)
+    chosen, others, total, lost = row_array(), row_array(), row_array(), row_array()
+    sums, part = (chosen, others, total), stacked(loss.dtype)
+    room = np.zeros(SUMS)
+    box = np.empty(0 if grad is None else most * x.shape[1], loss.dtype)
+    w = None if grad is None else memory(box, loss.dtype)
+    i = first
+    while i < last:
+        rows = rows_of_tile(x, i, last, most)
+        kept_labels(labels, keep, i, rows, target)
+        row_values(scale, i, rows, row_scale)
+        for r in range(rows):
+            short_target[r] = np.int32(target[r])
+        largest = exponential_columns(x, i, rows, short_target, w, others, lost, part, room)
+        if largest > small_magnitude(loss) or any_tiny(row_scale, rows):
+            _sparse_rows(i, i + rows, x, labels, scale, keep, loss, grad)
+            i += rows
+            continue
+        pick_classes(x, i, rows, target, part)
+        for r in range(rows):
+            chosen[r] = exp_bounded(part[r])
+        close_sums(sums, lost, rows)
+        _near_losses(sums, rows, memory(loss, loss.dtype)[i : i + rows])
+        clear_rows(keep, i, rows, loss, loss[:0])
+        if grad is not None:
+            _slopes(sums, row_scale, rows, factor, slope)
+            clear_values(keep, i, rows, factor)
+            clear_values(keep, i, rows, slope)
+            write_columns(w, rows, short_target, factor, slope, grad, i)
+        i += rows
+    hold(room)
+    hold(box)
+    settle()
+
+
+@part
+def _sparse_part(
+    first: int,
+    last: int,
+    x: Array,
+    labels: Array,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+) -> int:
+    classes = x.shape[1]
+    bad = first_bad_label(labels, first, last, classes, keep)
+    if bad >= 0:
+        return bad
+    if classes == 0:  # a sum over nothing, and not one element to read
+        fill(loss[first:last], loss.dtype.type(0))
+        return bad
+    most = rows_per_tile(x, grad)
+    if most:
+        _sparse_columns(first, last, most, x, labels, scale, keep, loss, grad)
+    else:
+        _sparse_rows(first, last, x, labels, scale, keep, loss, grad)
     return bad
 
 
