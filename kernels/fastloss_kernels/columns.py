@@ -117,7 +117,7 @@ def pick_classes(x: Array, first: int, rows: int, target: Array, picked: Array) 
     """Set `picked` to each row's element of class `target`."""
     offset, step = _place(x, first), _lines(x)[1]
     for r in range(rows):
-        here = offset + r * step + target[r] * x.strides[1]
+        here = offset + r * step + int(target[r]) * x.strides[1]
         picked[r] = widen(memory(x, x.dtype, here)[0])
 
 
