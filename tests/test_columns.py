@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fastloss_kernels import threads
 from fastloss_kernels.blocks import STREAM
-from fastloss_kernels.columns import LINE, ROWS, rows_per_tile
+from fastloss_kernels.tiles import LINE, ROWS, rows_per_tile
 from numba import njit
 
 ONE, ALL = np.ones(1), np.ones(1, bool)

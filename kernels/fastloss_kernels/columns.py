@@ -21,104 +21,17 @@ import numpy as np
 from fastloss_kernels.blocks import STREAM, piece_size
 from fastloss_kernels.caches import prefetch, stream
 from fastloss_kernels.exponential import exp_bounded
-from fastloss_kernels.halves import narrow, widen
-from fastloss_kernels.intrinsics import STACKED, bits, memory, stacked
+from fastloss_kernels.intrinsics import bits, stacked
 from fastloss_kernels.jit import block, called
 from fastloss_kernels.registers import REGISTER
 from fastloss_kernels.rowsums import add_sums, two_sum
+from fastloss_kernels.tiles import ROWS, lines_of, place_of, plain, read_run, run_at, write_run
 from fastloss_kernels.typing import Array, Scalar
 
-ROWS = STACKED
-# Runs of fewer rows are left to the way that puts rows together: they cost as much or more.
-LINE = 64
-# The scratch for the gradient, 8 MB of float32, bounds the rows of a tile as well. It need not stay
-# in a second-level cache: long runs are worth more.
-TILE = 2**21
 SUMS = 2 * 5 * ROWS  # sums and what they lost, of a lane and of each of four halvings
 CHUNK = ROWS // 4  # of four runs, that are fetched while four are worked on
 
 Runs: TypeAlias = tuple[Array, Array, Array, Array]
-
-
-@block
-def _lines(x: Array) -> tuple[int, int, int]:
-    """Return (rows side by side, bytes from one to the next, bytes from line to line)."""
-    outer, _, inner = x.shape
-    if inner == 1:
-        return outer, x.strides[0], 0
-    return inner, x.strides[2], x.strides[0]
-
-
-@block
-def rows_per_tile(x: Array, grad: Array | None) -> int:
-    """Return how many rows make a tile, 0 if those of x do not lie side by side."""
-    length, step, _ = _lines(x)
-    most = ROWS if grad is None else min(ROWS, TILE // x.shape[1])
-    if min(length, most) < LINE or abs(step) >= abs(x.strides[1]):
-        return 0
-    tiles = (length + most - 1) // most
-    even = (length + tiles - 1) // tiles
-    return min(most, (even + 15) // 16 * 16)
-
-
-@block
-def rows_of_tile(x: Array, first: int, last: int, most: int) -> int:
-    """Return how many rows from `first` on make the next tile: all of one line."""
-    length, _, _ = _lines(x)
-    return min(most, last - first, length - first % length)
-
-
-@block
-def _place(x: Array, row: int) -> int:
-    """Return how many bytes behind the first the row lies."""
-    length, step, next_line = _lines(x)
-    return row // length * next_line + row % length * step
-
-
-@block
-def _plain(x: Array, like: Array) -> bool:
-    """Return whether runs of x can be worked on where they lie."""
-    return _lines(x)[1] == x.itemsize and x.itemsize == like.itemsize
-
-
-@block
-def _read(x: Array, offset: int, target: Array) -> None:
-    """Copy elements that lie side by side to `target`, in its dtype."""
-    step = _lines(x)[1]
-    if step == x.itemsize:
-        source = memory(x, x.dtype, offset)
-        for k in range(target.size):
-            target[k] = widen(source[k])
-    else:
-        for k in range(target.size):
-            target[k] = widen(memory(x, x.dtype, offset + k * step)[0])
-
-
-@block
-def _write(source: Array, grad: Array, offset: int) -> None:
-    """Copy `source` to elements of the gradient that lie side by side."""
-    step, like = _lines(grad)[1], grad.dtype.type(0)
-    if step == grad.itemsize:
-        target = memory(grad, grad.dtype, offset)
-        for k in range(source.size):
-            target[k] = narrow(source[k], like)
-    else:
-        for k in range(source.size):
-            memory(grad, grad.dtype, offset + k * step)[0] = narrow(source[k], like)
-
-
-@block
-def _run(x: Array, offset: int, c: int, size: int, like: Array) -> Array:
-    return memory(x, like.dtype, offset + c * x.strides[1])[:size]
-
-
-@block
-def pick_classes(x: Array, first: int, rows: int, target: Array, picked: Array) -> None:
-    """Set `picked` to each row's element of class `target`."""
-    offset, step = _place(x, first), _lines(x)[1]
-    for r in range(rows):
-        here = offset + r * step + int(target[r]) * x.strides[1]
-        picked[r] = widen(memory(x, x.dtype, here)[0])
 
 
 @block
@@ -215,22 +128,24 @@ def _turned(turn: int, lanes: int) -> tuple[int, int]:
 
 
 @block
-def _source(x: Array, offset: int, rows: int, c: int, plain: bool, box: Array) -> Array:
+def _source(x: Array, offset: int, rows: int, c: int, direct: bool, box: Array) -> Array:
     """Return the elements of class c of some rows: where they lie, or copied to `box`."""
-    if plain:
-        return _run(x, offset, c, rows, box)
-    _read(x, offset + c * x.strides[1], box[:rows])
+    if direct:
+        return run_at(x, offset, c, rows, box)
+    read_run(x, offset + c * x.strides[1], box[:rows])
     return box[:rows]
 
 
 @block
-def _sources(x: Array, offset: int, rows: int, c: int, lanes: int, plain: bool, box: Array) -> Runs:
+def _sources(
+    x: Array, offset: int, rows: int, c: int, lanes: int, direct: bool, box: Array
+) -> Runs:
     """Return four runs, `lanes` classes apart."""
     return (
-        _source(x, offset, rows, c, plain, box),
-        _source(x, offset, rows, c + lanes, plain, box[CHUNK:]),
-        _source(x, offset, rows, c + 2 * lanes, plain, box[2 * CHUNK :]),
-        _source(x, offset, rows, c + 3 * lanes, plain, box[3 * CHUNK :]),
+        _source(x, offset, rows, c, direct, box),
+        _source(x, offset, rows, c + lanes, direct, box[CHUNK:]),
+        _source(x, offset, rows, c + 2 * lanes, direct, box[2 * CHUNK :]),
+        _source(x, offset, rows, c + 3 * lanes, direct, box[3 * CHUNK :]),
     )
 
 
@@ -257,7 +172,7 @@ def exponential_columns(
     """
     classes, lanes = x.shape[1], REGISTER // part.itemsize
     piece, compensated = piece_size(classes), part.itemsize == 8
-    plain, offset, step = _plain(x, part), _place(x, first), _lines(x)[1]
+    direct, offset, step = plain(x, part), place_of(x, first), lines_of(x)[1]
     box = stacked(part.dtype)
     largest = bits(part.dtype.type(0))
     for start in range(0, classes, piece):
@@ -272,10 +187,10 @@ def exponential_columns(
                     following = start + _turned((turn + 1) % lanes, lanes)[0]
                 for k in range(0, rows, CHUNK):
                     n, here = min(CHUNK, rows - k), offset + k * step
-                    if plain:
+                    if direct:
                         for j in range(4):
-                            prefetch(_run(x, here, following + j * lanes, n, part), 0, n)
-                    runs = _sources(x, here, n, c, lanes, plain, box)
+                            prefetch(run_at(x, here, following + j * lanes, n, part), 0, n)
+                    runs = _sources(x, here, n, c, lanes, direct, box)
                     mine, piece_sum = target[k : k + n], part[:n]
                     apart = lanes * rows
                     if w is None:
@@ -286,7 +201,7 @@ def exponential_columns(
                     largest = max(largest, size)
                     _add(piece_sum, c == start + lane, total[k : k + n], rest[k : k + n])
             for c in range(whole + lane, stop, lanes):
-                run = _source(x, offset, rows, c, plain, box)
+                run = _source(x, offset, rows, c, direct, box)
                 mine, piece_sum = target[:rows], part[:rows]
                 if w is None:
                     largest = max(largest, _one(run, c, mine, None, piece_sum))
@@ -318,20 +233,20 @@ def write_columns(
 
     The class `target` of each row receives `slope`.
     """
-    plain, offset = _plain(grad, w), _place(grad, first)
-    past = plain and grad.size * grad.itemsize >= STREAM
+    direct, offset = plain(grad, w), place_of(grad, first)
+    past = direct and grad.size * grad.itemsize >= STREAM
     box = stacked(w.dtype)
     mine, f, s = target[:rows], factor[:rows], slope[:rows]
     for c in range(grad.shape[1]):
         e = w[c * rows : (c + 1) * rows]
-        out = _run(grad, offset, c, rows, w) if plain and not past else box[:rows]
+        out = run_at(grad, offset, c, rows, w) if direct and not past else box[:rows]
         for k in range(rows):
             out[k] = s[k] if mine[k] == c else e[k] * f[k]
         if past:
             # Lines that are written in part are read first: ahead, or the others would wait.
-            ahead = _run(grad, offset, min(c + 4, grad.shape[1] - 1), rows, w)
+            ahead = run_at(grad, offset, min(c + 4, grad.shape[1] - 1), rows, w)
             prefetch(ahead, 0, 1)
             prefetch(ahead, rows - 1, 1)
-            stream(out, _run(grad, offset, c, rows, w), rows)
-        elif not plain:
-            _write(out, grad, offset + c * grad.strides[1])
+            stream(out, run_at(grad, offset, c, rows, w), rows)
+        elif not direct:
+            write_run(out, grad, offset + c * grad.strides[1])

@@ -31,14 +31,7 @@ from fastloss_kernels.blocks import (
     work_array,
 )
 from fastloss_kernels.caches import settle
-from fastloss_kernels.columns import (
-    SUMS,
-    exponential_columns,
-    pick_classes,
-    rows_of_tile,
-    rows_per_tile,
-    write_columns,
-)
+from fastloss_kernels.columns import SUMS, exponential_columns, write_columns
 from fastloss_kernels.exponential import exp_bounded
 from fastloss_kernels.intrinsics import fma, hold, memory, stacked
 from fastloss_kernels.jit import block, called, each_part, kernel, part
@@ -55,6 +48,7 @@ from fastloss_kernels.scaling import (
     top_class,
 )
 from fastloss_kernels.targets import dense_targets
+from fastloss_kernels.tiles import pick_classes, rows_of_tile, rows_per_tile
 from fastloss_kernels.traffic import coming, send_rest, traffic_of
 from fastloss_kernels.typing import Array
 
