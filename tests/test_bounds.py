@@ -17,6 +17,7 @@ rng = np.random.default_rng(0)
 one, every = np.ones(1), np.ones(1, bool)
 sizes = [(1, 6, 1), (7, 3, 1), (3, 1, 1), (2, 5, 4), (0, 3, 1), (3, 0, 1)]
 sizes += [(1, 9000, 1), (2, 4097, 1)]  # longer than a block, longer than a piece
+sizes += [(1, 33, 64)]  # side by side: columns
 for dtype in map(np.dtype, sys.argv[1:]):
     none = np.empty(0, dtype)
     for outer, classes, inner in sizes:

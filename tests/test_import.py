@@ -15,8 +15,10 @@ LAZY = {
     "fastloss_kernels.divergence",
     "fastloss_kernels.intrinsics",
     "fastloss_kernels.logistic",
-    "fastloss_kernels.probability",
-    "fastloss_kernels.softmax",
+    "fastloss_kernels.probability_sparse",
+    "fastloss_kernels.probability_dense",
+    "fastloss_kernels.softmax_sparse",
+    "fastloss_kernels.softmax_dense",
     "fastloss_kernels.sums",
 }
 # What Numba needs to compile array functions; the second imports SciPy where there is one.
@@ -68,7 +70,7 @@ print(len(dispatchers), sum(len(kernel.signatures) for kernel in dispatchers))
 
 def test_a_kernel_brings_its_own_module_only():
     assert "fastloss_kernels.counts" in loaded("import fastloss\nfastloss.Poisson()")
-    assert "fastloss_kernels.softmax" not in loaded("import fastloss\nfastloss.Poisson()")
+    assert "fastloss_kernels.softmax_sparse" not in loaded("import fastloss\nfastloss.Poisson()")
 
 
 def test_module_and_kernel_of_one_name_do_not_meet():

@@ -18,10 +18,10 @@ X = np.ones((2, 5, 1), np.float32)
 LABELS, NONE, EPS = np.zeros(2, np.int64), np.empty(0, np.float32), 1e-7
 # module, function, its arguments between x and scale
 PARTS = {
-    "sparse_logits": ("softmax", "_sparse_part", (LABELS,)),
-    "dense_logits": ("softmax", "_dense_part", (X, NONE, 0.0)),
-    "sparse_probabilities": ("probability", "_sparse_part", (LABELS, EPS)),
-    "dense_probabilities": ("probability", "_dense_part", (X, NONE, 0.0, EPS)),
+    "sparse_logits": ("softmax_sparse", "_sparse_part", (LABELS,)),
+    "dense_logits": ("softmax_dense", "_dense_part", (X, NONE, 0.0)),
+    "sparse_probabilities": ("probability_sparse", "_sparse_part", (LABELS, EPS)),
+    "dense_probabilities": ("probability_dense", "_dense_part", (X, NONE, 0.0, EPS)),
     "binary_logits": ("logistic", "_logits_part", (X, NONE, 0.0)),
     "binary_probabilities": ("logistic", "_probabilities_part", (X, NONE, 0.0, EPS)),
     "poisson": ("counts", "_poisson_part", (X, EPS)),

@@ -33,10 +33,10 @@ _HOMES = {
     "kullback_leibler": "divergence",
     "logistic_crossentropy": "logistic",
     "poisson": "counts",
-    "probability_crossentropy_dense": "probability",
-    "probability_crossentropy_sparse": "probability",
-    "softmax_crossentropy_dense": "softmax",
-    "softmax_crossentropy_sparse": "softmax",
+    "probability_crossentropy_dense": "probability_dense",
+    "probability_crossentropy_sparse": "probability_sparse",
+    "softmax_crossentropy_dense": "softmax_dense",
+    "softmax_crossentropy_sparse": "softmax_sparse",
     "total": "sums",
 }
 """Each kernel and its module, imported when the kernel is first asked for: programs use a few."""

@@ -49,3 +49,14 @@ def clear_rows(keep: Array, first: int, rows: int, loss: Array, w: Array) -> Non
         if not keep[(first + r) * kept]:
             loss[first + r] = 0
             fill(w[r * classes : (r + 1) * classes], 0)
+
+
+@block
+def clear_values(keep: Array, first: int, rows: int, values: Array) -> None:
+    """Set the values of rows that are left out to 0."""
+    if not left_out(keep, first, rows):
+        return
+    kept = step(keep)
+    for r in range(rows):
+        if not keep[(first + r) * kept]:
+            values[r] = 0

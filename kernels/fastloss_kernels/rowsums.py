@@ -24,7 +24,8 @@ def with_one(others: float, lost: float, one: float) -> float:
 
 
 @block
-def _add(first: bool, total: Array, lost: Array, more: Array, rest: Array, rows: int) -> None:
+def add_sums(first: bool, total: Array, lost: Array, more: Array, rest: Array, rows: int) -> None:
+    """Add the sums (more, rest) of some rows to (total, lost), or set them to these if `first`."""
     for r in range(rows):
         if first:
             total[r], lost[r] = more[r], rest[r]
@@ -42,7 +43,7 @@ def add_rows(
     w holds a piece of each row, and `spare` is room for its sums.
     """
     row_sums(w, rows, w.size // rows, spare[0], spare[1])
-    _add(first, total, lost, spare[0], spare[1], rows)
+    add_sums(first, total, lost, spare[0], spare[1], rows)
 
 
 @called
@@ -51,4 +52,4 @@ def add_fine(
 ) -> None:
     """Do as `add_rows`, but add no float32: the sums minus an element have all their digits."""
     fine_sums(w, rows, w.size // rows, spare[0], spare[1])
-    _add(first, total, lost, spare[0], spare[1], rows)
+    add_sums(first, total, lost, spare[0], spare[1], rows)

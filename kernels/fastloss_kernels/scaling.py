@@ -2,7 +2,7 @@
 
 Subtracting the largest logit would round: for x = 0.1 and a maximum of 50 the difference has lost
 32 ulp of e^(x - 50). Instead n of e^x = 2^n e^r is lowered by a whole number K. Where all |x| of a
-block are below 51 (float32) or 374 (float64; see `small_logit`), e^x and its products with the
+block are below 51 (float32) or 374 (float64; see `small_magnitude`), e^x and its products with the
 row's factor stay normal without any K: K = 0 and no row's maximum is needed. Otherwise K puts the
 row's largest element near 2^24 (2^60), so that an element whose probability is a normal number is
 one itself.
@@ -37,8 +37,8 @@ def _exponent(x: float) -> int:
 
 
 @block
-def small_logit(classes: int, scale: Array, rows: int, like: Array) -> float:
-    """Return up to which |x| logits need no K, in like's dtype; below 0 if there is no such size.
+def small_magnitude(classes: int, scale: Array, rows: int, like: Array) -> Any:
+    """Return the largest |x| of logits that need no K, as bits in like's dtype; -1: there is none.
 
     Normal numbers go from 2^-m to 2^(m + 1), with m = 126 or 1022, and three things must be such.
     The element e^-x of a row whose largest is e^x, also where that has been brought to 2^h, h = 24
@@ -56,7 +56,8 @@ def small_logit(classes: int, scale: Array, rows: int, like: Array) -> float:
     m = 126 if single else 1022
     wide = m - 2 - _exponent(float(classes)) + _exponent(least)
     high = m - 1 - _exponent(most)
-    return min(51.0 if single else 374.0, min(wide, high) * LOG2)
+    size = min(51.0 if single else 374.0, min(wide, high) * LOG2)
+    return bits(like.dtype.type(size if size > 0.0 else -1.0))
 
 
 @block
@@ -155,6 +156,15 @@ def _scaled(w: Array, rows: int, shift: Array, power: Array) -> None:
 
 
 @block
+def close_sums(sums: tuple[Array, Array, Array], lost: Array, rows: int) -> None:
+    """Set `total` of ``sums = (chosen, others, total)``, and add to `others` what they lost."""
+    chosen, others, total = sums
+    for r in range(rows):
+        total[r] = with_one(others[r], lost[r], chosen[r])
+        others[r] += lost[r]
+
+
+@block
 def exponential_sums(
     v: Array,
     w: Array,
@@ -181,12 +191,11 @@ def exponential_sums(
     Returns whether all logits were small; if not, `scaling` (see `powers`) was
     needed.
     """
-    chosen, others, total = sums
+    chosen, others, _ = sums
     power, shift, _, _ = scaling
     classes = v.size // rows
-    size = small_logit(classes, scale, rows, v)
-    small = bits(v.dtype.type(size))
-    fast = size > 0.0 and (not same or largest_magnitude(v) <= small)
+    small = small_magnitude(classes, scale, rows, v)
+    fast = not same or largest_magnitude(v) <= small
     expected = not fast
     while fast != expected:
         expected = fast
@@ -204,7 +213,5 @@ def exponential_sums(
                 _scaled(part, rows, shift, power)
             take_out(part, rows, width, c, target, chosen)
             add_rows(part, rows, c == 0, others, lost, spare)
-    for r in range(rows):
-        total[r] = with_one(others[r], lost[r], chosen[r])
-        others[r] += lost[r]
+    close_sums(sums, lost, rows)
     return fast

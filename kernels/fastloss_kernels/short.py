@@ -1,7 +1,7 @@
 """Softmax crossentropy of rows so short that what is done once a row costs more than their e^x.
 
-The arithmetic of `softmax`, on columns (see `interleave`): a register holds one class of many rows,
-the label is found by comparing, and nothing is done for one row at a time.
+The arithmetic of `softmax_sparse`, on columns (see `interleave`): a register has one class of many
+rows, the label is found by comparing, and nothing is done for one row at a time.
 """
 
 from typing import Any
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from fastloss_kernels.blocks import row_array
+from fastloss_kernels.crossentropy import far_losses, near_losses, slopes
 from fastloss_kernels.exponential import exp_bounded, exp_scaled
 from fastloss_kernels.interleave import to_columns, to_rows
 from fastloss_kernels.intrinsics import bits, memory, stacked
 from fastloss_kernels.jit import block, called
-from fastloss_kernels.logarithm import log, log1p
-from fastloss_kernels.rowsums import two_sum, with_one
-from fastloss_kernels.scaling import SMALLEST_SCALE, powers
+from fastloss_kernels.rowsums import two_sum
+from fastloss_kernels.scaling import close_sums, powers, small_magnitude
 from fastloss_kernels.traffic import CHUNK, Traffic, fetch, send
 from fastloss_kernels.typing import Array
 
@@ -95,42 +95,32 @@ def short_rows(
 
     `room` has `room_of_columns`. `ahead` is what is `coming`.
     """
-    kind, classes = loss.dtype.type, v.size // rows
+    classes = v.size // rows
     side = (rows + 15) // 16 * 16  # registers of one column have nothing of the next
     columns = memory(room, loss.dtype)[: classes * side]
     label, chosen = stacked(np.dtype(np.int32)), stacked(loss.dtype)
-    others, lost, ratio = row_array(), row_array(), row_array()
+    others, lost, total = row_array(), row_array(), row_array()
     power, shift, height, gap = stacked(np.dtype(np.int64)), row_array(), row_array(), row_array()
-    tiny = False
     for r in range(rows):
         label[r] = target[r]
-        tiny |= (abs(scale[r]) > 0.0) & (abs(scale[r]) < SMALLEST_SCALE)
     to_columns(v, rows, classes, room, side)
     for c in range(0, columns.size, side):
         for r in range(rows, side):
             columns[c + r] = 0
-    small = bits(kind(40.0 if columns.itemsize == 4 else 320.0))
-    fast = _exponentials(columns, ahead, traffic) <= small and not tiny
+    small = small_magnitude(classes, scale, rows, v)
+    fast = _exponentials(columns, ahead, traffic) <= small
     if not fast:
         powers(v, rows, scale, target, (power, shift, height, gap))
         to_columns(v, rows, classes, room, side)
         _scaled(columns, side, rows, shift, power)
     _sums(columns, side, rows, label, (chosen, others, lost))
-    for r in range(rows):  # float32 would be up to 3 ulp from the loss of dense targets
-        ratio[r] = (others[r] + lost[r]) / chosen[r]
-        loss[r] = log1p(ratio[r])
+    sums = (chosen, others, total)
+    close_sums(sums, lost, rows)
+    near_losses(sums, rows, loss)
     if not fast:
-        for r in range(rows):
-            # A label so far below the top that its e^x is not normal, or that the quotient
-            # overflowed; NaN comes this way too.
-            if not (chosen[r] >= np.finfo(loss.dtype).tiny and ratio[r] < np.inf):
-                total = with_one(others[r], lost[r], np.float64(chosen[r]))
-                loss[r] = gap[r] + (log(total) - height[r])
+        far_losses(sums, height, gap, rows, loss)
     if gradient:
         factor, at_label = stacked(loss.dtype), stacked(loss.dtype)
-        for r in range(rows):
-            share = 1.0 / with_one(others[r], lost[r], np.float64(chosen[r]))
-            factor[r] = scale[r] * share
-            at_label[r] = -((others[r] + lost[r]) * share) * scale[r]
+        slopes(sums, scale, rows, factor, at_label)
         _gradients(columns, side, rows, label, factor, at_label)
         to_rows(w, rows, classes, room, side)

@@ -1,15 +1,13 @@
-"""Categorical crossentropy from probabilities: normalise the row, clip, take logarithms.
+"""Categorical crossentropy from probabilities, with target rows: normalise, clip, take logarithms.
 
-With S = sum_c x_c, q = x / S, p = clip(q, eps, 1 - eps) and m = 1 where q is inside the bounds,
+With S = sum_c x_c, q = x / S, p = clip(q, eps, 1 - eps), targets t, m = 1 where q is inside the
+bounds, else 0, and A = sum_c t_c m_c,
 
-    sparse, label y:   loss = -log p_y             d loss / d x_j = (m_y - 1{j = y} m_y / p_y) / S
-    dense, targets t:  loss = -sum_c t_c log p_c   d loss / d x_j = (A - t_j m_j / p_j) / S
+    loss = -sum_c t_c log p_c   d loss / d x_j = (A - t_j m_j / p_j) / S
 
-with A = sum_c t_c m_c. The bounds are closed and rounded to the working dtype; x is compared with
-what they are of S, and no q is formed. S is held in two parts, so that S - x has all its digits
-where x is nearly S: sparse, ``-log q_y = log1p((S - x_y) / x_y)`` and ``1 - 1 / q_y = -(S - x_y) /
-x_y``; dense, -log q is the logarithm of the quotient S / x (see `quotient`). A row whose sum is 0
-has no q and gives NaN.
+The bounds are closed and rounded to the working dtype. S is held in two parts, so that S - x has
+all its digits where x is nearly S, and -log q is the logarithm of the quotient S / x (see
+`quotient`). A row whose sum is 0 has no q and gives NaN.
 """
 
 from typing import Any
@@ -19,185 +17,32 @@ import numpy as np
 from fastloss_kernels.blocks import (
     destination,
     fill,
-    hand_over,
     inbox_size,
     piece_size,
-    room_for,
     row_array,
     row_count,
     rows_per_block,
-    scratch_size,
     unpack,
     window,
-    work_array,
 )
 from fastloss_kernels.caches import settle
-from fastloss_kernels.intrinsics import fma, hold, memory, stacked
+from fastloss_kernels.intrinsics import fma, hold, memory
 from fastloss_kernels.jit import block, each_part, kernel, part
-from fastloss_kernels.labels import first_bad_label, kept_labels
-from fastloss_kernels.logarithm import log, log1p
+from fastloss_kernels.logarithm import log
 from fastloss_kernels.quotient import aligned, log_aligned, power
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.rowsums import add_fine, add_rows
+from fastloss_kernels.shares import inside, row_totals
 from fastloss_kernels.targets import dense_targets
-from fastloss_kernels.traffic import deliver, send_rest, traffic_of
+from fastloss_kernels.traffic import deliver
 from fastloss_kernels.typing import Array, Scalar
 
 
 @block
-def _row_totals(
-    v: Array, rows: int, piece: int, total: Array, lost: Array, spare: tuple[Array, Array]
-) -> None:
-    """Set (total, lost) to the sums of the rows v; an infinite sum, which has no shares, to NaN."""
-    classes = v.size // rows
-    for c in range(0, classes, piece):
-        size = rows * min(piece, classes - c)
-        add_fine(v[c : c + size], rows, c == 0, total, lost, spare)
-    for r in range(rows):
-        total[r] += total[r] - total[r]
-
-
-@block
-def _inside(s: Scalar, low: Scalar, high: Scalar) -> tuple[Scalar, Scalar]:
-    """Return the least and the largest x of a row with sum s whose share is not clipped."""
-    return min(low * s, high * s), max(low * s, high * s)
-
-
-@part
-def _sparse_part(
-    first: int,
-    last: int,
-    x: Array,
-    labels: Array,
-    eps: float,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-) -> int:
-    kind = loss.dtype.type
-    classes = x.shape[1]
-    bad = first_bad_label(labels, first, last, classes, keep)
-    if bad >= 0:
-        return bad
-    if classes == 0:  # a sum over nothing, and not one element to read
-        fill(loss[first:last], kind(0))
-        return bad
-    block_rows, piece = rows_per_block(x), piece_size(classes)
-    low, high = kind(eps), kind(1.0 - eps)
-    log_low, log_high = log(np.float64(low)), log(np.float64(high))
-    own = np.empty(scratch_size(x, grad, loss), loss.dtype)
-    target, slope = stacked(np.dtype(np.int64)), stacked(loss.dtype)
-    row_scale, chosen, total, lost = row_array(), row_array(), row_array(), row_array()
-    spare = (row_array(), row_array())
-    traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
-
-    for number, i in enumerate(range(first, last, block_rows)):
-        rows, room = min(block_rows, last - i), room_for(x, grad, own, number)
-        v = window(x, room, i, rows)
-        kept_labels(labels, keep, i, rows, target)
-        row_values(scale, i, rows, row_scale)
-        _row_totals(v, rows, piece, total, lost, spare)
-        for r in range(rows):
-            chosen[r] = v[r * classes + target[r]]
-        mine = memory(loss, loss.dtype)[i : i + rows]
-        for r in range(rows):
-            others = (total[r] - chosen[r]) + lost[r]
-            odds = others / chosen[r]
-            from_, to = _inside(kind(total[r]), low, high)
-            x_r = kind(chosen[r])
-            clipped = (x_r < from_) | (x_r > to)  # a NaN goes on as NaN
-            below = (x_r < from_) == (total[r] >= 0)  # a negative sum turns the bounds round
-            mine[r] = kind(-(log_low if below else log_high) if clipped else log1p(odds))
-            factor = np.nan if total[r] == 0 else row_scale[r] / total[r]
-            factor = 0.0 if clipped else factor
-            slope[r], chosen[r] = kind(factor), 0.0 if clipped else -odds * factor
-        if grad is not None:
-            w, _, _ = work_array(x, v, grad, room, i, rows)
-            for r in range(rows):
-                fill(w[r * classes : (r + 1) * classes], slope[r])
-                w[r * classes + target[r]] = kind(chosen[r])
-            clear_rows(keep, i, rows, loss, w)
-            hand_over(w, x, grad, i, rows, traffic)
-        else:
-            clear_rows(keep, i, rows, loss, v[:0])
-    send_rest(traffic)
-    hold(own)
-    settle()
-    return bad
-
-
-@kernel(_sparse_part)
-def probability_crossentropy_sparse(
-    x: Array,
-    labels: Array,
-    eps: float,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-    threads: int,
-) -> int:
-    """Crossentropy of normalised, clipped probabilities with class labels.
-
-    Row i of the n = outer * inner rows is ``x[i // inner, :, i % inner]``; the formulas stand at
-    the top of this module.
-
-    Parameters
-    ----------
-    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `halves`)
-        Probabilities, not necessarily normalised. Any strides; may be read-only.
-    labels : (n,) int64
-        Class of each row, ``0 <= labels < classes`` wherever the row is kept.
-    eps : float
-        The shares are clipped to [eps, 1 - eps].
-    scale : (1,) or (n,) float64
-        d result / d loss of each row: the factor of its gradient.
-    keep : (1,) or (n,) bool
-        Rows to compute. Others get loss 0 and gradient 0 and are not looked at.
-    loss : (n,), float64 for a float64 x, else float32: what is computed in
-        Receives the row losses, without `scale`.
-    grad : None or (outer, classes, inner), x's or loss's dtype
-        Receives ``scale * d loss / d x``. It is x itself, or shares no memory with any input.
-    threads : int
-        How many threads share the rows; 1 is a plain loop. No result depends on it.
-
-    Returns
-    -------
-    int
-        The first kept row whose label is out of range (then nothing is written), or -1.
-
-    Notes
-    -----
-    Error of a loss row and of a gradient element: at most 4 ulp. A label whose share is clipped
-    gives -log of the bound and gradient 0; a row of zeros and a row with NaN give NaN.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastloss_kernels import probability_crossentropy_sparse
-    >>> x = np.array([[0.5, 0.25, 0.25]], np.float32).reshape(1, 3, 1)
-    >>> loss, grad = np.empty(1, np.float32), np.empty_like(x)
-    >>> one, all_rows = np.ones(1), np.ones(1, bool)
-    >>> probability_crossentropy_sparse(x, np.array([0]), 1e-7, one, all_rows, loss, grad, 1)
-    -1
-    >>> loss
-    array([0.6931472], dtype=float32)
-    >>> grad.ravel()
-    array([-1.,  1.,  1.], dtype=float32)
-    """
-    bad = first_bad_label(labels, 0, labels.size, x.shape[1], keep)
-    if bad < 0:
-        arguments = (x, labels, eps, scale, keep, loss, grad)
-        each_part(_sparse_part, row_count(x), threads, arguments)
-    return bad
-
-
-@block
 def _sum_parts(kind: Any, total: float, lost: float, low: Scalar, high: Scalar) -> Any:
-    """Return (the sum of a row as a `kind` of float, what that lost, the ends of `_inside`)."""
+    """Return (the sum of a row as a `kind` of float, what that lost, the ends of `inside`)."""
     s = kind(total)
-    from_, to = _inside(s, low, high)
+    from_, to = inside(s, low, high)
     return s, kind((total - s) + lost), from_, to
 
 
@@ -212,7 +57,7 @@ def _excess(s: Scalar, rest: Scalar, x: Scalar) -> tuple[Scalar, Any]:
 def _log_terms(v: Array, t: Array, row: Any, ends: Any, terms: Array, own: Array) -> None:
     """Set `terms` to -t log(p) for elements v of one row, and `own` to the t that are not clipped.
 
-    ``row = (sum, what it lost)`` and ``ends = (-log p at from_, at to)``, the ends of `_inside`.
+    ``row = (sum, what it lost)`` and ``ends = (-log p at from_, at to)``, the ends of `inside`.
     """
     (s, rest, from_, to), (at_from, at_to) = row, ends
     zero = at_to - at_to
@@ -266,7 +111,7 @@ def _dense_part(
     target_box = np.empty(inbox_size(targets, loss), loss.dtype)
     boxes = np.empty((3, block_rows * piece), loss.dtype)
     changed, terms = memory(boxes[0], loss.dtype), memory(boxes[1], loss.dtype)
-    inside = memory(boxes[2], loss.dtype)
+    own_targets = memory(boxes[2], loss.dtype)
     row_scale, total, lost, value = row_array(), row_array(), row_array(), row_array()
     slope, slope_lost, value_lost = row_array(), row_array(), row_array()
     spare = (row_array(), row_array())
@@ -276,7 +121,7 @@ def _dense_part(
         v, y = window(x, own, i, rows), window(targets, target_box, i, rows)
         w, past = destination(x, grad, own, i, rows)
         row_values(scale, i, rows, row_scale)
-        _row_totals(v, rows, piece, total, lost, spare)
+        row_totals(v, rows, piece, total, lost, spare)
         for c in range(0, classes, piece):
             width = min(piece, classes - c)
             size = rows * width
@@ -286,9 +131,9 @@ def _dense_part(
                 parts = _sum_parts(kind, total[r], lost[r], low, high)
                 ends = (log_low, log_high) if total[r] >= 0 else (log_high, log_low)
                 row = slice(r * width, (r + 1) * width)
-                _log_terms(v_c[row], t[row], parts, ends, terms[row], inside[row])
+                _log_terms(v_c[row], t[row], parts, ends, terms[row], own_targets[row])
             add_rows(terms[:size], rows, c == 0, value, value_lost, spare)
-            add_fine(inside[:size], rows, c == 0, slope, slope_lost, spare)
+            add_fine(own_targets[:size], rows, c == 0, slope, slope_lost, spare)
         mine = memory(loss, loss.dtype)[i : i + rows]
         for r in range(rows):
             mine[r] = kind(value[r] + value_lost[r])

@@ -1,17 +1,16 @@
-"""Softmax crossentropy from logits, with class labels (sparse) or target rows (dense).
+"""Softmax crossentropy from logits, with target rows.
 
-With p = softmax(x) and S = sum_c e^(x_c),
+With p = softmax(x), S = sum_c e^(x_c) and targets t,
 
-    sparse, label y:   loss = log S - x_y                   d loss / d x_j = p_j - 1{j = y}
-    dense, targets t:  loss = sum_c t_c (log S - x_c)       d loss / d x_j = (sum_c t_c) p_j - t_j
+    loss = sum_c t_c (log S - x_c)       d loss / d x_j = (sum_c t_c) p_j - t_j
 
-Neither ``log S - x_y`` nor ``p_y - 1`` is ever computed: both cancel for confident rows. With one
-class k taken out of the sum beforehand,
+Where t is 1 at one class and 0 elsewhere both would cancel for confident rows. With the class k of
+the largest logit taken out of the sum beforehand,
 
-    log S - x_k = log1p(others / e^(x_k)),   1 - p_k = others / S,   others = sum_{c != k} e^(x_c).
+    log S - x_k = log1p(others / e^(x_k)),   1 - p_k = others / S,   others = sum_{c != k} e^(x_c),
 
-k is the label (sparse) or the largest logit (dense: then every term of the loss is >= 0). All sums
-and the scalars of a row are float64.
+and every term of ``sum_c t_c (x_k - x_c) + sum_c t_c (log S - x_k)`` is >= 0. All sums and the
+scalars of a row are float64.
 """
 
 import numpy as np
@@ -31,169 +30,16 @@ from fastloss_kernels.blocks import (
     work_array,
 )
 from fastloss_kernels.caches import settle
-from fastloss_kernels.interleave import is_short, room_of_columns
 from fastloss_kernels.intrinsics import fma, hold, memory, stacked
 from fastloss_kernels.jit import block, each_part, kernel, part
-from fastloss_kernels.labels import first_bad_label, kept_labels, take_out
-from fastloss_kernels.lanes import scale_rows
-from fastloss_kernels.logarithm import log, log1p
+from fastloss_kernels.labels import take_out
+from fastloss_kernels.logarithm import log1p
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.rowsums import add_rows
 from fastloss_kernels.scaling import exponential_sums, top_class
-from fastloss_kernels.short import short_rows
 from fastloss_kernels.targets import dense_targets
 from fastloss_kernels.traffic import coming, send_rest, traffic_of
 from fastloss_kernels.typing import Array
-
-
-@part
-def _sparse_part(
-    first: int,
-    last: int,
-    x: Array,
-    labels: Array,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-) -> int:
-    kind = loss.dtype.type
-    classes = x.shape[1]
-    if last - first == row_count(x):  # the labels of a share have been checked with all others
-        bad = first_bad_label(labels, first, last, classes, keep)
-        if bad >= 0:
-            return bad
-    if classes == 0:  # a sum over nothing, and not one element to read
-        fill(loss[first:last], kind(0))
-        return -1
-    block_rows, piece = rows_per_block(x), piece_size(classes)
-    own = np.empty(scratch_size(x, grad, loss), loss.dtype)
-    target, power = stacked(np.dtype(np.int64)), stacked(np.dtype(np.int64))
-    row_scale, factor = row_array(), stacked(loss.dtype)
-    shift, height, gap = row_array(), row_array(), row_array()
-    chosen, others, total = row_array(), row_array(), row_array()
-    lost, spare = row_array(), (row_array(), row_array())
-    traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
-    column_box = np.empty(room_of_columns(classes, block_rows, loss), loss.dtype)
-    columns, short = memory(column_box, loss.dtype), is_short(classes, loss)
-
-    for number, i in enumerate(range(first, last, block_rows)):
-        rows, room = min(block_rows, last - i), room_for(x, grad, own, number)
-        v = window(x, room, i, rows)
-        w, whole, same = work_array(x, v, grad, room, i, rows)
-        kept_labels(labels, keep, i, rows, target)
-        row_values(scale, i, rows, row_scale)
-        ahead, mine = coming(x, i + rows), memory(loss, loss.dtype)[i : i + rows]
-        if short:
-            wanted = grad is not None
-            short_rows(v, w, rows, row_scale, target, mine, wanted, columns, ahead, traffic)
-        else:
-            scaling, sums = (power, shift, height, gap), (chosen, others, total)
-            small = exponential_sums(
-                v,
-                w,
-                whole,
-                same,
-                rows,
-                piece,
-                row_scale,
-                target,
-                scaling,
-                sums,
-                lost,
-                spare,
-                ahead,
-                traffic,
-            )
-            for r in range(rows):
-                mine[r] = kind(log1p(others[r] / chosen[r]))
-            if not small:
-                for r in range(rows):
-                    # A label so far below the top that its e^x is not normal, or that the quotient
-                    # overflowed; NaN comes this way too.
-                    near = chosen[r] >= np.finfo(loss.dtype).tiny and others[r] / chosen[r] < np.inf
-                    if not near:
-                        mine[r] = kind(gap[r] + (log(total[r]) - height[r]))
-        if grad is not None:
-            if not short:
-                for r in range(rows):
-                    factor[r] = kind(row_scale[r] / total[r])
-                    chosen[r] = -(others[r] / total[r]) * row_scale[r]
-                scale_rows(w, rows, classes, factor)
-                for r in range(rows):
-                    w[r * classes + target[r]] = kind(chosen[r])
-            clear_rows(keep, i, rows, loss, w)
-            hand_over(w, x, grad, i, rows, traffic)
-        else:
-            clear_rows(keep, i, rows, loss, w[:0])
-    send_rest(traffic)
-    hold(own)
-    hold(column_box)
-    settle()
-    return -1
-
-
-@kernel(_sparse_part)
-def softmax_crossentropy_sparse(
-    x: Array,
-    labels: Array,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-    threads: int,
-) -> int:
-    """Softmax crossentropy of logits with class labels.
-
-    Row i of the n = outer * inner rows is ``x[i // inner, :, i % inner]``; the formulas stand at
-    the top of this module.
-
-    Parameters
-    ----------
-    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `halves`)
-        Logits. Any strides; may be read-only.
-    labels : (n,) int64
-        Class of each row, ``0 <= labels < classes`` wherever the row is kept.
-    scale : (1,) or (n,) float64
-        d result / d loss of each row: the factor of its gradient.
-    keep : (1,) or (n,) bool
-        Rows to compute. Others get loss 0 and gradient 0 and are not looked at.
-    loss : (n,), float64 for a float64 x, else float32: what is computed in
-        Receives the row losses, without `scale`.
-    grad : None or (outer, classes, inner), x's or loss's dtype
-        Receives ``scale * d loss / d x``. It is x itself, or shares no memory with any input.
-    threads : int
-        How many threads share the rows; 1 is a plain loop. No result depends on it.
-
-    Returns
-    -------
-    int
-        The first kept row whose label is out of range (then nothing is written), or -1.
-
-    Notes
-    -----
-    Error of a loss row: at most 4 ulp for logits within 1e4, of a gradient element at most 4 ulp.
-    The label's own logit -inf gives inf; another logit -inf is a class of probability 0; a row with
-    NaN, with +inf or of -inf only gives NaN.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastloss_kernels import softmax_crossentropy_sparse
-    >>> x = np.array([[2.0, 1.0, 0.0]], np.float32).reshape(1, 3, 1)
-    >>> loss, grad = np.empty(1, np.float32), np.empty_like(x)
-    >>> one, all_rows = np.ones(1), np.ones(1, bool)
-    >>> softmax_crossentropy_sparse(x, np.array([0]), one, all_rows, loss, grad, 1)
-    -1
-    >>> loss
-    array([0.40760595], dtype=float32)
-    >>> grad.ravel()
-    array([-0.33475903,  0.24472846,  0.09003057], dtype=float32)
-    """
-    bad = first_bad_label(labels, 0, labels.size, x.shape[1], keep)
-    if bad < 0:
-        each_part(_sparse_part, row_count(x), threads, (x, labels, scale, keep, loss, grad))
-    return bad
 
 
 @block

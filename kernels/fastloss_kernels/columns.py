@@ -1,0 +1,263 @@
+"""Rows that lie side by side: worked on as they lie, one class of many rows at a time.
+
+Where the class axis is not the last, as in images, what neighbours in memory share is the class. A
+tile is up to 512 such rows, of all classes: a class of it is a run of contiguous numbers. No row is
+ever put together. Runs become exponentials, with the label's element left out, are added to sums
+that stand side by side as well, and are kept in a scratch; then they are multiplied by factors that
+stand side by side, on their way to the gradient.
+
+Sums have the order that they have elsewhere, so a row has the same bits however it lies. For few
+classes that is the order of the classes (see `short`), for more it is that of `row_sums`: class c
+goes to lane c mod 16 (8 for float64), four registers at a time, and lanes are added in halves at
+the end. Lane by lane, in the order of their turned bits, that takes one sum for each halving: the
+lanes 0 and 8 are the first pair, 4 and 12 the second, and so on.
+
+A class costs a far-away piece of memory: runs are long, and the next ones are fetched ahead.
+"""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from fastloss_kernels.blocks import STREAM, piece_size
+from fastloss_kernels.caches import prefetch, stream
+from fastloss_kernels.exponential import exp_bounded
+from fastloss_kernels.interleave import is_short
+from fastloss_kernels.intrinsics import bits, stacked
+from fastloss_kernels.jit import block, called
+from fastloss_kernels.registers import REGISTER
+from fastloss_kernels.rowsums import add_sums, two_sum
+from fastloss_kernels.tiles import ROWS, lines_of, place_of, plain, read_run, run_at, write_run
+from fastloss_kernels.typing import Array, Scalar
+
+SUMS = 2 * 5 * ROWS  # sums and what they lost, of a lane and of each of four halvings
+CHUNK = ROWS // 4  # of four runs, that are fetched while four are worked on
+
+Runs: TypeAlias = tuple[Array, Array, Array, Array]
+
+
+@block
+def _others(x: Scalar, c: int, target: int, zero: Scalar) -> Scalar:
+    """Return e^x of an element of class c, 0 if that is the target."""
+    return zero if c == target else exp_bounded(x)
+
+
+@block
+def _one(x: Array, c: int, target: Array, w: Array | None, part: Array) -> Any:
+    """Set `part`, and w, to the exponentials of a run; return its `largest_magnitude`."""
+    zero = part.dtype.type(0)
+    largest = bits(zero)
+    for k in range(part.size):
+        largest = max(largest, bits(abs(x[k])))
+        e = _others(x[k], c, target[k], zero)
+        part[k] = e
+        if w is not None:
+            w[k] = e
+    return largest
+
+
+@block
+def _kept(x: Array, c: int, target: Array, w: Array | None, part: Array) -> Any:
+    """Do as `_one`, with class c's place in w."""
+    if w is None:
+        return _one(x, c, target, None, part)
+    return _one(x, c, target, w[c * part.size : (c + 1) * part.size], part)
+
+
+@block
+def _four(
+    x: Runs, c: int, lanes: int, target: Array, w: Array | None, apart: int, part: Array
+) -> Any:
+    """Do as `_one` with four runs, `lanes` classes and, in w, `apart`; `part` is their sum."""
+    x0, x1, x2, x3 = x
+    size, zero = part.size, part.dtype.type(0)
+    if w is not None:
+        w0, w1 = w[:size], w[apart : apart + size]
+        w2, w3 = w[2 * apart : 2 * apart + size], w[3 * apart : 3 * apart + size]
+    largest = bits(zero)
+    for k in range(size):
+        low = max(bits(abs(x0[k])), bits(abs(x1[k])))
+        high = max(bits(abs(x2[k])), bits(abs(x3[k])))
+        largest = max(largest, max(low, high))
+        e0 = _others(x0[k], c, target[k], zero)
+        e1 = _others(x1[k], c + lanes, target[k], zero)
+        e2 = _others(x2[k], c + 2 * lanes, target[k], zero)
+        e3 = _others(x3[k], c + 3 * lanes, target[k], zero)
+        part[k] = (e0 + e1) + (e2 + e3)
+        if w is not None:
+            w0[k] = e0
+            w1[k] = e1
+            w2[k] = e2
+            w3[k] = e3
+    return largest
+
+
+@block
+def _add(part: Array, start: bool, total: Array, lost: Array) -> None:
+    """Add a run of numbers to a run of sums, or set these to it if `start`.
+
+    What rounding takes from sums of float32 does not show: there `lost` stays as it is, 0.
+    """
+    compensated = part.itemsize == 8
+    if start:
+        for k in range(part.size):
+            total[k] = np.float64(part[k])
+            if compensated:
+                lost[k] = 0.0
+    else:
+        for k in range(part.size):
+            total[k], error = two_sum(total[k], np.float64(part[k]))
+            if compensated:
+                lost[k] += error
+
+
+@block
+def _merge(total: Array, lost: Array, more: Array, rest: Array, compensated: bool) -> None:
+    """Add the second runs of sums to the first."""
+    for k in range(more.size):
+        total[k], error = two_sum(total[k], more[k])
+        if compensated:
+            lost[k] = lost[k] + rest[k] + error
+
+
+@block
+def _slot(sums: Array, slot: int, rows: int) -> tuple[Array, Array]:
+    """Return (sums, what they lost) of one of the halvings that are under way."""
+    place = 2 * slot * ROWS
+    return sums[place : place + rows], sums[place + ROWS : place + ROWS + rows]
+
+
+@block
+def _turned(turn: int, lanes: int) -> tuple[int, int]:
+    """Return (the lane whose number has the bits of `turn` turned over, how many bits are set)."""
+    lane, ones = 0, 0
+    while lanes > 1:
+        lane, ones = 2 * lane + turn % 2, ones + turn % 2
+        turn, lanes = turn // 2, lanes // 2
+    return lane, ones
+
+
+@block
+def _source(x: Array, offset: int, rows: int, c: int, direct: bool, box: Array) -> Array:
+    """Return the elements of class c of some rows: where they lie, or copied to `box`."""
+    if direct:
+        return run_at(x, offset, c, rows, box)
+    read_run(x, offset + c * x.strides[1], box[:rows])
+    return box[:rows]
+
+
+@block
+def _sources(
+    x: Array, offset: int, rows: int, c: int, lanes: int, direct: bool, box: Array
+) -> Runs:
+    """Return four runs, `lanes` classes apart."""
+    return (
+        _source(x, offset, rows, c, direct, box),
+        _source(x, offset, rows, c + lanes, direct, box[CHUNK:]),
+        _source(x, offset, rows, c + 2 * lanes, direct, box[2 * CHUNK :]),
+        _source(x, offset, rows, c + 3 * lanes, direct, box[3 * CHUNK :]),
+    )
+
+
+@called
+def exponential_columns(
+    x: Array,
+    first: int,
+    rows: int,
+    target: Array,
+    w: Array | None,
+    others: Array,
+    lost: Array,
+    part: Array,
+    sums: Array,
+) -> Any:
+    """Set `others` and `lost` to the sums of e^x of each row, but for its class `target`.
+
+    A w that is not None receives the exponentials, with 0 in the place of the target, class after
+    class. `part` has room for a row's worth of the dtype that is computed in, `sums` for SUMS
+    float64, 0 at first.
+
+    Returns the `largest_magnitude` of the rows. Nothing here means anything unless it is small; see
+    `scaling`.
+    """
+    classes, lanes = x.shape[1], REGISTER // part.itemsize
+    piece, compensated = piece_size(classes), part.itemsize == 8
+    direct, offset, step = plain(x, part), place_of(x, first), lines_of(x)[1]
+    box = stacked(part.dtype)
+    largest = bits(part.dtype.type(0))
+    if is_short(classes, part):
+        for c in range(classes):
+            run = _source(x, offset, rows, c, direct, box)
+            largest = max(largest, _kept(run, c, target[:rows], w, part[:rows]))
+            _add(part[:rows], c == 0, others, lost)
+        return largest
+    for start in range(0, classes, piece):
+        stop = min(start + piece, classes)
+        whole = stop - (stop - start) % (4 * lanes)
+        for turn in range(lanes):
+            lane, slot = _turned(turn, lanes)
+            total, rest = _slot(sums, slot, rows)
+            for c in range(start + lane, whole, 4 * lanes):
+                following = c + 4 * lanes
+                if following >= whole:
+                    following = start + _turned((turn + 1) % lanes, lanes)[0]
+                for k in range(0, rows, CHUNK):
+                    n, here = min(CHUNK, rows - k), offset + k * step
+                    if direct:
+                        for j in range(4):
+                            prefetch(run_at(x, here, following + j * lanes, n, part), 0, n)
+                    runs = _sources(x, here, n, c, lanes, direct, box)
+                    mine, piece_sum = target[k : k + n], part[:n]
+                    apart = lanes * rows
+                    if w is None:
+                        size = _four(runs, c, lanes, mine, None, apart, piece_sum)
+                    else:
+                        kept = w[c * rows + k :]
+                        size = _four(runs, c, lanes, mine, kept, apart, piece_sum)
+                    largest = max(largest, size)
+                    _add(piece_sum, c == start + lane, total[k : k + n], rest[k : k + n])
+            for c in range(whole + lane, stop, lanes):
+                run = _source(x, offset, rows, c, direct, box)
+                largest = max(largest, _kept(run, c, target[:rows], w, part[:rows]))
+                _add(part[:rows], c == start + lane, total, rest)
+            half = 1
+            while turn & half:
+                total, rest = _slot(sums, slot - 1, rows)
+                if start + _turned(turn - half + 1, lanes)[0] < stop:  # else it has no class
+                    _merge(total, rest, *_slot(sums, slot, rows), compensated)
+                slot, half = slot - 1, 2 * half
+        add_sums(start == 0, others, lost, *_slot(sums, 0, rows), rows)
+    return largest
+
+
+@called
+def write_columns(
+    w: Array,
+    rows: int,
+    target: Array,
+    factor: Array,
+    slope: Array,
+    grad: Array,
+    first: int,
+) -> None:
+    """Write what `exponential_columns` kept, times each row's `factor`, to the gradient.
+
+    The class `target` of each row receives `slope`.
+    """
+    direct, offset = plain(grad, w), place_of(grad, first)
+    past = direct and grad.size * grad.itemsize >= STREAM
+    box = stacked(w.dtype)
+    mine, f, s = target[:rows], factor[:rows], slope[:rows]
+    for c in range(grad.shape[1]):
+        e = w[c * rows : (c + 1) * rows]
+        out = run_at(grad, offset, c, rows, w) if direct and not past else box[:rows]
+        for k in range(rows):
+            out[k] = s[k] if mine[k] == c else e[k] * f[k]
+        if past:
+            # Lines that are written in part are read first: ahead, or the others would wait.
+            ahead = run_at(grad, offset, min(c + 4, grad.shape[1] - 1), rows, w)
+            prefetch(ahead, 0, 1)
+            prefetch(ahead, rows - 1, 1)
+            stream(out, run_at(grad, offset, c, rows, w), rows)
+        elif not direct:
+            write_run(out, grad, offset + c * grad.strides[1])

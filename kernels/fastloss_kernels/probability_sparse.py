@@ -1,0 +1,165 @@
+"""Categorical crossentropy from probabilities, with class labels: normalise, clip, take the log.
+
+With S = sum_c x_c, q = x / S, p = clip(q, eps, 1 - eps), the label y and m = 1 where q_y is inside
+the bounds, else 0,
+
+    loss = -log p_y             d loss / d x_j = (m - 1{j = y} m / p_y) / S
+
+The bounds are closed and rounded to the working dtype. S is held in two parts, so that S - x has
+all its digits where x is nearly S: ``-log q_y = log1p((S - x_y) / x_y)`` and ``1 - 1 / q_y = -(S -
+x_y) / x_y``. A row whose sum is 0 has no q and gives NaN.
+"""
+
+import numpy as np
+
+from fastloss_kernels.blocks import (
+    fill,
+    hand_over,
+    piece_size,
+    room_for,
+    row_array,
+    row_count,
+    rows_per_block,
+    scratch_size,
+    window,
+    work_array,
+)
+from fastloss_kernels.caches import settle
+from fastloss_kernels.intrinsics import hold, memory, stacked
+from fastloss_kernels.jit import each_part, kernel, part
+from fastloss_kernels.labels import first_bad_label, kept_labels
+from fastloss_kernels.logarithm import log, log1p
+from fastloss_kernels.rows import clear_rows, row_values
+from fastloss_kernels.shares import inside, row_totals
+from fastloss_kernels.traffic import send_rest, traffic_of
+from fastloss_kernels.typing import Array
+
+
+@part
+def _sparse_part(
+    first: int,
+    last: int,
+    x: Array,
+    labels: Array,
+    eps: float,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+) -> int:
+    kind = loss.dtype.type
+    classes = x.shape[1]
+    bad = first_bad_label(labels, first, last, classes, keep)
+    if bad >= 0:
+        return bad
+    if classes == 0:  # a sum over nothing, and not one element to read
+        fill(loss[first:last], kind(0))
+        return bad
+    block_rows, piece = rows_per_block(x), piece_size(classes)
+    low, high = kind(eps), kind(1.0 - eps)
+    log_low, log_high = log(np.float64(low)), log(np.float64(high))
+    own = np.empty(scratch_size(x, grad, loss), loss.dtype)
+    target, slope = stacked(np.dtype(np.int64)), stacked(loss.dtype)
+    row_scale, chosen, total, lost = row_array(), row_array(), row_array(), row_array()
+    spare = (row_array(), row_array())
+    traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
+
+    for number, i in enumerate(range(first, last, block_rows)):
+        rows, room = min(block_rows, last - i), room_for(x, grad, own, number)
+        v = window(x, room, i, rows)
+        kept_labels(labels, keep, i, rows, target)
+        row_values(scale, i, rows, row_scale)
+        row_totals(v, rows, piece, total, lost, spare)
+        for r in range(rows):
+            chosen[r] = v[r * classes + target[r]]
+        mine = memory(loss, loss.dtype)[i : i + rows]
+        for r in range(rows):
+            others = (total[r] - chosen[r]) + lost[r]
+            odds = others / chosen[r]
+            from_, to = inside(kind(total[r]), low, high)
+            x_r = kind(chosen[r])
+            clipped = (x_r < from_) | (x_r > to)  # a NaN goes on as NaN
+            below = (x_r < from_) == (total[r] >= 0)  # a negative sum turns the bounds round
+            mine[r] = kind(-(log_low if below else log_high) if clipped else log1p(odds))
+            factor = np.nan if total[r] == 0 else row_scale[r] / total[r]
+            factor = 0.0 if clipped else factor
+            slope[r], chosen[r] = kind(factor), 0.0 if clipped else -odds * factor
+        if grad is not None:
+            w, _, _ = work_array(x, v, grad, room, i, rows)
+            for r in range(rows):
+                fill(w[r * classes : (r + 1) * classes], slope[r])
+                w[r * classes + target[r]] = kind(chosen[r])
+            clear_rows(keep, i, rows, loss, w)
+            hand_over(w, x, grad, i, rows, traffic)
+        else:
+            clear_rows(keep, i, rows, loss, v[:0])
+    send_rest(traffic)
+    hold(own)
+    settle()
+    return bad
+
+
+@kernel(_sparse_part)
+def probability_crossentropy_sparse(
+    x: Array,
+    labels: Array,
+    eps: float,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+    threads: int,
+) -> int:
+    """Crossentropy of normalised, clipped probabilities with class labels.
+
+    Row i of the n = outer * inner rows is ``x[i // inner, :, i % inner]``; the formulas stand at
+    the top of this module.
+
+    Parameters
+    ----------
+    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `halves`)
+        Probabilities, not necessarily normalised. Any strides; may be read-only.
+    labels : (n,) int64
+        Class of each row, ``0 <= labels < classes`` wherever the row is kept.
+    eps : float
+        The shares are clipped to [eps, 1 - eps].
+    scale : (1,) or (n,) float64
+        d result / d loss of each row: the factor of its gradient.
+    keep : (1,) or (n,) bool
+        Rows to compute. Others get loss 0 and gradient 0 and are not looked at.
+    loss : (n,), float64 for a float64 x, else float32: what is computed in
+        Receives the row losses, without `scale`.
+    grad : None or (outer, classes, inner), x's or loss's dtype
+        Receives ``scale * d loss / d x``. It is x itself, or shares no memory with any input.
+    threads : int
+        How many threads share the rows; 1 is a plain loop. No result depends on it.
+
+    Returns
+    -------
+    int
+        The first kept row whose label is out of range (then nothing is written), or -1.
+
+    Notes
+    -----
+    Error of a loss row and of a gradient element: at most 4 ulp. A label whose share is clipped
+    gives -log of the bound and gradient 0; a row of zeros and a row with NaN give NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastloss_kernels import probability_crossentropy_sparse
+    >>> x = np.array([[0.5, 0.25, 0.25]], np.float32).reshape(1, 3, 1)
+    >>> loss, grad = np.empty(1, np.float32), np.empty_like(x)
+    >>> one, all_rows = np.ones(1), np.ones(1, bool)
+    >>> probability_crossentropy_sparse(x, np.array([0]), 1e-7, one, all_rows, loss, grad, 1)
+    -1
+    >>> loss
+    array([0.6931472], dtype=float32)
+    >>> grad.ravel()
+    array([-1.,  1.,  1.], dtype=float32)
+    """
+    bad = first_bad_label(labels, 0, labels.size, x.shape[1], keep)
+    if bad < 0:
+        arguments = (x, labels, eps, scale, keep, loss, grad)
+        each_part(_sparse_part, row_count(x), threads, arguments)
+    return bad

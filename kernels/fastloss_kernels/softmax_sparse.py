@@ -1,0 +1,253 @@
+"""Softmax crossentropy from logits, with class labels.
+
+With p = softmax(x), S = sum_c e^(x_c) and the label y,
+
+    loss = log S - x_y                   d loss / d x_j = p_j - 1{j = y}
+
+Neither ``log S - x_y`` nor ``p_y - 1`` is ever computed: both cancel for confident rows. With the
+label taken out of the sum beforehand,
+
+    log S - x_y = log1p(others / e^(x_y)),   1 - p_y = others / S,   others = sum_{c != y} e^(x_c).
+
+All sums and the scalars of a row are float64. Rows of a few classes are worked on in columns
+(`short`), and so are rows that lie side by side in memory (`columns`).
+"""
+
+import numpy as np
+
+from fastloss_kernels.blocks import (
+    fill,
+    hand_over,
+    piece_size,
+    room_for,
+    row_array,
+    row_count,
+    rows_per_block,
+    scratch_size,
+    window,
+    work_array,
+)
+from fastloss_kernels.caches import settle
+from fastloss_kernels.columns import SUMS, exponential_columns, write_columns
+from fastloss_kernels.crossentropy import far_losses, near_losses, slopes
+from fastloss_kernels.exponential import exp_bounded
+from fastloss_kernels.interleave import is_short, room_of_columns
+from fastloss_kernels.intrinsics import hold, memory, stacked
+from fastloss_kernels.jit import called, each_part, kernel, part
+from fastloss_kernels.labels import first_bad_label, kept_labels
+from fastloss_kernels.lanes import scale_rows
+from fastloss_kernels.rows import clear_rows, clear_values, row_values
+from fastloss_kernels.scaling import close_sums, exponential_sums, small_magnitude
+from fastloss_kernels.short import short_rows
+from fastloss_kernels.tiles import pick_classes, rows_of_tile, rows_per_tile
+from fastloss_kernels.traffic import coming, send_rest, traffic_of
+from fastloss_kernels.typing import Array
+
+
+@called
+def _sparse_rows(
+    first: int,
+    last: int,
+    x: Array,
+    labels: Array,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+) -> None:
+    classes = x.shape[1]
+    block_rows, piece = rows_per_block(x), piece_size(classes)
+    own = np.empty(scratch_size(x, grad, loss), loss.dtype)
+    target, power = stacked(np.dtype(np.int64)), stacked(np.dtype(np.int64))
+    row_scale, factor, slope = row_array(), stacked(loss.dtype), stacked(loss.dtype)
+    shift, height, gap = row_array(), row_array(), row_array()
+    chosen, others, total = row_array(), row_array(), row_array()
+    lost, spare = row_array(), (row_array(), row_array())
+    traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
+    column_box = np.empty(room_of_columns(classes, block_rows, loss), loss.dtype)
+    columns, short = memory(column_box, loss.dtype), is_short(classes, loss)
+
+    for number, i in enumerate(range(first, last, block_rows)):
+        rows, room = min(block_rows, last - i), room_for(x, grad, own, number)
+        v = window(x, room, i, rows)
+        w, whole, same = work_array(x, v, grad, room, i, rows)
+        kept_labels(labels, keep, i, rows, target)
+        row_values(scale, i, rows, row_scale)
+        ahead, mine = coming(x, i + rows), memory(loss, loss.dtype)[i : i + rows]
+        if short:
+            wanted = grad is not None
+            short_rows(v, w, rows, row_scale, target, mine, wanted, columns, ahead, traffic)
+        else:
+            scaling, sums = (power, shift, height, gap), (chosen, others, total)
+            small = exponential_sums(
+                v,
+                w,
+                whole,
+                same,
+                rows,
+                piece,
+                row_scale,
+                target,
+                scaling,
+                sums,
+                lost,
+                spare,
+                ahead,
+                traffic,
+            )
+            near_losses(sums, rows, mine)
+            if not small:
+                far_losses(sums, height, gap, rows, mine)
+        if grad is not None:
+            if not short:
+                slopes(sums, row_scale, rows, factor, slope)
+                scale_rows(w, rows, classes, factor)
+                for r in range(rows):
+                    w[r * classes + target[r]] = slope[r]
+            clear_rows(keep, i, rows, loss, w)
+            hand_over(w, x, grad, i, rows, traffic)
+        else:
+            clear_rows(keep, i, rows, loss, w[:0])
+    send_rest(traffic)
+    hold(own)
+    hold(column_box)
+    settle()
+
+
+@called
+def _sparse_columns(
+    first: int,
+    last: int,
+    most: int,
+    x: Array,
+    labels: Array,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+) -> None:
+    """Do as `_sparse_rows` where rows lie side by side, in tiles of at most `most` rows."""
+    target, short_target = stacked(np.dtype(np.int64)), stacked(np.dtype(np.int32))
+    row_scale, factor, slope = row_array(), stacked(loss.dtype), stacked(loss.dtype)
+    chosen, others, total, lost = row_array(), row_array(), row_array(), row_array()
+    sums, part = (chosen, others, total), stacked(loss.dtype)
+    room = np.zeros(SUMS)
+    box = np.empty(0 if grad is None else most * x.shape[1], loss.dtype)
+    w = None if grad is None else memory(box, loss.dtype)
+    i = first
+    while i < last:
+        rows = rows_of_tile(x, i, last, most)
+        kept_labels(labels, keep, i, rows, target)
+        row_values(scale, i, rows, row_scale)
+        for r in range(rows):
+            short_target[r] = np.int32(target[r])
+        largest = exponential_columns(x, i, rows, short_target, w, others, lost, part, room)
+        if largest > small_magnitude(x.shape[1], row_scale, rows, loss):
+            _sparse_rows(i, i + rows, x, labels, scale, keep, loss, grad)
+            i += rows
+            continue
+        pick_classes(x, i, rows, target, part)
+        for r in range(rows):
+            chosen[r] = exp_bounded(part[r])
+        close_sums(sums, lost, rows)
+        near_losses(sums, rows, memory(loss, loss.dtype)[i : i + rows])
+        clear_rows(keep, i, rows, loss, loss[:0])
+        if grad is not None:
+            slopes(sums, row_scale, rows, factor, slope)
+            clear_values(keep, i, rows, factor)
+            clear_values(keep, i, rows, slope)
+            write_columns(w, rows, short_target, factor, slope, grad, i)
+        i += rows
+    hold(room)
+    hold(box)
+    settle()
+
+
+@part
+def _sparse_part(
+    first: int,
+    last: int,
+    x: Array,
+    labels: Array,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+) -> int:
+    classes = x.shape[1]
+    if last - first == row_count(x):  # the labels of a share have been checked with all others
+        bad = first_bad_label(labels, first, last, classes, keep)
+        if bad >= 0:
+            return bad
+    if classes == 0:  # a sum over nothing, and not one element to read
+        fill(loss[first:last], loss.dtype.type(0))
+        return -1
+    most = rows_per_tile(x, grad)
+    if most:
+        _sparse_columns(first, last, most, x, labels, scale, keep, loss, grad)
+    else:
+        _sparse_rows(first, last, x, labels, scale, keep, loss, grad)
+    return -1
+
+
+@kernel(_sparse_part)
+def softmax_crossentropy_sparse(
+    x: Array,
+    labels: Array,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+    threads: int,
+) -> int:
+    """Softmax crossentropy of logits with class labels.
+
+    Row i of the n = outer * inner rows is ``x[i // inner, :, i % inner]``; the formulas stand at
+    the top of this module.
+
+    Parameters
+    ----------
+    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `halves`)
+        Logits. Any strides; may be read-only.
+    labels : (n,) int64
+        Class of each row, ``0 <= labels < classes`` wherever the row is kept.
+    scale : (1,) or (n,) float64
+        d result / d loss of each row: the factor of its gradient.
+    keep : (1,) or (n,) bool
+        Rows to compute. Others get loss 0 and gradient 0 and are not looked at.
+    loss : (n,), float64 for a float64 x, else float32: what is computed in
+        Receives the row losses, without `scale`.
+    grad : None or (outer, classes, inner), x's or loss's dtype
+        Receives ``scale * d loss / d x``. It is x itself, or shares no memory with any input.
+    threads : int
+        How many threads share the rows; 1 is a plain loop. No result depends on it.
+
+    Returns
+    -------
+    int
+        The first kept row whose label is out of range (then nothing is written), or -1.
+
+    Notes
+    -----
+    Error of a loss row: at most 4 ulp for logits within 1e4, of a gradient element at most 4 ulp.
+    The label's own logit -inf gives inf; another logit -inf is a class of probability 0; a row with
+    NaN, with +inf or of -inf only gives NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastloss_kernels import softmax_crossentropy_sparse
+    >>> x = np.array([[2.0, 1.0, 0.0]], np.float32).reshape(1, 3, 1)
+    >>> loss, grad = np.empty(1, np.float32), np.empty_like(x)
+    >>> one, all_rows = np.ones(1), np.ones(1, bool)
+    >>> softmax_crossentropy_sparse(x, np.array([0]), one, all_rows, loss, grad, 1)
+    -1
+    >>> loss
+    array([0.40760595], dtype=float32)
+    >>> grad.ravel()
+    array([-0.33475903,  0.24472846,  0.09003057], dtype=float32)
+    """
+    bad = first_bad_label(labels, 0, labels.size, x.shape[1], keep)
+    if bad < 0:
+        each_part(_sparse_part, row_count(x), threads, (x, labels, scale, keep, loss, grad))
+    return bad

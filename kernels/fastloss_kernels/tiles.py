@@ -1,0 +1,95 @@
+"""Tiles: rows that lie side by side, of all classes; each class is a run of neighbours."""
+
+from fastloss_kernels.halves import narrow, widen
+from fastloss_kernels.intrinsics import STACKED, memory
+from fastloss_kernels.jit import block
+from fastloss_kernels.typing import Array
+
+ROWS = STACKED
+# Runs of fewer rows are left to the way that puts rows together: they cost as much or more.
+LINE = 64
+# The scratch for the gradient, 8 MB of float32, bounds the rows of a tile as well. It need not stay
+# in a second-level cache: long runs are worth more.
+TILE = 2**21
+
+
+@block
+def lines_of(x: Array) -> tuple[int, int, int]:
+    """Return (rows side by side, bytes from one to the next, bytes from line to line)."""
+    outer, _, inner = x.shape
+    if inner == 1:
+        return outer, x.strides[0], 0
+    return inner, x.strides[2], x.strides[0]
+
+
+@block
+def rows_per_tile(x: Array, grad: Array | None) -> int:
+    """Return how many rows make a tile, 0 if those of x do not lie side by side."""
+    length, step, _ = lines_of(x)
+    most = ROWS if grad is None else min(ROWS, TILE // x.shape[1])
+    if min(length, most) < LINE or abs(step) >= abs(x.strides[1]):
+        return 0
+    tiles = (length + most - 1) // most
+    even = (length + tiles - 1) // tiles
+    return min(most, (even + 15) // 16 * 16)
+
+
+@block
+def rows_of_tile(x: Array, first: int, last: int, most: int) -> int:
+    """Return how many rows from `first` on make the next tile: all of one line."""
+    length, _, _ = lines_of(x)
+    return min(most, last - first, length - first % length)
+
+
+@block
+def place_of(x: Array, row: int) -> int:
+    """Return how many bytes behind the first the row lies."""
+    length, step, next_line = lines_of(x)
+    return row // length * next_line + row % length * step
+
+
+@block
+def plain(x: Array, like: Array) -> bool:
+    """Return whether runs of x can be worked on where they lie."""
+    return lines_of(x)[1] == x.itemsize and x.itemsize == like.itemsize
+
+
+@block
+def read_run(x: Array, offset: int, target: Array) -> None:
+    """Copy elements that lie side by side to `target`, in its dtype."""
+    step = lines_of(x)[1]
+    if step == x.itemsize:
+        source = memory(x, x.dtype, offset)
+        for k in range(target.size):
+            target[k] = widen(source[k])
+    else:
+        for k in range(target.size):
+            target[k] = widen(memory(x, x.dtype, offset + k * step)[0])
+
+
+@block
+def write_run(source: Array, grad: Array, offset: int) -> None:
+    """Copy `source` to elements of the gradient that lie side by side."""
+    step, like = lines_of(grad)[1], grad.dtype.type(0)
+    if step == grad.itemsize:
+        target = memory(grad, grad.dtype, offset)
+        for k in range(source.size):
+            target[k] = narrow(source[k], like)
+    else:
+        for k in range(source.size):
+            memory(grad, grad.dtype, offset + k * step)[0] = narrow(source[k], like)
+
+
+@block
+def run_at(x: Array, offset: int, c: int, size: int, like: Array) -> Array:
+    """Return the elements of class c of `size` rows where they lie, in the dtype of `like`."""
+    return memory(x, like.dtype, offset + c * x.strides[1])[:size]
+
+
+@block
+def pick_classes(x: Array, first: int, rows: int, target: Array, picked: Array) -> None:
+    """Set `picked` to each row's element of class `target`."""
+    offset, step = place_of(x, first), lines_of(x)[1]
+    for r in range(rows):
+        here = offset + r * step + int(target[r]) * x.strides[1]
+        picked[r] = widen(memory(x, x.dtype, here)[0])

@@ -1,0 +1,204 @@
+"""Rows that lie side by side, worked on as columns: the bits of rows that lie one behind the other.
+
+`test_same_bits` and `test_kernels` try all layouts with small images, whose rows are put together.
+"""
+
+import fastloss_kernels as fk
+import numpy as np
+import pytest
+from fastloss_kernels import threads
+from fastloss_kernels.blocks import STREAM
+from fastloss_kernels.tiles import LINE, ROWS, rows_per_tile
+from numba import njit
+
+ONE, ALL = np.ones(1), np.ones(1, bool)
+# Classes fewer than lanes, as many as four registers, a few more, more than a piece; lines of one
+# tile, of several, of a few rows more than a tile.
+SHAPES = [
+    (1, 1, LINE),
+    (3, 2, LINE + 1),
+    (2, 3, 1000),
+    (2, 16, 99),
+    (1, 21, ROWS + 1),
+    (2, 64, 65),
+    (1, 67, 127),
+    (1, 150, 3 * ROWS + 7),
+    (2, 1000, 70),
+    (1, 4096, LINE),
+    (1, 4099, 77),
+    (1, 9000, LINE),
+]
+DTYPES = [np.float32, np.float64]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch):
+    """What threads share is tested elsewhere; here it would compile every kernel twice."""
+    monkeypatch.setattr(threads, "SMALL", 2**62)
+
+
+def problem(shape, dtype, spread=3.0, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(0, spread, shape).astype(dtype)
+    return x, rng.integers(0, shape[1], shape[0] * shape[2])
+
+
+def rows_of(x):
+    """Return a copy whose rows lie one behind the other, of shape (n, classes, 1)."""
+    return np.ascontiguousarray(np.moveaxis(x, 1, 2)).reshape(-1, x.shape[1], 1)
+
+
+def call(x, labels, *, grad=True, scale=ONE, keep=ALL):
+    kind = np.float64 if x.dtype == np.float64 else np.float32
+    loss = np.full(labels.size, 7, kind)
+    out = np.full(x.shape, 7, x.dtype) if grad is True else grad
+    assert fk.run(fk.softmax_crossentropy_sparse, x, labels, scale, keep, loss, out) == -1
+    return loss, out
+
+
+@njit
+def in_columns(x):
+    return rows_per_tile(x, x) > 0
+
+
+def assert_same_bits(a, b):
+    assert (a.shape, a.dtype) == (b.shape, b.dtype)
+    assert a.tobytes() == b.tobytes()
+
+
+def assert_as_rows(x, labels, **more):
+    """Check columns x against the same rows one behind the other; return (loss, gradient)."""
+    assert in_columns(x)
+    loss, grad = call(x, labels, **more)
+    expected, slopes = call(rows_of(x), labels, **more)
+    assert_same_bits(loss, expected)
+    assert_same_bits(rows_of(grad), slopes)
+    return loss, grad
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_columns_have_the_bits_of_rows(shape, dtype):
+    x, labels = problem(shape, dtype)
+    loss, grad = assert_as_rows(x, labels)
+    assert_same_bits(call(x, labels, grad=None)[0], loss)
+    inside = x.copy()
+    assert_same_bits(call(inside, labels, grad=inside)[0], loss)
+    assert_same_bits(inside, grad)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_rows_of_a_transposed_matrix(dtype):
+    x, labels = problem((1, 21, 700), dtype)
+    loss, grad = call(x, labels)
+    turned, out = x.transpose(2, 1, 0), np.zeros_like(x)
+    assert in_columns(turned)
+    assert_same_bits(call(turned, labels, grad=out.transpose(2, 1, 0))[0], loss)
+    assert_same_bits(out, grad)
+    assert_same_bits(call(turned, labels, grad=np.zeros((700, 21, 1), dtype))[0], loss)
+
+
+def embedded(x, shape, where):
+    """Return x as a part of a larger array that holds NaN elsewhere."""
+    larger = np.full(shape, np.nan, x.dtype)
+    larger[where] = x
+    return larger[where]
+
+
+LAYOUTS = {
+    "every other": lambda x: np.repeat(x, 2, axis=2)[:, :, ::2],
+    "backwards": lambda x: x[:, :, ::-1].copy()[:, :, ::-1],
+    "classes backwards": lambda x: x[:, ::-1].copy()[:, ::-1],
+    "images backwards": lambda x: x[::-1].copy()[::-1],
+    "gaps": lambda x: embedded(x, (3, 30, 200), np.s_[:2, 4:25, 7:137]),
+    "classes outermost": lambda x: x.transpose(1, 0, 2).copy().transpose(1, 0, 2),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("lay", LAYOUTS.values(), ids=LAYOUTS)
+def test_strides_do_not_matter(lay, dtype):
+    x, labels = problem((2, 21, 130), dtype)
+    loss, grad = call(x, labels)
+    view, out = lay(x), lay(np.zeros_like(x))
+    assert in_columns(view)
+    assert_same_bits(call(view, labels)[0], loss)
+    assert_same_bits(call(view, labels, grad=out)[0], loss)
+    assert_same_bits(np.ascontiguousarray(out), grad)
+    assert_same_bits(call(view, labels, grad=view)[0], loss)
+    assert_same_bits(np.ascontiguousarray(view), grad)
+
+
+def test_half_precision():
+    x, labels = problem((2, 70, 100), np.float16)
+    half = x.view(np.int16)
+    loss, grad = assert_as_rows(half, labels)
+    assert_same_bits(loss, call(x.astype(np.float32), labels)[0])
+    assert_same_bits(call(half, labels, grad=half)[0], loss)
+    assert_same_bits(half, grad)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("wild", [np.nan, np.inf, -np.inf, 200.0, -1e4, 3e38, 1e-40, -0.0])
+def test_one_place_matters_only_to_itself(wild, dtype):
+    shape = 2, 5, 600
+    x, labels = problem(shape, dtype)
+    loss, grad = call(x, labels)
+    x[1, 2, 77] = wild
+    other, turned = assert_as_rows(x, labels)
+    same = np.arange(1200) != 677
+    assert_same_bits(other[same], loss[same])
+    assert_same_bits(rows_of(turned)[same], rows_of(grad)[same])
+    assert_same_bits(call(x, labels, grad=None)[0], other)
+    assert_same_bits(call(x, labels, grad=x)[0], other)
+    assert_same_bits(x, turned)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("spread", [30.0, 1e3, 1e6])
+def test_large_logits(spread, dtype):
+    assert_as_rows(*problem((2, 21, 300), dtype, spread))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_left_out_and_scaled(dtype):
+    x, labels = problem((2, 19, 300), dtype)
+    rng = np.random.default_rng(1)
+    scale = rng.choice([1.0, -2.5, 1e-3, 0.0], 600)
+    scale[450:460] = 1e-30  # too small for the short way
+    keep = rng.random(600) < 0.7
+    loss, grad = assert_as_rows(x, labels, scale=scale, keep=keep)
+    assert not loss[~keep].any()
+    assert not rows_of(grad)[~keep].any()
+    stray = np.where(keep, labels, -(2**62))
+    wild = np.where(keep.reshape(2, 1, 300), x, np.nan)
+    for again in (
+        call(x, stray, scale=scale, keep=keep),
+        call(wild, stray, scale=scale, keep=keep),
+    ):
+        assert_same_bits(again[0], loss)
+        assert_same_bits(again[1], grad)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_row_does_not_know_its_place(dtype):
+    x, labels = problem((1, 37, 1300), dtype)
+    loss, grad = call(x, labels)
+    for part in (np.s_[3:67], np.s_[500:1290], np.s_[511:1023]):
+        less, slopes = call(x[:, :, part], labels[part])
+        assert_same_bits(less, loss[part])
+        assert_same_bits(slopes, grad[:, :, part].copy())
+
+
+def test_large_gradients_go_past_the_caches():
+    classes = 21
+    x, labels = problem((1, classes, STREAM // 4 // classes + 1001), np.float32)
+    loss, grad = assert_as_rows(x, labels)
+    assert_same_bits(call(x, labels, grad=x)[0], loss)
+    assert_same_bits(x, grad)
+
+
+def test_shorter_lines_are_put_together():
+    assert not in_columns(np.zeros((5, 9, LINE - 1)))
+    assert not in_columns(np.zeros((5, 9, 1)))
+    assert not in_columns(np.zeros((500, 9, 1)))
