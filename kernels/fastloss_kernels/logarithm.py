@@ -255,21 +255,25 @@ inlined(log_normal)(
 
 @block
 def _log_pair_single(u: Scalar, c: Scalar) -> Scalar:
-    f, e = _split_single(u)
-    return _log_sum_single(f + _lowered_single(c, e), _F(e), u - u)
+    m, e = _split_single(u)
+    d = _lowered_single(c, e)
+    f = m + d
+    return _log_sum_single(f, _F(e), (d - (f - m)) + (u - u))
 
 
 @block
 def _log_pair_double(u: Scalar, c: Scalar) -> Scalar:
-    f, e = _split_double(u)
-    return log_sum_double(f + _lowered_double(c, e), np.float64(e), u - u)
+    m, e = _split_double(u)
+    d = _lowered_double(c, e)
+    f = m + d
+    return log_sum_double(f, np.float64(e), (d - (f - m)) + (u - u))
 
 
 def log_pair(u: Scalar, c: Scalar) -> Scalar:
     """Return log(u + c) for a positive normal u and a c of at most an ulp of it; NaN at NaN.
 
-    c is what rounding took from u: with it the relative error stays below 1.5 ulp also where u is
-    nearly 1; below 1 ulp where c is 0, or f + c has no more digits than its type.
+    c is what rounding took from u: with it the relative error stays near 1 ulp also where u is
+    nearly 1. What rounding takes from 1 + f is added to the logarithm as it is, not over 1 + f.
     """
     return _log_pair_single(u, c) if u.dtype == _F else _log_pair_double(u, c)
 

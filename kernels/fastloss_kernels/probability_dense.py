@@ -34,7 +34,7 @@ from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.rowsums import add_fine, add_rows
 from fastloss_kernels.shares import inside, row_totals
 from fastloss_kernels.targets import dense_targets
-from fastloss_kernels.traffic import deliver
+from fastloss_kernels.traffic import coming, deliver, fetch_next
 from fastloss_kernels.typing import Array, Scalar
 
 
@@ -121,6 +121,7 @@ def _dense_part(
         v, y = window(x, own, i, rows), window(targets, target_box, i, rows)
         w, past = destination(x, grad, own, i, rows)
         row_values(scale, i, rows, row_scale)
+        ahead = (coming(x, i + rows), coming(targets, i + rows))
         row_totals(v, rows, piece, total, lost, spare)
         for c in range(0, classes, piece):
             width = min(piece, classes - c)
@@ -131,6 +132,7 @@ def _dense_part(
                 parts = _sum_parts(kind, total[r], lost[r], low, high)
                 ends = (log_low, log_high) if total[r] >= 0 else (log_high, log_low)
                 row = slice(r * width, (r + 1) * width)
+                fetch_next(ahead, c + r * width, width)
                 _log_terms(v_c[row], t[row], parts, ends, terms[row], own_targets[row])
             add_rows(terms[:size], rows, c == 0, value, value_lost, spare)
             add_fine(own_targets[:size], rows, c == 0, slope, slope_lost, spare)

@@ -22,7 +22,7 @@ from fastloss_kernels.intrinsics import bits, cut, fma, from_bits
 from fastloss_kernels.jit import block
 from fastloss_kernels.labels import take_out
 from fastloss_kernels.rowsums import add_rows, with_one
-from fastloss_kernels.traffic import CHUNK, Traffic, fetch, send
+from fastloss_kernels.traffic import CHUNK, Ahead, Traffic, fetch_next, send
 from fastloss_kernels.typing import Array
 
 # A factor scale / S must stay normal: rows with a smaller scale than that get no headroom.
@@ -122,7 +122,7 @@ def powers(
 
 
 @block
-def _bounded(v: Array, w: Array, same: bool, ahead: Array, start: int, traffic: Traffic) -> Any:
+def _bounded(v: Array, w: Array, same: bool, ahead: Ahead, start: int, traffic: Traffic) -> Any:
     """Set w to e^v, and return `largest_magnitude` of v, between which memory is kept busy.
 
     Where v is w they must not be told apart: a loop over one array is vector code, a loop over two
@@ -130,7 +130,7 @@ def _bounded(v: Array, w: Array, same: bool, ahead: Array, start: int, traffic: 
     """
     largest = bits(v.dtype.type(0))
     for k in range(0, w.size, CHUNK):
-        fetch(ahead, start + k)
+        fetch_next(ahead, start + k, CHUNK)
         send(traffic)
         e = w[k : k + CHUNK]
         if same:
@@ -178,7 +178,7 @@ def exponential_sums(
     sums: tuple[Array, Array, Array],
     lost: Array,
     spare: tuple[Array, Array],
-    ahead: Array,
+    ahead: Ahead,
     traffic: Traffic,
 ) -> bool:
     """Turn rows of logits into exponentials; take one class out of each, and sum the others.

@@ -16,16 +16,16 @@ from fastloss_kernels.intrinsics import bits, memory, stacked
 from fastloss_kernels.jit import block, called
 from fastloss_kernels.rowsums import two_sum
 from fastloss_kernels.scaling import close_sums, powers, small_magnitude
-from fastloss_kernels.traffic import CHUNK, Traffic, fetch, send
+from fastloss_kernels.traffic import CHUNK, Ahead, Traffic, fetch_next, send
 from fastloss_kernels.typing import Array
 
 
 @block
-def _exponentials(columns: Array, ahead: Array, traffic: Traffic) -> Any:
+def _exponentials(columns: Array, ahead: Ahead, traffic: Traffic) -> Any:
     """Replace every x by e^x, between which memory is kept busy; return the largest |x| as bits."""
     largest = bits(columns.dtype.type(0))
     for k in range(0, columns.size, CHUNK):
-        fetch(ahead, k)
+        fetch_next(ahead, k, CHUNK)
         send(traffic)
         e = columns[k : k + CHUNK]
         for c in range(e.size):
@@ -88,7 +88,7 @@ def short_rows(
     loss: Array,
     gradient: bool,
     room: Array,
-    ahead: Array,
+    ahead: Ahead,
     traffic: Traffic,
 ) -> None:
     """Set the losses of the rows v, and w to their gradients if `gradient`; w may be v.

@@ -16,7 +16,6 @@ scalars of a row are float64.
 import numpy as np
 
 from fastloss_kernels.blocks import (
-    copy,
     fill,
     hand_over,
     inbox_size,
@@ -32,10 +31,9 @@ from fastloss_kernels.blocks import (
 from fastloss_kernels.caches import settle
 from fastloss_kernels.intrinsics import fma, hold, memory, stacked
 from fastloss_kernels.jit import block, each_part, kernel, part
-from fastloss_kernels.labels import take_out
 from fastloss_kernels.logarithm import log1p
 from fastloss_kernels.rows import clear_rows, row_values
-from fastloss_kernels.rowsums import add_rows
+from fastloss_kernels.rowsums import add_fine, add_rows
 from fastloss_kernels.scaling import exponential_sums, top_class
 from fastloss_kernels.targets import dense_targets
 from fastloss_kernels.traffic import coming, send_rest, traffic_of
@@ -93,7 +91,8 @@ def _dense_part(
     shift, height, gap = row_array(), row_array(), row_array()
     chosen, others, total, lost = row_array(), row_array(), row_array(), row_array()
     distance, distance_lost = row_array(), row_array()
-    top_target, other_targets, targets_lost = row_array(), row_array(), row_array()
+    top_target, other_targets = row_array(), row_array()
+    all_targets, targets_lost = row_array(), row_array()
     spare = (row_array(), row_array())
     traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
 
@@ -108,13 +107,14 @@ def _dense_part(
             size = rows * min(piece, classes - c)
             t = dense_targets(y[c : c + size], rows, c, class_weight, smoothing, classes, changed)
             part = terms[:size]
-            copy(t, part)
-            take_out(part, rows, size // rows, c, top, top_target)
-            add_rows(part, rows, c == 0, other_targets, targets_lost, spare)
+            for r in range(rows):
+                if c <= top[r] < c + size // rows:
+                    top_target[r] = t[r * (size // rows) + top[r] - c]
+            add_fine(t, rows, c == 0, all_targets, targets_lost, spare)
             _distances(v, t, rows, c, top, part)
             add_rows(part, rows, c == 0, distance, distance_lost, spare)
         scaling, sums = (power, shift, height, gap), (chosen, others, total)
-        ahead = coming(x, i + rows)
+        ahead = (coming(x, i + rows), coming(targets, i + rows))
         exponential_sums(
             v,
             w,
@@ -133,14 +133,14 @@ def _dense_part(
         )
         mine = memory(loss, loss.dtype)[i : i + rows]
         for r in range(rows):
-            other_targets[r] += targets_lost[r]
-            t_sum = top_target[r] + other_targets[r]
+            t_sum = all_targets[r] + targets_lost[r]
+            other_targets[r] = (all_targets[r] - top_target[r]) + targets_lost[r]
             far = distance[r] + distance_lost[r]
             mine[r] = kind(far + t_sum * log1p(others[r] / chosen[r]))
         if grad is not None:
             for r in range(rows):
                 s = row_scale[r]
-                factor[r] = kind(s * (top_target[r] + other_targets[r]) / total[r])
+                factor[r] = kind(s * (all_targets[r] + targets_lost[r]) / total[r])
                 minus[r] = kind(-s)
                 # t_sum p_k - t_k of the largest logit, with what is in both taken out
                 rest = other_targets[r] * chosen[r] - top_target[r] * others[r]

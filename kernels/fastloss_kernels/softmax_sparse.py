@@ -65,6 +65,7 @@ def _sparse_rows(
     lost, spare = row_array(), (row_array(), row_array())
     traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
     column_box = np.empty(room_of_columns(classes, block_rows, loss), loss.dtype)
+    nothing = memory(loss, loss.dtype)[:0]
     columns, short = memory(column_box, loss.dtype), is_short(classes, loss)
 
     for number, i in enumerate(range(first, last, block_rows)):
@@ -73,7 +74,8 @@ def _sparse_rows(
         w, whole, same = work_array(x, v, grad, room, i, rows)
         kept_labels(labels, keep, i, rows, target)
         row_values(scale, i, rows, row_scale)
-        ahead, mine = coming(x, i + rows), memory(loss, loss.dtype)[i : i + rows]
+        ahead = (coming(x, i + rows), nothing)
+        mine = memory(loss, loss.dtype)[i : i + rows]
         if short:
             wanted = grad is not None
             short_rows(v, w, rows, row_scale, target, mine, wanted, columns, ahead, traffic)

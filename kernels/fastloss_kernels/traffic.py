@@ -14,6 +14,8 @@ from fastloss_kernels.typing import Array
 
 CHUNK = 256  # elements: what is in flight has to fit the processor's buffers
 
+# The predictions and the targets of the next block, see `coming`.
+Ahead: TypeAlias = tuple[Array, Array]
 # (scratch, gradient, [place in the scratch, place in the gradient, how many elements are left])
 Traffic: TypeAlias = tuple[Array, Array, Array]
 
@@ -30,6 +32,14 @@ def fetch(ahead: Array, start: int) -> None:
     """Fetch one chunk of what is `coming`."""
     if ahead.size:
         prefetch(ahead, start, CHUNK)
+
+
+@block
+def fetch_next(ahead: Ahead, start: int, size: int) -> None:
+    """Fetch the chunks that begin among the `size` elements from `start` on, of both arrays."""
+    for k in range((start + CHUNK - 1) // CHUNK * CHUNK, start + size, CHUNK):
+        fetch(ahead[0], k)
+        fetch(ahead[1], k)
 
 
 @block
