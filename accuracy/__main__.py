@@ -47,7 +47,9 @@ def main() -> int:
     blocks, met = {}, True
     if chosen.part != "losses":
         searched = _elementary(chosen.seed, every, inputs, not chosen.no_peers)
-        met &= all(found[report.OURS].within(elementary.GOAL) for found in searched.values())
+        for function in elementary.FUNCTIONS:
+            found = (searched[function.name, dtype][report.OURS] for dtype in losses.DTYPES)
+            met &= all(one.within(function.goal) for one in found)
         blocks["elementary"] = report.elementary_table(searched, what)
     if chosen.part != "elementary":
         results = _losses(chosen.seed, share, chosen.loss, not chosen.no_peers)

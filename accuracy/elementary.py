@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 from fastloss_kernels.exponential import exp, exp_bounded, exp_falling, exp_scaled
-from fastloss_kernels.logarithm import log, log1p, log1p_unit, log_pair
+from fastloss_kernels.logarithm import log, log1p, log1p_unit, log_normal, log_pair
+from fastloss_kernels.quotient import aligned, log_aligned
 from mpmath import mp, mpf
 from numpy.typing import NDArray
 
@@ -23,6 +24,7 @@ Draw = Callable[[Rng, int, Any], Array]
 Interval = tuple[float, float]
 
 GOAL = 1.0  # ulp
+PAIR_GOAL = 2.0  # where the argument, a sum or a quotient, has more digits than its type
 LOG2_E, LN2 = math.log2(math.e), math.log(2)
 LN2_HIGH, LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # 32 bits, and the rest
 
@@ -52,6 +54,8 @@ class Function:
         could cover it.
     peer : str
         The name of the same function in NumPy, torch and JAX, if any.
+    goal : float
+        The largest error there may be, in ulp.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Function:
     draw: Callable[[Rng, int, Any], Pair]
     second: Callable[[Array], Array] | None = None
     peer: str = ""
+    goal: float = GOAL
 
 
 def of_one(
@@ -167,6 +172,26 @@ def _right_pair(x: float, y: float) -> wide.Wide:
     return wide.log(wide.add(wide.wide(x), wide.wide(y)))
 
 
+def _probabilities(rng: Rng, n: int, dtype: Any) -> Pair:
+    """Return two numbers from 1e-7 to 1 each: any, or near to each other."""
+    u, p = np.exp(rng.uniform(math.log(1e-7), 0, (2, n)))
+    near = u * (1 + rng.choice([-1, 1], n) * 10.0 ** rng.uniform(-16, -0.3, n))
+    p = np.clip(np.where(rng.random(n) < 0.5, p, near), 1e-7, 1)
+    return u.astype(dtype).astype(np.float64), p.astype(dtype).astype(np.float64)
+
+
+@wide.compiled
+def _quotient(x: Array, y: Array, out: Array) -> None:
+    for i in range(x.size):
+        near, e = aligned(x[i], y[i])
+        out[i] = log_aligned((near - y[i]) / y[i], e, x[i] - x[i])
+
+
+@wide.compiled
+def _right_quotient(x: float, y: float) -> wide.Wide:
+    return wide.log(wide.div(wide.wide(x), wide.wide(y)))
+
+
 @wide.compiled
 def _scaled(x: Array, y: Array, out: Array) -> None:
     for i in range(x.size):
@@ -216,5 +241,10 @@ FUNCTIONS = (
     of_one("log1p_unit(x)", log1p_unit, wide.log1p, mp.log1p, np.log1p, _from_0_to_1,
            (0, 1), (0, 1)),
     Function("log_pair(u, c)", _pair, _right_pair, lambda u, c: mp.log(u + c),
-             lambda u, c: np.log1p((u - 1) + c), LINE, _rounded_pairs),
+             lambda u, c: np.log1p((u - 1) + c), LINE, _rounded_pairs, goal=PAIR_GOAL),
+    Function("log(u / p)", _quotient, _right_quotient, lambda u, p: mp.log(u / p),
+             lambda u, p: np.where(np.abs(u - p) < 0.3 * p, np.log1p((u - p) / p), np.log(u / p)),
+             LINE, _probabilities, goal=PAIR_GOAL),
+    of_one("log_normal(x)", log_normal, wide.log, mp.log, np.log, _around_powers,
+           (2.0**-126, 3.4e38), (2.0**-1022, 1.7e308)),
 )  # fmt: skip

@@ -26,7 +26,7 @@ def elementary_table(searched: Searched, what: str) -> str:
         single, double = (searched[function.name, dtype] for dtype in losses.DTYPES)
         cells = [f"`{function.name}`"]
         for found, complete in ((single[OURS], function.second is not None), (double[OURS], False)):
-            cells += [_error(found, elementary.GOAL) + ("" if complete else " seen"), _at(found)]
+            cells += [_error(found, function.goal) + ("" if complete else " seen"), _at(found)]
         cells += [_error(single[name]) if name in single else "" for name in libraries]
         rows.append(cells)
     return "\n\n".join([markdown(head, rows), _footer(what, ["numpy", "numba", *peers.packages()])])

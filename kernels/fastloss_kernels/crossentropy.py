@@ -42,6 +42,5 @@ def slopes(
     """Set the factor of each row's exponentials, and the gradient of its label."""
     _, others, total = sums
     for r in range(rows):
-        share = 1.0 / total[r]
-        factor[r] = factor.dtype.type(scale[r] * share)
-        slope[r] = slope.dtype.type(-(others[r] * share) * scale[r])
+        factor[r] = factor.dtype.type(scale[r] / total[r])
+        slope[r] = slope.dtype.type(-(others[r] / total[r]) * scale[r])  # -scale if all are others
