@@ -207,6 +207,12 @@ def test_float_labels_are_compared_as_they_are_then_truncated_toward_zero():
     np.testing.assert_array_equal(labels.ignored, [False, False, True, False])
 
 
+def test_float_labels_of_63_bits_are_exact():
+    given = np.array([127.0, 2.0**52 + 1, 2.0**62, -(2.0**62)])
+    labels = class_labels(given, arrays.layout((4, 3), -1), None)
+    np.testing.assert_array_equal(labels.ids, [127, 2**52 + 1, 2**62, -(2**62)])
+
+
 def test_half_labels_are_not_rounded_onto_ignore_class():
     given = np.array([256.0, 2.0], BFLOAT16)
     labels = class_labels(given, arrays.layout((2, 300), -1), 257)
@@ -247,7 +253,7 @@ def test_a_label_that_is_no_class_is_named_as_given(given, shown):
     assert not 0 <= labels.ids[1] < 3
     with pytest.raises(ValueError, match="3 classes") as caught:
         labels.check(layout, None)
-    assert f"got {shown} at row 1" in str(caught.value)
+    assert str(caught.value).endswith(f"got {shown} at row 1")
 
 
 def test_a_label_of_a_higher_rank_is_located():
