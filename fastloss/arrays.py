@@ -254,7 +254,7 @@ def _overlaps_itself(array: Array) -> bool:
         (abs(s), n) for s, n in zip(array.strides, array.shape, strict=True)
     ):
         if length > 1 and step < covered:
-            return array.size > 0
+            return True
         covered += step * (length - 1)
     return False
 
