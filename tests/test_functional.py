@@ -178,7 +178,8 @@ def test_what_is_wrong_with_a_class_weight_is_said(wrong, text):
 
 
 def test_one_class_has_one_weight():
-    assert fl.categorical_crossentropy([[1.0]], [[0.5]], class_weight=[2.0]).shape == (1,)
+    value = fl.categorical_crossentropy([[1.0]], np.array([[0.5]]), class_weight=[2.0])
+    np.testing.assert_allclose(value, [-2 * np.log(1 - EPS)], rtol=1e-9)
 
 
 def test_the_class_weight_of_a_label_is_a_float64():
@@ -362,6 +363,22 @@ def test_a_label_out_of_range_is_named_with_row_and_class_count(label):
 def test_a_bad_label_in_the_first_row_is_found(from_logits):
     with pytest.raises(ValueError, match=r"got 3 at row 0$"):
         fl.sparse_categorical_crossentropy([3, 0], np.ones((2, 3)), from_logits)
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_single_row_with_a_bad_label_is_refused(from_logits, label):
+    with pytest.raises(ValueError, match=f"got {label} at row 0$"):
+        fl.sparse_categorical_crossentropy([label], np.ones((1, 3)), from_logits)
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_a_row_that_is_left_out_of_one_class(from_logits):
+    call = fl.value_and_grad(fl.sparse_categorical_crossentropy)
+    value, gradient = call([0, 9], np.array([[2.0], [3.0]]), from_logits, mask=[True, False])
+    expected = 0.0 if from_logits else -np.log(1 - EPS)
+    np.testing.assert_allclose(value, [expected, 0.0], rtol=1e-9)
+    np.testing.assert_array_equal(gradient, np.zeros((2, 1)))
 
 
 def test_ignore_class_has_64_bits():
