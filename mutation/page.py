@@ -15,7 +15,8 @@ HEAD = """# What the tests would not notice
 `make mutation` writes this page. It changes the code in one small way after the other (another
 operator, a number more by one, a condition the wrong way round) and runs the tests that reach the
 changed line, with the kernels as plain Python. The change is a *mutant*; a test that fails *kills*
-it. What survives is listed with the reason, or is a hole in the tests.
+it. What survives is listed with the reason, or is a hole in the tests. After tests were added the
+survivors alone may have been tried again (`--again`): what was killed before counts as killed.
 
 The tests are those that are fast in plain Python and run in one process; from every test function
 that reaches a line the fastest case comes first, up to two seconds of them. So a survivor may still
@@ -81,8 +82,8 @@ def _diff(survivor: Survivor) -> str:
     return "".join(
         [
             f"@@ {place}, {survivor.key}{note}\n",
-            *(f"- {line}\n" for line in survivor.before.splitlines()),
-            *(f"+ {line}\n" for line in survivor.after.splitlines()),
+            *(f"- {line}\n" for line in survivor.before.splitlines() if line),
+            *(f"+ {line}\n" for line in survivor.after.splitlines() if line),
         ]
     )
 

@@ -381,6 +381,15 @@ def test_a_row_that_is_left_out_of_one_class(from_logits):
     np.testing.assert_array_equal(gradient, np.zeros((2, 1)))
 
 
+def test_small_shares_beside_a_large_logit_keep_their_digits():
+    call = fl.value_and_grad(fl.sparse_categorical_crossentropy)
+    _, gradient = call([0], np.float32([[500, 425, 0]]), from_logits=True)
+    np.testing.assert_allclose(gradient[0, 1], np.exp(-75.0), rtol=5e-7)
+    x, small = np.full((1, 4000), 500, np.float32), np.array([1e-18])
+    _, gradient = call([0], x, from_logits=True, upstream=small)
+    np.testing.assert_allclose(gradient[0, 1:], 1e-18 / 4000, rtol=5e-7)
+
+
 def test_ignore_class_has_64_bits():
     largest = 2**64 - 1
     labels = np.array([largest, 0], np.uint64)
