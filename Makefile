@@ -7,6 +7,7 @@
 #   make bench   time the current checkout (asv)
 #   make compare time it beside its peers and the memory's limit; fills README.md and docs/
 #   make accuracy  measure every error and fill docs/accuracy.md: an hour (SEED=1 draws other rows)
+#   make mutation  break the code in small ways, see what no test notices; writes docs/mutation.md
 #   make readme  write what our commands print into README.md
 #   make wheel   build the wheel and the sdist, and test the wheel in a fresh environment
 #   make clean   remove whatever the above made
@@ -17,7 +18,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 DIGITS := examples/digits
 SEED ?= 0
 
-.PHONY: demo test hardening lint format bench compare accuracy readme wheel clean
+.PHONY: demo test hardening lint format bench compare accuracy mutation readme wheel clean
 
 demo: .venv/demo
 	$(BIN)/fastloss check
@@ -26,6 +27,7 @@ demo: .venv/demo
 
 test: lint
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/test_small_blocks.py
 
 hardening: .venv/dev
 	$(BIN)/python tools/harden.py
@@ -48,6 +50,9 @@ compare: .venv/peers
 
 accuracy: .venv/accuracy
 	$(BIN)/python -m accuracy --seed $(SEED) --write
+
+mutation: .venv/mutation
+	$(BIN)/python -m mutation --seed $(SEED) --write
 
 readme: .venv/dev
 	$(BIN)/python tools/fill_readme.py
@@ -84,6 +89,10 @@ clean:
 
 .venv/peers: .venv/base
 	@$(PIP) install --editable . --group peers
+	@touch $@
+
+.venv/mutation: .venv/base
+	@$(PIP) install --editable '.[cli]' --group test --group mutation
 	@touch $@
 
 # A peer that cannot be installed is left out of the tables.

@@ -68,7 +68,7 @@ class Plan(NamedTuple):
             loss = _product(loss, self.weight, self.kept)
         if self.divisor is None:
             return loss.reshape(self.shape)
-        return kernels.total(loss) / self.divisor if self.divisor else 0.0
+        return float(kernels.total(loss)) / self.divisor if self.divisor else 0.0
 
 
 def float_sum(values: FloatArray) -> float:
@@ -205,6 +205,7 @@ def _truth(mask: Array) -> Bools:
     return mask.astype(np.bool_)
 
 
+@np.errstate(over="ignore")  # of a weight that does not count
 def _in_range(weights: FloatArray, valid: Bools | None) -> FloatArray:
     """Return the weights of a weighted mean, times the power of two that keeps its sums in range.
 
@@ -213,7 +214,7 @@ def _in_range(weights: FloatArray, valid: Bools | None) -> FloatArray:
     """
     counted = True if valid is None else valid
     largest = float(np.max(np.abs(weights), initial=0.0, where=counted))
-    if 1e-30 < largest < 1e30 or largest == 0 or not math.isfinite(largest):
+    if 1e-30 < largest < 1e30 or not math.isfinite(largest):
         return weights
     scaled: FloatArray = np.ldexp(weights, -math.frexp(largest)[1])
     return scaled

@@ -6,6 +6,7 @@ import pytest
 
 from fastloss import arrays
 from fastloss.arrays import FLOAT32, FLOAT64
+from fastloss.core import _kernel_output
 from fastloss.labels import class_labels
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
@@ -68,6 +69,34 @@ def test_an_axis_that_is_not_there_is_refused(axis):
 def test_a_repeated_axis_is_refused():
     with pytest.raises(ValueError, match="each axis once"):
         arrays.layout((2, 3), (1, -1))
+
+
+def nested(value, depth):
+    """Return `value` in so many lists."""
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 64])
+def test_a_masked_array_is_found_as_deep_as_numpy_looks(depth):
+    hidden = nested(np.ma.array(1.0, mask=True), depth)
+    with pytest.raises(TypeError, match="y_pred must be a plain array, got a masked array"):
+        arrays.as_array("y_pred", hidden)
+
+
+def test_a_list_that_holds_itself_is_refused():
+    endless = [1.0]
+    endless.append(endless)
+    with pytest.raises(ValueError, match="y_pred must be a rectangular array of numbers"):
+        arrays.as_array("y_pred", endless)
+
+
+def test_what_the_strings_came_from_is_said():
+    with pytest.raises(TypeError, match=r"got dtype <U1$"):
+        arrays.as_array("y_pred", np.array(["a"]))
+    with pytest.raises(TypeError, match=r"got dtype <U1 from a list$"):
+        arrays.as_array("y_pred", ["a"])
 
 
 def test_rank_zero_is_refused():
@@ -145,7 +174,9 @@ def test_float_dtype_knows_names_and_policies(name, expected):
     assert dtype is None if expected is None else dtype.name == expected
 
 
-@pytest.mark.parametrize("name", ["junk", "int32", "float", "mixed_float32", np.int8, 7, ["f4"]])
+@pytest.mark.parametrize(
+    "name", ["junk", "int32", "float", "mixed_float32", np.int8, np.floating, 7, ["f4"]]
+)
 def test_float_dtype_refuses_everything_else(name):
     with pytest.raises(ValueError, match="dtype must be None or one of"):
         arrays.float_dtype(name)
@@ -207,6 +238,12 @@ def test_float_labels_are_compared_as_they_are_then_truncated_toward_zero():
     np.testing.assert_array_equal(labels.ignored, [False, False, True, False])
 
 
+def test_float_labels_of_63_bits_are_exact():
+    given = np.array([127.0, 2.0**52 + 1, 2.0**62, -(2.0**62)])
+    labels = class_labels(given, arrays.layout((4, 3), -1), None)
+    np.testing.assert_array_equal(labels.ids, [127, 2**52 + 1, 2**62, -(2**62)])
+
+
 def test_half_labels_are_not_rounded_onto_ignore_class():
     given = np.array([256.0, 2.0], BFLOAT16)
     labels = class_labels(given, arrays.layout((2, 300), -1), 257)
@@ -247,7 +284,7 @@ def test_a_label_that_is_no_class_is_named_as_given(given, shown):
     assert not 0 <= labels.ids[1] < 3
     with pytest.raises(ValueError, match="3 classes") as caught:
         labels.check(layout, None)
-    assert f"got {shown} at row 1" in str(caught.value)
+    assert str(caught.value).endswith(f"got {shown} at row 1")
 
 
 def test_a_label_of_a_higher_rank_is_located():
@@ -297,6 +334,49 @@ def test_out_has_the_working_dtype_or_that_of_the_predictions(own, working, good
     for dtype in bad:
         with pytest.raises(ValueError, match="out must have native dtype"):
             out_of(x, np.zeros((2, 3), dtype), working)
+
+
+def test_the_dtypes_of_out_are_named():
+    cases = [("f4", "f8", "float32, got float64"), ("f2", "f8", "float32 or float16, got float64")]
+    for own, wrong, text in [*cases, ("f4", ">f4", "float32, got >f4")]:
+        with pytest.raises(ValueError, match=f"out must have native dtype {text}$"):
+            out_of(np.zeros((2, 3), own), np.zeros((2, 3), wrong))
+
+
+def test_an_axis_of_length_one_may_step_anywhere():
+    out = np.lib.stride_tricks.as_strided(np.zeros(6)[::2], (1, 3), (0, 16))
+    out_of(np.zeros((1, 3)), out, FLOAT64)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, BFLOAT16])
+def test_halves_are_read_as_bits_where_they_lie(dtype):
+    x = np.array([1.0, -2.0], dtype)
+    found = arrays.half_bits(x)
+    assert found.dtype == (np.int16 if dtype is np.float16 else np.uint16)
+    assert np.shares_memory(found, x)
+    unaligned = np.zeros(5, np.uint8)[1:].view(dtype)
+    for other in (unaligned, np.zeros(2, ">f2"), np.zeros(2, np.int16), np.zeros(2, np.float32)):
+        assert arrays.half_bits(other) is None
+
+
+@pytest.mark.parametrize(
+    ("dtype", "working", "axis", "direct"),
+    [
+        (np.float32, FLOAT32, -1, True),
+        (np.float64, FLOAT64, (0, 1), True),
+        (np.float16, FLOAT32, -1, True),
+        (BFLOAT16, FLOAT32, -1, True),
+        (np.float16, FLOAT32, (0, 2), False),
+        (np.float16, FLOAT64, -1, False),
+        (np.float32, FLOAT64, -1, False),
+    ],
+)
+def test_the_kernel_writes_into_the_gradient_itself_where_it_can(dtype, working, axis, direct):
+    target = np.zeros((2, 3, 4), dtype)
+    output = _kernel_output(target, arrays.layout((2, 3, 4), axis), working)
+    assert np.may_share_memory(output, target) is direct
+    if not direct:
+        assert output.dtype == working
 
 
 def test_out_is_a_writeable_array_of_the_right_shape():

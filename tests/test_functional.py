@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import fastloss as fl
+from fastloss import recipes
+from fastloss.core import evaluate
 
 EPS = 1e-7
 RNG = np.random.default_rng(11)
@@ -159,6 +161,33 @@ def test_a_class_weight_of_a_label_is_a_sample_weight(reduction):
 def test_class_weight_has_one_weight_a_class(fn, wrong):
     with pytest.raises(ValueError, match="class_weight must"):
         fn(*draw(fn), class_weight=wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ([1.0, 2.0], r"one weight for each of the 3 classes, got shape \(2,\)$"),
+        ([[1.0, 2.0, 3.0]], r"class_weight must be of shape \(classes,\), got \(1, 3\)$"),
+        ([], r"class_weight must be of shape \(classes,\), got \(0,\)$"),
+        ([1.0, -2.0, -3.0], "class_weight must be finite and not negative, got -2.0$"),
+    ],
+)
+def test_what_is_wrong_with_a_class_weight_is_said(wrong, text):
+    with pytest.raises(ValueError, match=text):
+        fl.sparse_categorical_crossentropy([0, 1], np.ones((2, 3)), class_weight=wrong)
+
+
+def test_one_class_has_one_weight():
+    value = fl.categorical_crossentropy([[1.0]], np.array([[0.5]]), class_weight=[2.0])
+    np.testing.assert_allclose(value, [-2 * np.log(1 - EPS)], rtol=1e-9)
+
+
+def test_the_class_weight_of_a_label_is_a_float64():
+    x = np.float32([[10, -10]])
+    value = fl.sparse_categorical_crossentropy([0], x, from_logits=True, class_weight=[1e39, 1.0])
+    np.testing.assert_allclose(value, 1e39 * np.log1p(np.exp(-20.0)), rtol=3e-7)
+    with pytest.raises(ValueError, match="class_weight must be finite in float32, got 1e\\+39"):
+        fl.categorical_crossentropy([[1, 0]], x, from_logits=True, class_weight=[1e39, 1.0])
 
 
 @pytest.mark.parametrize("wrong", [-1.0, np.nan, np.inf])
@@ -330,6 +359,51 @@ def test_a_label_out_of_range_is_named_with_row_and_class_count(label):
         fl.sparse_categorical_crossentropy(np.array([0, label]), np.ones((2, 3)))
 
 
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_a_bad_label_in_the_first_row_is_found(from_logits):
+    with pytest.raises(ValueError, match=r"got 3 at row 0$"):
+        fl.sparse_categorical_crossentropy([3, 0], np.ones((2, 3)), from_logits)
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_single_row_with_a_bad_label_is_refused(from_logits, label):
+    with pytest.raises(ValueError, match=f"got {label} at row 0$"):
+        fl.sparse_categorical_crossentropy([label], np.ones((1, 3)), from_logits)
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_a_row_that_is_left_out_of_one_class(from_logits):
+    call = fl.value_and_grad(fl.sparse_categorical_crossentropy)
+    value, gradient = call([0, 9], np.array([[2.0], [3.0]]), from_logits, mask=[True, False])
+    expected = 0.0 if from_logits else -np.log(1 - EPS)
+    np.testing.assert_allclose(value, [expected, 0.0], rtol=1e-9)
+    np.testing.assert_array_equal(gradient, np.zeros((2, 1)))
+
+
+def test_small_shares_beside_a_large_logit_keep_their_digits():
+    call = fl.value_and_grad(fl.sparse_categorical_crossentropy)
+    _, gradient = call([0], np.float32([[500, 425, 0]]), from_logits=True)
+    np.testing.assert_allclose(gradient[0, 1], np.exp(-75.0), rtol=5e-7)
+    x, small = np.full((1, 4000), 500, np.float32), np.array([1e-18])
+    _, gradient = call([0], x, from_logits=True, upstream=small)
+    np.testing.assert_allclose(gradient[0, 1:], 1e-18 / 4000, rtol=5e-7)
+
+
+def test_ignore_class_has_64_bits():
+    largest = 2**64 - 1
+    labels = np.array([largest, 0], np.uint64)
+    assert fl.sparse_categorical_crossentropy(labels, np.ones((2, 3)), ignore_class=largest)[0] == 0
+    with pytest.raises(ValueError, match=r"must be an integer of 64 bits, got one of 65$"):
+        fl.sparse_categorical_crossentropy(labels, np.ones((2, 3)), ignore_class=2**64)
+
+
+def test_a_value_alone_has_no_gradient():
+    recipe = recipes.poisson()
+    assert evaluate(recipe, [1.0], [2.0])[1] is None
+    assert evaluate(recipe, [1.0], [2.0], gradient=True)[1] is not None
+
+
 def test_poisson_and_divergence_broadcast_targets_never_predictions():
     for fn in (fl.poisson, fl.kl_divergence):
         y, x = draw(fn, (3, 4))
@@ -385,7 +459,7 @@ def test_bad_options_are_refused(fn, options, text):
 
 
 @pytest.mark.parametrize("fn", WITH_AXIS[:2], ids=lambda fn: fn.__name__)
-@pytest.mark.parametrize("smoothing", [-0.1, 1.5, np.nan, None, True, "0.1", 1j])
+@pytest.mark.parametrize("smoothing", [-0.1, 1.5, 10**400, np.nan, None, True, "0.1", 1j])
 def test_label_smoothing_is_a_number_from_0_to_1(fn, smoothing):
     with pytest.raises(ValueError, match=r"label_smoothing must be a number in \[0, 1\]"):
         fn(*draw(fn), label_smoothing=smoothing)

@@ -1,6 +1,7 @@
 """The classes: construction, configuration, identity, ranks, and agreement with the functions."""
 
 import copy
+import inspect
 import json
 import pickle
 import sys
@@ -148,6 +149,15 @@ def test_positions_are_those_of_keras():
     assert fl.Poisson("sum", "p") == fl.Poisson(reduction="sum", name="p")
     with pytest.raises(TypeError):
         fl.Poisson("sum", "p", "float32")
+
+
+@every_class
+def test_what_is_not_of_keras_goes_by_keyword(cls):
+    parameters = inspect.signature(cls).parameters
+    for option in {"dtype", "class_weight", "pos_weight"} & parameters.keys():
+        assert parameters[option].kind is inspect.Parameter.KEYWORD_ONLY
+    with pytest.raises(TypeError, match="abstract"):
+        fl.Loss()
 
 
 @every_option

@@ -195,7 +195,31 @@ def test_a_scalar_weight_scales_all_but_the_weighted_mean():
     assert plan((3,), "mean_with_sample_weight", weight).result(losses) == 3.0
 
 
-@pytest.mark.parametrize("shape", [(3,), (3, 1), (1, 1), (0,)])
+@pytest.mark.parametrize("size", [5e-324, 1e-310, 1e-31, 1e-30, 1.0, 1e30, 1e308])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_weighted_mean_is_the_same_for_all_multiples_of_the_weights(size, masked):
+    losses = np.array([1.3, 2.0, 6.1, 4.0])
+    weight = np.array([1.0, 1.0, 1.0, 0.0]) * size
+    mask = None
+    if masked:  # a masked weight of another size does not count
+        weight[3], mask = 1e300 if size < 1 else 1e-300, np.array([True, True, True, False])
+    how = plan((4,), "mean_with_sample_weight", weight, mask)
+    np.testing.assert_allclose(how.result(kernel_losses(how, losses)), 9.4 / 3, rtol=1e-14)
+    np.testing.assert_allclose(gradient_by_rows(how, 4), [1 / 3] * 3 + [0.0], rtol=1e-14)
+
+
+def test_a_weighted_mean_with_an_infinite_weight_has_no_value():
+    how = plan((2,), "mean_with_sample_weight", np.array([np.inf, 1.0]))
+    assert np.isnan(how.result(np.array([1.0, 2.0])))
+
+
+def test_nobody_can_write_what_calls_share():
+    for how in (plan((3,), "sum"), plan((3,), "mean", mask=np.zeros(3, bool))):
+        assert not how.keep.flags.writeable
+    assert not plan((3,), "sum").scale.flags.writeable
+
+
+@pytest.mark.parametrize("shape", [(3,), (2,), (3, 1), (1, 1), (0,)])
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("masked", [False, True])
 def test_a_single_loss_spreads_over_weights(shape, reduction, masked):
@@ -209,6 +233,7 @@ def test_a_single_loss_spreads_over_weights(shape, reduction, masked):
     np.testing.assert_allclose(value, expected)
     assert how.scale.shape == how.keep.shape == (1,)
     np.testing.assert_allclose(gradient_by_rows(how, 1), np.sum(expected) / 1.5)
+    assert how.valid == (None if mask is None else [mask.any()])
 
 
 def test_a_single_loss_spreads_over_a_mask_and_a_class_weight_too():
@@ -230,6 +255,12 @@ def test_a_single_loss_spreads_over_nothing_else():
 def test_masks_of_numbers_count_where_they_are_not_zero():
     how = plan((3,), "sum", mask=np.array([0.5, 0.0, -1.0]))
     np.testing.assert_array_equal(how.keep, [True, False, True])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_nan_is_no_mask(dtype):
+    with pytest.raises(ValueError, match="mask must hold True or False, or 0 for False, got nan"):
+        plan((3,), "sum", mask=np.array([1.0, np.nan, 0.0], dtype))
 
 
 def test_upstream_multiplies_the_scale():

@@ -1,0 +1,137 @@
+"""`python -m mutation`: try the mutants, print the survivors, write docs/mutation.md."""
+
+import argparse
+import os
+import random
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+os.environ["NUMBA_DISABLE_JIT"] = "1"  # before anything imports Numba
+
+from mutation import page, record
+from mutation.mutants import ROOT, Mutant, mutants
+from mutation.reach import Tests
+from mutation.trials import alone, quick
+
+# What fits here: fast as plain Python, and in this process. Tests that start others would test the
+# code as it is.
+TESTS = [
+    "arrays.py",
+    "cases.py",
+    "engine_input.py",
+    "errors.py",
+    "files.py",
+    "functional.py",
+    "golden.py",
+    "losses.py",
+    "reduction.py",
+    "reference.py",
+]
+KERNEL_TESTS = [
+    "lanes.py",
+    "small_blocks.py",
+    "sums.py",
+    "transfer.py::test_transpose",
+    "kernels.py::test_bad_label_writes_nothing",
+    "kernels.py::test_no_rows_and_no_classes",
+    "kernels.py::test_rows_left_out_and_scaled",
+    "kernels.py::test_tiny_and_huge_scales",
+]
+# The others have tests that start programs, or take too long in plain Python: reading files, the
+# command line, the reports.
+FACADE = ["arrays", "core", "functional", "labels", "loss", "losses", "recipes", "reduction"]
+# Nothing of these runs in plain Python: they compile, cache, or are instructions of the machine.
+COMPILED = ["bindings", "cache", "caches", "calls", "fragments", "intrinsics", "jit", "registers"]
+COMPILED += ["threads", "traffic", "typing"]
+# `make accuracy` tries every float32 input on these, and notices a unit in the last place.
+EXHAUSTED = ["exponential", "logarithm"]
+
+
+def modules() -> dict[str, Path]:
+    """Return the modules that are mutated, by "fastloss/name" and "kernels/name"."""
+    folder = ROOT / "kernels" / "fastloss_kernels"
+    left_out = {"__init__", *COMPILED, *EXHAUSTED}
+    kernels = {p.stem: p for p in sorted(folder.glob("*.py")) if p.stem not in left_out}
+    return {f"fastloss/{name}": ROOT / "fastloss" / f"{name}.py" for name in FACADE} | {
+        f"kernels/{name}": path for name, path in kernels.items()
+    }
+
+
+def arguments() -> argparse.Namespace:
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mutation",
+        description="Change the code in small ways and see whether the tests notice; exit code 1 "
+        "where a mutant survives that mutation/explanations.toml does not explain.",
+    )
+    add = parser.add_argument
+    add("modules", nargs="*", metavar="MODULE", help="such as fastloss/core; default all")
+    add("--sample", type=int, metavar="N", help="at most N mutants of each module, drawn")
+    add("--seed", type=int, default=0, metavar="N", help="of what is drawn; default 0")
+    add("--again", action="store_true", help="only the survivors that docs/mutation.json records")
+    add("--write", action="store_true", help="write docs/mutation.json and docs/mutation.md")
+    options = parser.parse_args()
+    unknown = set(options.modules) - modules().keys()
+    if unknown:
+        parser.error(f"modules are {', '.join(modules())}; got {', '.join(sorted(unknown))}")
+    return options
+
+
+def chosen_mutants(
+    name: str, found: list[Mutant], options: argparse.Namespace, known: record.Record
+) -> list[Mutant]:
+    """Return the mutants to try among those of a module."""
+    if options.again:
+        left = {s.key for s in known[name].survivors} if name in known else set()
+        return [mutant for mutant in found if mutant.key in left]
+    if options.sample is None or options.sample >= len(found):
+        return found
+    drawn = random.Random(f"{options.seed} {name}").sample(range(len(found)), options.sample)
+    return [found[k] for k in sorted(drawn)]
+
+
+def try_all(work: dict[Mutant, tuple[list[str], float]], tests: Tests) -> set[Mutant]:
+    """Return the mutants that survive."""
+    reached = [mutant for mutant, (names, _) in work.items() if names]
+    left, undecided = quick([(mutant, *work[mutant]) for mutant in reached if mutant.function])
+    undecided += [m for m in reached if not m.function] + [m for m in left if tests.loads(m)]
+    left = [mutant for mutant in left if mutant not in set(undecided)]
+    print(f"{len(undecided)} to be tried in processes of their own", file=sys.stderr, flush=True)
+    left += [mutant for mutant in undecided if alone(mutant, *work[mutant])]
+    return {*left, *(mutant for mutant, (names, _) in work.items() if not names)}
+
+
+def main() -> int:
+    """Run the command; return 1 where a survivor is not explained."""
+    options = arguments()
+    paths, known, why = modules(), record.load(), page.explanations()
+    names = options.modules or list(paths)
+    found = {name: mutants(paths[name]) for name in names}
+    tried = {name: chosen_mutants(name, found[name], options, known) for name in names}
+    facade = all(name.startswith("fastloss/") for name in names)
+    tests = Tests([f"tests/test_{name}" for name in TESTS + ([] if facade else KERNEL_TESTS)])
+    work = {mutant: tests.of(mutant) for of_module in tried.values() for mutant in of_module}
+    left = try_all(work, tests)
+    results = {}
+    for name in names:
+        own = [mutant for mutant in tried[name] if mutant in left]
+        survivors = record.survivors(own, {mutant for mutant in own if not work[mutant][0]})
+        drawn = "All mutants" if len(tried[name]) == len(found[name]) else f"Seed {options.seed}"
+        results[name] = record.Result(
+            len(found[name]), len(tried[name]), drawn, record.here(), survivors
+        )
+        if options.again and name in known:
+            results[name] = replace(known[name], survivors=survivors)
+        for s in survivors:
+            print(f"{s.key} {name}:{s.line} {s.function}: {why.get(s.key, 'NOT EXPLAINED')}")
+            print(f"  - {s.before}\n  + {s.after}")
+        print(f"{name}: {len(tried[name])} tried, {len(survivors)} survived", flush=True)
+    if options.write:
+        record.save(known | results)
+        page.write(known | results, why)
+    return int(any(s.key not in why for result in results.values() for s in result.survivors))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""Blocks, pieces and chunks of a few elements, so that small arrays have many of each.
+
+In plain Python alone, where these sizes are variables; compiled code holds them as constants.
+"""
+
+import sys
+
+import numba
+import numpy as np
+import pytest
+from fastloss_kernels import blocks
+from test_functional import FUNCTIONS, WITH_AXIS, differences, draw, formula
+
+import fastloss as fl
+
+if not numba.config.DISABLE_JIT:
+    pytest.skip("compiled kernels have their blocks built in", allow_module_level=True)
+
+SPARSE = fl.value_and_grad(fl.sparse_categorical_crossentropy)
+CASES = [(fn, False) for fn in FUNCTIONS] + [(fn, True) for fn in WITH_AXIS]
+every_case = pytest.mark.parametrize(("fn", "from_logits"), CASES)
+
+
+@pytest.fixture(autouse=True, params=[(8, 512, 3), (16, 3, 4), (40, 512, 256)], ids=str)
+def _sizes(request, monkeypatch):
+    """Set the elements and the rows of a block, and the elements of a chunk."""
+    block, rows, chunk = request.param
+    monkeypatch.setattr(blocks, "BLOCK", block)
+    monkeypatch.setattr(blocks, "ROWS", rows)
+    monkeypatch.setattr(blocks, "SIDE_BY_SIDE", 2)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("fastloss_kernels.") and hasattr(module, "CHUNK"):
+            monkeypatch.setattr(module, "CHUNK", chunk)
+
+
+@every_case
+@pytest.mark.parametrize(("shape", "axis"), [((7, 3), -1), ((3, 21), -1), ((3, 5), 0)])
+def test_values_and_gradients(fn, from_logits, shape, axis):
+    y, x = draw(fn, shape, axis, from_logits)
+    options = {"from_logits": from_logits, "axis": axis} if fn in WITH_AXIS else {}
+    if fn not in WITH_AXIS and axis == 0:
+        y, x = y.T, x.T
+    value, gradient = fl.value_and_grad(fn)(y, x, **options)
+    np.testing.assert_allclose(value, formula(fn, y, x, **options), rtol=1e-12)
+    slopes = differences(lambda moved: formula(fn, y, moved, **options), x)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(fn(y, x, **options), value)
+    inside = x.copy()
+    fl.value_and_grad(fn)(y, inside, out=inside, **options)
+    np.testing.assert_array_equal(inside, gradient)
+
+
+@every_case
+@pytest.mark.parametrize("width", [3, 21])
+def test_rows_that_are_left_out(fn, from_logits, width):
+    y, x = draw(fn, (7, width), -1, from_logits)
+    options = {"from_logits": from_logits} if fn in WITH_AXIS else {}
+    keep = np.array([True, False, True, True, False, False, True])
+    expected = np.where(keep, formula(fn, y, x, **options), 0.0)
+    x[~keep] = np.nan
+    if fn is fl.sparse_categorical_crossentropy:
+        y[~keep] = -9
+    value, gradient = fl.value_and_grad(fn)(y, x, mask=keep, **options)
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+    assert not gradient[~keep].any()
+    assert gradient[keep].any(axis=1).all()
+
+
+@pytest.mark.parametrize("width", [3, 21])
+@pytest.mark.parametrize("row", range(7))
+@pytest.mark.parametrize("label", [-1, 0])
+def test_stray_labels(width, row, label):
+    labels = np.arange(7) % width
+    labels[row] = label or width
+    with pytest.raises(ValueError, match=f"at row {row}$"):
+        SPARSE(labels, np.ones((7, width)), from_logits=True)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1e2, 3e3, 4e6, 1e14])
+@pytest.mark.parametrize("width", [3, 21])
+@pytest.mark.parametrize("upstream", [1.0, 0.0, -(2.0**-70)])
+def test_large_logits(dtype, size, width, upstream):
+    rng = np.random.default_rng(5)
+    x = (rng.uniform(-size, size, (7, width)) + rng.normal(0, 2, (7, width))).astype(dtype)
+    x[:, 1] = x[:, 0] + np.spacing(x[:, 0])  # two that are nearly the same
+    x[3:5] = rng.normal(0, 2, (2, width))
+    labels = np.array([0, 1, 2, 0, 2, 1, 0])
+    wide = x.astype(np.float64)
+    apart = wide - wide.max(axis=1, keepdims=True)
+    shares = np.exp(apart) / np.exp(apart).sum(axis=1, keepdims=True)
+    expected = np.log(np.exp(apart).sum(axis=1)) - apart[np.arange(7), labels]
+    slopes = upstream * (shares - np.eye(width)[labels])
+    value, gradient = SPARSE(labels, x, from_logits=True, upstream=np.full(7, upstream))
+    exact = 1e-6 if dtype is np.float32 else 1e-13
+    np.testing.assert_allclose(value, expected, rtol=exact, atol=exact * 1e-2)
+    np.testing.assert_allclose(gradient, slopes, rtol=exact, atol=abs(upstream) * exact)
+    dense = fl.value_and_grad(fl.categorical_crossentropy)
+    targets = np.eye(width, dtype=dtype)[labels]
+    value, gradient = dense(targets, x, from_logits=True, upstream=np.full(7, upstream))
+    np.testing.assert_allclose(value, expected, rtol=exact, atol=exact * 1e-2)
+    np.testing.assert_allclose(gradient, slopes, rtol=exact, atol=abs(upstream) * exact)
