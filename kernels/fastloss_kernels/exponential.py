@@ -133,7 +133,7 @@ def _exp_scaled_double(x: Scalar, k: int) -> Scalar:
 
 
 def exp_scaled(x: Scalar, k: int) -> Scalar:
-    """Return e^x 2^-k for x up to 2^20 (float32), 2^40 (float64); e^-inf is 0, NaN stays NaN.
+    """Return e^x 2^-k for |x| up to 2^16 (float32), 2^40 (float64); e^-inf is 0, NaN stays NaN.
 
     The power of two is put on in two halves, each of them a normal number, so that subnormal
     results are rounded once and n may exceed the exponents of the type. Error: below 1 ulp while

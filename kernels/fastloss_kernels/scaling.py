@@ -100,14 +100,14 @@ def powers(
 ) -> None:
     """Set, of each row of v, the power K, the shift, the height and the gap.
 
-    Beyond 2^20 (2^40) n itself would lose digits. Logits near such a maximum are so coarse that
+    Beyond 2^16 (2^40) x log2(e) is too coarse for n. Logits near such a maximum are so coarse that
     their difference to it is exact, so it is taken off first: shift is the maximum there, else 0.
     The height is the logarithm of the largest exponential, ``(top - shift) - K log(2)``, taken in
     two parts like the n log(2) of e^x. The gap is how far the class `target` is below the largest.
     """
     power, shift, height, gap = scaling
     classes = v.size // rows
-    exact = 2.0**20 if v.itemsize == 4 else 2.0**40
+    exact = 2.0**16 if v.itemsize == 4 else 2.0**40
     for r in range(rows):
         top = np.float64(from_bits(_top_bits(v[r * classes : (r + 1) * classes])))
         headroom = 24 if v.itemsize == 4 else 60
