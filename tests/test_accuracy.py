@@ -25,6 +25,17 @@ def rows_and_gradient(form, labels, x, **options):
     return fl.value_and_grad(function)(y, x, **options)
 
 
+@both_dtypes
+@pytest.mark.parametrize("classes", [2, 8, 100])
+def test_hopeless_rows_among_logits_that_need_no_maximum(dtype, classes):
+    # 730 below the top e^x is a normal float64, but what the top is of it is infinite
+    for height in np.linspace(20, 370, 71):
+        x = np.full((1, classes), -height, dtype)
+        x[0, -1] = height
+        rows, _ = rows_and_gradient("sparse", np.array([0]), x, from_logits=True)
+        np.testing.assert_array_max_ulp(rows, [dtype(2 * dtype(height))], maxulp=2)
+
+
 @both_forms
 @both_dtypes
 @pytest.mark.parametrize("classes", [2, 3, 17, 1000])

@@ -2,7 +2,7 @@
 
 Subtracting the largest logit would round: for x = 0.1 and a maximum of 50 the difference has lost
 32 ulp of e^(x - 50). Instead n of e^x = 2^n e^r is lowered by a whole number K. Where all |x| of a
-block are below 51 (float32) or 374 (float64; see `small_magnitude`), e^x and its products with the
+block are below 51 (float32) or 340 (float64; see `small_magnitude`), e^x and its products with the
 row's factor stay normal without any K: K = 0 and no row's maximum is needed. Otherwise K puts the
 row's largest element near 2^24 (2^60), so that an element whose probability is a normal number is
 one itself.
@@ -40,9 +40,10 @@ def _exponent(x: float) -> int:
 def small_magnitude(classes: int, scale: Array, rows: int, like: Array) -> Any:
     """Return the largest |x| of logits that need no K, as bits in like's dtype; -1: there is none.
 
-    Normal numbers go from 2^-m to 2^(m + 1), with m = 126 or 1022, and three things must be such.
-    The element e^-x of a row whose largest is e^x, also where that has been brought to 2^h, h = 24
-    or 60: 2 x <= (m + h) log(2). Then a row gives the same bits both ways. The factor scale / S of
+    Normal numbers go from 2^-m to 2^(m + 1), with m = 126 or 1022, and several must be such. The
+    element e^-x of a row whose largest is e^x, also where that has been brought to 2^h, h = 24 or
+    60: 2 x <= (m + h) log(2). Then a row gives the same bits both ways. The quotient of the others
+    and the label, in float64: 2 x + log(classes) <= 709. The factor scale / S of
     a row, S <= classes e^x, and partial sums: x <= (m - 1 - log2(classes) + l) log(2), if no scale
     is below 2^l. And the factor where S is only e^-x: x <= (m - l) log(2), if none is above 2^l.
     A scale of 0 asks for nothing.
@@ -56,7 +57,7 @@ def small_magnitude(classes: int, scale: Array, rows: int, like: Array) -> Any:
     m = 126 if single else 1022
     wide = m - 2 - _exponent(float(classes)) + _exponent(least)
     high = m - 1 - _exponent(most)
-    size = min(51.0 if single else 374.0, min(wide, high) * LOG2)
+    size = min(51.0 if single else 340.0, min(wide, high) * LOG2)
     return bits(like.dtype.type(size if size > 0.0 else -1.0))
 
 
