@@ -74,6 +74,7 @@ if __name__ == "__main__":
     show("exp, float32", exp_tail, [-half, half], 5, np.float32)
     show("exp, float64", exp_tail, [-half, half], 11, np.float64)
     show_log_tail(-0.25, 0.5, 8)
+    show_log_tail(-0.25, 0.5, 9)
     show_log_tail(-0.336, 0.5, 9)
     top = (mpf("0.336") / (2 - mpf("0.336"))) ** 2
     show("log, float64", atanh_tail, [mpf(0), top], 8, np.float64)

@@ -34,6 +34,18 @@ _LOG_S = (
     _F(0.10462995618581772),
     _F(-0.0450744666159153),
 )
+# With a term more, where a last tenth of an ulp counts.
+_CAREFUL_S = (
+    _F(0.33333340287208557),
+    _F(-0.2500016391277313),
+    _F(0.19999605417251587),
+    _F(-0.16655296087265015),
+    _F(0.14276240766048431),
+    _F(-0.12727785110473633),
+    _F(0.11700654029846191),
+    _F(-0.09116142243146896),
+    _F(0.037672463804483414),
+)
 _LEAST_D = 0x3FE8000000000000
 _LOG_HI_D, _LOG_LO_D = 0.6931471805598903, 5.497923018708371e-14  # 42 bits: e * hi is exact
 _LOG_D = (
@@ -87,10 +99,18 @@ def _log_tail_single(f: Scalar) -> Scalar:
 @block
 def _careful_sum_single(f: Scalar, e: Scalar, rest: Scalar) -> Scalar:
     """Return log(1 + f) + e log(2) + rest, with the half of f^2 not rounded on its own."""
+    q = fma(_CAREFUL_S[8], f, _CAREFUL_S[7])
+    q = fma(q, f, _CAREFUL_S[6])
+    q = fma(q, f, _CAREFUL_S[5])
+    q = fma(q, f, _CAREFUL_S[4])
+    q = fma(q, f, _CAREFUL_S[3])
+    q = fma(q, f, _CAREFUL_S[2])
+    q = fma(q, f, _CAREFUL_S[1])
+    q = fma(q, f, _CAREFUL_S[0])
     z = f * f
     big = fma(e, _LOG2_S, f)
     lost = fma(e, _LOG2_S, -big) + f
-    return big + (lost + fma(z * f, _log_tail_single(f), fma(_F(-0.5), z, rest)))
+    return big + (lost + fma(z * f, q, fma(_F(-0.5), z, rest)))
 
 
 @block
@@ -134,8 +154,8 @@ def _log1p_single(x: Scalar) -> Scalar:
     c = _F(1) - (u - x) if x > _F(1) else x - (u - _F(1))
     f, e = _split_single(u)
     # log(1 + f + d) is d / (1 + f) more, and d so small that a parabola, 0.0133 off, will do.
-    d = _lowered_single(c, e) * fma(fma(f, _F(0.8533), _F(-1.0667)), f, _F(1))
-    y = _careful_sum_single(f, _F(e), d)
+    d = _lowered_single(c, e)
+    y = _careful_sum_single(f, _F(e), fma(d, f * fma(f, _F(0.8533), _F(-1.0667)), d))
     y = y if x < _F(np.inf) else x
     y = y if x != _F(-1) else _F(-np.inf)
     return _F(np.nan) if x < _F(-1) else y
@@ -146,8 +166,8 @@ def _log1p_double(x: Scalar) -> Scalar:
     u = 1.0 + x
     c = 1.0 - (u - x) if x > 1.0 else x - (u - 1.0)
     f, e = _split_double(u)
-    d = _lowered_double(c, e) * fma(fma(f, 0.8533, -1.0667), f, 1.0)
-    y = log_sum_double(f, np.float64(e), d)
+    d = _lowered_double(c, e)
+    y = log_sum_double(f, np.float64(e), fma(d, f * fma(f, 0.8533, -1.0667), d))
     y = y if x < np.inf else x
     y = y if x != -1.0 else -np.inf
     return np.nan if x < -1.0 else y
