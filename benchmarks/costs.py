@@ -22,8 +22,9 @@ from fastloss_kernels.divergence import _divergence
 from fastloss_kernels.exponential import exp_bounded, exp_falling
 from fastloss_kernels.intrinsics import memory
 from fastloss_kernels.lanes import row_sums, scale_rows
-from fastloss_kernels.logarithm import log, log1p_unit, log_pair
+from fastloss_kernels.logarithm import log, log1p_unit, log_normal, log_pair
 from fastloss_kernels.logistic import _logit, _probability
+from fastloss_kernels.quotient import aligned, log_aligned
 from numba import njit
 
 from tools.fill_readme import fill
@@ -59,6 +60,19 @@ def _logarithm(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
 def _pair(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
     for k in range(x.size):
         w[k] = log_pair(x[k], t[k])
+
+
+@compiled
+def _normal(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
+    for k in range(x.size):
+        w[k] = log_normal(x[k])
+
+
+@compiled
+def _quotient(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
+    for k in range(x.size):
+        near, e = aligned(x[k], t[k])
+        w[k] = log_aligned((near - t[k]) / t[k], e, low - low)
 
 
 @compiled
@@ -100,7 +114,9 @@ STEPS = {
     "e^x, \\|x\\| < 87 (`exp_bounded`)": _exponential,
     "e^x, x <= 0 (`exp_falling`)": _falling,
     "log(1 + x), 0 <= x <= 1 (`log1p_unit`)": _unit,
-    "log of a quotient (`log_pair`)": _pair,
+    "log(x), normal x > 0 (`log_normal`)": _normal,
+    "log of an unrounded sum (`log_pair`)": _pair,
+    "log of a quotient (`log_aligned`)": _quotient,
     "log(x), every x (`log`)": _logarithm,
     "Kullback-Leibler, term and slope": _element(_divergence),
     "Poisson, term and slope": _element(_rate),

@@ -3,7 +3,7 @@
 Fits, constant term first and rounded to the type they are used in, of
 
     (e^r - 1 - r) / r^2            on |r| <= log(2) / 2,
-    (log(1 + f) - f + f^2/2) / f^3 on [-1/4, 1/2] and on [-0.336, 1/2]      (float32),
+    (log(1 + f) - f + f^2/2) / f^3 on [-1/4, 1/2], short and long, and on [-0.336, 1/2] (float32),
     (2 atanh(s) / s - 2) / s^2     as a polynomial in s^2, s = f / (2 + f)   (float64).
 
 The first and the last are Chebyshev fits (mpmath, 50 digits), printed with their largest error; the
