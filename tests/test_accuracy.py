@@ -26,6 +26,27 @@ def rows_and_gradient(form, labels, x, **options):
 
 
 @both_dtypes
+def test_tiny_targets_on_large_logits_keep_their_gradient(dtype):
+    # 1e-24 e^40 / e^50 is a normal float32, but 1e-24 / e^50 is none
+    x = np.array([[40.67, -30.6, 50.02, -50.9]], dtype)
+    t = np.array([[0, 0, 1.3e-24, 0]], dtype)
+    if dtype is np.float64:
+        x, t = x * 6.5, t * 1e-200
+    gradient = fl.value_and_grad(dense)(t, x, from_logits=True)[1]
+    shares = np.exp(np.longdouble(x) - np.longdouble(x).max())
+    truth = (np.longdouble(t).sum() * shares / shares.sum())[0, 0]
+    np.testing.assert_allclose(np.longdouble(gradient[0, 0]), truth, rtol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [1000, 100_000])
+def test_many_equal_probabilities_divide_by_their_whole_sum(classes):
+    x = np.full((1, classes), 0.1)
+    gradient = fl.value_and_grad(sparse)(np.array([3]), x)[1]
+    truth = np.full(classes, float(1 / (np.longdouble(0.1) * classes)))
+    np.testing.assert_array_max_ulp(gradient[0, :3], truth[:3], maxulp=2)
+
+
+@both_dtypes
 @pytest.mark.parametrize("classes", [2, 8, 100])
 def test_hopeless_rows_among_logits_that_need_no_maximum(dtype, classes):
     # 730 below the top e^x is a normal float64, but what the top is of it is infinite

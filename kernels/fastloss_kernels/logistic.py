@@ -17,6 +17,7 @@ from typing import Any
 
 from fastloss_kernels.blocks import row_count
 from fastloss_kernels.exponential import exp_falling
+from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.logarithm import log1p_unit, log_normal, log_pair
 from fastloss_kernels.separable import separable_part
@@ -30,7 +31,8 @@ def _logit(x: Scalar, t: Scalar, v: Scalar, low: Scalar, one: Scalar) -> Any:
     e = exp_falling(-abs(x))
     right = x >= 0
     k = u if right else -v
-    share = both * (e / (one + e))
+    # e / (1 + e) as e - e (e / (1 + e)): where e is small the quotient's errors do not show.
+    share = both * fma(-e, e / (one + e), e)
     linear = k * x if k != 0 else low
     return linear + both * log1p_unit(e), (k - share if right else k + share)
 

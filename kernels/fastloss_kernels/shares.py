@@ -4,7 +4,7 @@ No share is ever formed: x is compared with what the clip bounds are of S.
 """
 
 from fastloss_kernels.jit import block
-from fastloss_kernels.rowsums import add_fine
+from fastloss_kernels.rowsums import add_fine, two_sum
 from fastloss_kernels.typing import Array, Scalar
 
 
@@ -18,6 +18,7 @@ def row_totals(
         size = rows * min(piece, classes - c)
         add_fine(v[c : c + size], rows, c == 0, total, lost, spare)
     for r in range(rows):
+        total[r], lost[r] = two_sum(total[r], lost[r])
         total[r] += total[r] - total[r]
 
 

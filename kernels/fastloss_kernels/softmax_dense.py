@@ -92,7 +92,7 @@ def _dense_part(
     chosen, others, total, lost = row_array(), row_array(), row_array(), row_array()
     distance, distance_lost = row_array(), row_array()
     top_target, other_targets = row_array(), row_array()
-    all_targets, targets_lost = row_array(), row_array()
+    all_targets, targets_lost, weighted = row_array(), row_array(), row_array()
     spare = (row_array(), row_array())
     traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
 
@@ -113,6 +113,8 @@ def _dense_part(
             add_fine(t, rows, c == 0, all_targets, targets_lost, spare)
             _distances(v, t, rows, c, top, part)
             add_rows(part, rows, c == 0, distance, distance_lost, spare)
+        for r in range(rows):  # what the factor of a row's exponentials has above its S
+            weighted[r] = row_scale[r] * (all_targets[r] + targets_lost[r])
         scaling, sums = (power, shift, height, gap), (chosen, others, total)
         ahead = (coming(x, i + rows), coming(targets, i + rows))
         exponential_sums(
@@ -122,7 +124,7 @@ def _dense_part(
             same,
             rows,
             piece,
-            row_scale,
+            weighted,
             top,
             scaling,
             sums,
@@ -140,7 +142,7 @@ def _dense_part(
         if grad is not None:
             for r in range(rows):
                 s = row_scale[r]
-                factor[r] = kind(s * (all_targets[r] + targets_lost[r]) / total[r])
+                factor[r] = kind(weighted[r] / total[r])
                 minus[r] = kind(-s)
                 # t_sum p_k - t_k of the largest logit, with what is in both taken out
                 rest = other_targets[r] * chosen[r] - top_target[r] * others[r]
