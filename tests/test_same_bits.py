@@ -172,6 +172,21 @@ def test_other_class_axes_within_2_ulp(case, axis, order, shape, seed, dtype):
     assert units(np.moveaxis(turned, axis, -1), gradient) <= 2
 
 
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c.loss not in (fl.Poisson, fl.KLDivergence)], ids=lambda c: c.name
+)
+@pytest.mark.parametrize("classes", [4096, 4097, 9000])
+@pytest.mark.parametrize("large", [1.0, 100.0])
+def test_rows_of_several_pieces_side_by_side(case, classes, large):
+    """No block of more than one such row: its pieces would be taken from other rows."""
+    y_true, y_pred = case.data(70, classes, np.float32)
+    y_pred *= np.float32(large)
+    value, gradient = ask(case, y_true, y_pred)
+    turned = ask(case, np.ascontiguousarray(y_true.T), np.ascontiguousarray(y_pred.T), axis=0)
+    assert units(turned[0], value) <= 2
+    assert units(turned[1].T, gradient) <= 2
+
+
 PROGRAM = """
 from bits import digest
 print(digest({everything}))
