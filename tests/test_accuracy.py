@@ -51,6 +51,19 @@ def test_hopeless_rows_lose_as_much_as_the_label_is_below_the_top(dtype, gap):
 
 
 @both_dtypes
+@pytest.mark.parametrize("classes", [3, 20])
+@pytest.mark.parametrize("gap", [80, 101, 679, 681, 709, 710, 748])
+def test_hopeless_rows_around_0(dtype, gap, classes):
+    # so near 0 that no maximum is looked for, and e^gap may be no float64
+    x = np.zeros((1, classes), dtype)
+    x[0, :2] = gap / 2, -gap / 2
+    for form in ("sparse", "one-hot"):
+        rows, gradient = rows_and_gradient(form, np.array([1]), x, from_logits=True)
+        np.testing.assert_array_max_ulp(rows, np.full(1, gap, dtype), maxulp=2)
+        assert gradient[0, 1] == -1
+
+
+@both_dtypes
 @pytest.mark.parametrize("from_logits", [True, False])
 @pytest.mark.parametrize("classes", [1, 2, 5, 64, 1000])
 def test_sparse_equals_one_hot_within_two_last_places(dtype, from_logits, classes):
