@@ -204,3 +204,36 @@ def check_rows(values, gradient, right, limit):
     of_values, of_gradient = truth.errors(values, gradient, right)
     assert of_values <= limit, f"values are {of_values:.1f} last places off"
     assert of_gradient <= limit, f"gradients are {of_gradient:.1f} last places off"
+
+
+@both_dtypes
+def test_rows_whose_shares_are_subnormal_numbers(dtype):
+    """Shares are ratios: a row is worth as much as the same row times a power of two."""
+    x = np.random.default_rng(0).random((40, 33)).astype(dtype) ** 3
+    x[:, 0] = 0
+    tiny = x * np.finfo(dtype).tiny
+    x = tiny * dtype(2.0**50)
+    labels = np.arange(40) % 33
+    soft = np.random.default_rng(1).random((40, 33)).astype(dtype)
+    scale = np.full(40, float(np.finfo(dtype).tiny))
+    for function, y in ((sparse, labels), (dense, soft)):
+        rows, gradient = fl.value_and_grad(function)(y, tiny, upstream=scale)
+        expected, slope = fl.value_and_grad(function)(y, x, upstream=scale * 2.0**50)
+        np.testing.assert_array_max_ulp(rows, expected, maxulp=2)
+        np.testing.assert_array_max_ulp(gradient, slope, maxulp=2)
+
+
+@pytest.mark.parametrize("classes", [4095, 5003])
+def test_the_sums_of_thousands_of_float64_are_rounded_once(classes):
+    rng = np.random.default_rng(classes)
+    x = rng.random((20, classes)) ** 3
+    x[:10] = rng.choice([1e-7, 0.5, 0.9999999], (10, classes))
+    x[:, 0], x[:, 1] = 0.5, 0
+    total = x.sum(axis=1, dtype=np.longdouble)
+    _, gradient = rows_and_gradient("sparse", np.zeros(20, int), x)
+    np.testing.assert_array_max_ulp(gradient[:, 1], (1 / total).astype(float), maxulp=1)
+    soft = rng.random((20, classes))
+    passed = soft * (x / total[:, np.newaxis] >= np.float64(1e-7))
+    _, gradient = fl.value_and_grad(dense)(soft, x)
+    expected = passed.sum(axis=1, dtype=np.longdouble) / total
+    np.testing.assert_array_max_ulp(gradient[:, 1], expected.astype(float), maxulp=2)
