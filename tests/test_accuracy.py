@@ -237,3 +237,16 @@ def test_the_sums_of_thousands_of_float64_are_rounded_once(classes):
     _, gradient = fl.value_and_grad(dense)(soft, x)
     expected = passed.sum(axis=1, dtype=np.longdouble) / total
     np.testing.assert_array_max_ulp(gradient[:, 1], expected.astype(float), maxulp=2)
+
+
+@both_dtypes
+def test_rates_and_counts_near_epsilon(dtype):
+    """There x + eps is a difference away from t that neither x - t nor x + eps may round."""
+    eps = np.longdouble(dtype(1e-7))
+    x = np.repeat(dtype([2e-15, 1e-12, 3e-9, 5e-8, 9e-8, -3e-9, -6e-8]), 9)
+    close = np.tile(np.linspace(0.9, 1.1, 9), 7)
+    t = (close * (np.float64(x) + 1e-7)).astype(dtype)
+    _, gradient = fl.value_and_grad(fl.poisson)(t[:, np.newaxis], x[:, np.newaxis])
+    z = x.astype(np.longdouble) + eps
+    expected = ((eps - t + x) / z).astype(dtype)  # eps - t is exact
+    np.testing.assert_array_max_ulp(gradient[:, 0], expected, maxulp=4)
