@@ -30,7 +30,7 @@ from fastloss_kernels.jit import each_part, kernel, part
 from fastloss_kernels.labels import first_bad_label, kept_labels
 from fastloss_kernels.logarithm import log, log1p
 from fastloss_kernels.rows import clear_rows, row_values
-from fastloss_kernels.shares import inside, lift, row_totals
+from fastloss_kernels.shares import inside, row_totals
 from fastloss_kernels.traffic import send_rest, traffic_of
 from fastloss_kernels.typing import Array
 
@@ -76,9 +76,8 @@ def _sparse_part(
         for r in range(rows):
             others = (total[r] - chosen[r]) + lost[r]
             odds = others / chosen[r]
-            by = lift(total[r], loss)
-            from_, to = inside(kind(total[r] * by), low, high)
-            x_r = kind(chosen[r] * by)
+            from_, to = inside(kind(total[r]), low, high)
+            x_r = kind(chosen[r])
             clipped = (x_r < from_) | (x_r > to)  # a NaN goes on as NaN
             below = (x_r < from_) == (total[r] >= 0)  # a negative sum turns the bounds round
             mine[r] = kind(-(log_low if below else log_high) if clipped else log1p(odds))
