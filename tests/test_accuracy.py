@@ -83,6 +83,19 @@ def test_hopeless_rows_lose_as_much_as_the_label_is_below_the_top(dtype, gap):
 
 
 @both_dtypes
+@pytest.mark.parametrize("classes", [3, 20])
+@pytest.mark.parametrize("gap", [80, 101, 679, 681, 709, 710, 748])
+def test_hopeless_rows_around_0(dtype, gap, classes):
+    # so near 0 that no maximum is looked for, and e^gap may be no float64
+    x = np.zeros((1, classes), dtype)
+    x[0, :2] = gap / 2, -gap / 2
+    for form in ("sparse", "one-hot"):
+        rows, gradient = rows_and_gradient(form, np.array([1]), x, from_logits=True)
+        np.testing.assert_array_max_ulp(rows, np.full(1, gap, dtype), maxulp=2)
+        assert gradient[0, 1] == -1
+
+
+@both_dtypes
 @pytest.mark.parametrize("from_logits", [True, False])
 @pytest.mark.parametrize("classes", [1, 2, 5, 64, 1000])
 def test_sparse_equals_one_hot_within_two_last_places(dtype, from_logits, classes):
@@ -223,3 +236,47 @@ def check_rows(values, gradient, right, limit):
     of_values, of_gradient = truth.errors(values, gradient, right)
     assert of_values <= limit, f"values are {of_values:.1f} last places off"
     assert of_gradient <= limit, f"gradients are {of_gradient:.1f} last places off"
+
+
+@both_dtypes
+def test_rows_whose_shares_are_subnormal_numbers(dtype):
+    """Shares are ratios: a row is worth as much as the same row times a power of two."""
+    x = np.random.default_rng(0).random((40, 33)).astype(dtype) ** 3
+    x[:, 0] = 0
+    tiny = x * np.finfo(dtype).tiny
+    x = tiny * dtype(2.0**50)
+    soft = np.random.default_rng(1).random((40, 33)).astype(dtype)
+    scale = np.full(40, float(np.finfo(dtype).tiny))
+    rows, gradient = fl.value_and_grad(dense)(soft, tiny, upstream=scale)
+    expected, slope = fl.value_and_grad(dense)(soft, x, upstream=scale * 2.0**50)
+    np.testing.assert_array_max_ulp(rows, expected, maxulp=2)
+    np.testing.assert_array_max_ulp(gradient, slope, maxulp=2)
+
+
+@pytest.mark.parametrize("classes", [4095, 5003])
+def test_the_sums_of_thousands_of_float64_are_rounded_once(classes):
+    rng = np.random.default_rng(classes)
+    x = rng.random((20, classes)) ** 3
+    x[:10] = rng.choice([1e-7, 0.5, 0.9999999], (10, classes))
+    x[:, 0], x[:, 1] = 0.5, 0
+    total = x.sum(axis=1, dtype=np.longdouble)
+    _, gradient = rows_and_gradient("sparse", np.zeros(20, int), x)
+    np.testing.assert_array_max_ulp(gradient[:, 1], (1 / total).astype(float), maxulp=1)
+    soft = rng.random((20, classes))
+    passed = soft * (x / total[:, np.newaxis] >= np.float64(1e-7))
+    _, gradient = fl.value_and_grad(dense)(soft, x)
+    expected = passed.sum(axis=1, dtype=np.longdouble) / total
+    np.testing.assert_array_max_ulp(gradient[:, 1], expected.astype(float), maxulp=2)
+
+
+@both_dtypes
+def test_rates_and_counts_near_epsilon(dtype):
+    """There x + eps is a difference away from t that neither x - t nor x + eps may round."""
+    eps = np.longdouble(dtype(1e-7))
+    x = np.repeat(dtype([2e-15, 1e-12, 3e-9, 5e-8, 9e-8, -3e-9, -6e-8]), 9)
+    close = np.tile(np.linspace(0.9, 1.1, 9), 7)
+    t = (close * (np.float64(x) + 1e-7)).astype(dtype)
+    _, gradient = fl.value_and_grad(fl.poisson)(t[:, np.newaxis], x[:, np.newaxis])
+    z = x.astype(np.longdouble) + eps
+    expected = ((eps - t + x) / z).astype(dtype)  # eps - t is exact
+    np.testing.assert_array_max_ulp(gradient[:, 0], expected, maxulp=4)

@@ -172,6 +172,56 @@ def test_other_class_axes_within_2_ulp(case, axis, order, shape, seed, dtype):
     assert units(np.moveaxis(turned, axis, -1), gradient) <= 2
 
 
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c.loss not in (fl.Poisson, fl.KLDivergence)], ids=lambda c: c.name
+)
+@pytest.mark.parametrize("classes", [4096, 4097, 9000])
+@pytest.mark.parametrize("large", [1.0, 100.0])
+def test_rows_of_several_pieces_side_by_side(case, classes, large):
+    """No block of more than one such row: its pieces would be taken from other rows."""
+    y_true, y_pred = case.data(70, classes, np.float32)
+    y_pred *= np.float32(large)
+    value, gradient = ask(case, y_true, y_pred)
+    turned = ask(case, np.ascontiguousarray(y_true.T), np.ascontiguousarray(y_pred.T), axis=0)
+    assert units(turned[0], value) <= 2
+    assert units(turned[1].T, gradient) <= 2
+
+
+@pytest.mark.parametrize("classes", [3, 30])
+@pytest.mark.parametrize(
+    ("dtype", "gap", "scale"),
+    [(np.float32, 95, 1e-30), (np.float32, 101, 1e-36), (np.float64, 730, 1e-300)],
+)
+@pytest.mark.parametrize("form", ["sparse", "dense"])
+def test_a_loss_does_not_know_how_tiny_its_scale_is(form, classes, dtype, gap, scale):
+    x = np.zeros((1, classes), dtype)
+    x[0, :2] = gap / 2 + 0.1, -gap / 2
+    function = fl.sparse_categorical_crossentropy
+    y_true = np.array([1])
+    if form == "dense":
+        function, y_true = fl.categorical_crossentropy, np.eye(classes, dtype=dtype)[1:2]
+    options = {"from_logits": True}
+    value, gradient = fl.value_and_grad(function)(y_true, x, **options, upstream=[scale])
+    assert_same_bits([function(y_true, x, **options)], [value])
+    assert gradient[0, 1] == dtype(-scale)
+    np.testing.assert_allclose(gradient[0, 0], scale, rtol=3e-7)
+
+
+@pytest.mark.parametrize("size", [1e-10, 1e-20, 1e-37])
+def test_neighbours_of_rows_with_tiny_targets_do_not_matter(size):
+    """What the softmax is multiplied by is the sum of the targets times the scale."""
+    x = np.float32([[50, 49, 48, 50.5], [0, 1, 2, 3], [0, 0, 0, 0]])
+    y_true = np.float32(size) * np.float32([[1, 0, 0, 0], [0.3, 0.2, 0.4, 0.1], [0, 0, 0, 1]])
+    both = fl.value_and_grad(fl.categorical_crossentropy)
+    alone = both(y_true[:2], x[:2], from_logits=True, upstream=[1.0, 1e-5])
+    x[2] = np.nan
+    crowd = both(y_true, x, from_logits=True, upstream=[1.0, 1e-5, 1.0])
+    assert_same_bits([part[:2] for part in crowd], alone)
+    shares = np.exp(x[0] - 50.5, dtype=np.float64)
+    expected = size * (shares / shares.sum() - [1, 0, 0, 0])
+    np.testing.assert_allclose(alone[1][0], expected, rtol=3e-7)
+
+
 PROGRAM = """
 from bits import digest
 print(digest({everything}))

@@ -20,7 +20,9 @@ from fastloss_kernels.typing import Array
 BLOCK = 4096
 ROWS = STACKED
 # Where neighbours in memory belong to different rows a block has 64 of them, if half a megabyte
-# holds them: several cache lines at a time, of the many that far-away classes are read from.
+# holds them: several cache lines at a time, of the many that far-away classes are read from. A row
+# that is worked on in pieces is a block of its own however it lies: the pieces of a block are runs
+# of its memory.
 SIDE_BY_SIDE = 64
 WIDE = 2**17
 # A gradient that no cache holds, 16 MB, is written past them: storing through them would read every
@@ -34,7 +36,7 @@ LONG = 2**18
 def rows_per_block(x: Array) -> int:
     """Return how many rows of x make a block, at least one."""
     rows = BLOCK // max(1, x.shape[1])
-    if x.shape[2] > 1:
+    if x.shape[2] > 1 and x.shape[1] <= BLOCK:
         rows = max(rows, min(SIDE_BY_SIDE, WIDE // max(1, x.shape[1])))
     if x.shape[1] * x.itemsize <= SHORT:  # loops over these rows have no remainder
         rows -= rows % 64

@@ -19,12 +19,12 @@ from fastloss_kernels.typing import Array, Scalar
 @block
 def _rate(x: Scalar, t: Scalar, v: Scalar, eps: Scalar, infinity: Scalar) -> Any:
     z, zero = x + eps, eps - eps
-    # The pair takes in what rounding x + eps lost. Where x is the smaller of the two that may be an
-    # ulp off, and log(z), which is near log(eps), does not show it.
-    y = log_pair(z, eps - (z - x))
+    small, large = (x, eps) if x < eps else (eps, x)
+    lost = small - (z - large)  # what rounding took from z, where x > -eps
+    y = log_pair(z, lost)
     y = y if z > zero else -infinity if z == zero else infinity - infinity
-    # The slope 1 - t / z as (x + eps - t) / z: x - t is exact where the two nearly cancel.
-    return x - t * y, ((x - t) + eps) / z
+    # The slope 1 - t / z as (z - t) / z: z - t is exact where the two nearly cancel.
+    return x - t * y, ((z - t) + lost) / z
 
 
 @part

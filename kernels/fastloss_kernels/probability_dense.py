@@ -32,18 +32,28 @@ from fastloss_kernels.logarithm import log
 from fastloss_kernels.quotient import aligned, log_aligned, power
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.rowsums import add_fine, add_rows
-from fastloss_kernels.shares import inside, row_totals
+from fastloss_kernels.shares import inside, lift, row_totals
 from fastloss_kernels.targets import dense_targets
 from fastloss_kernels.traffic import coming, deliver, fetch_next
 from fastloss_kernels.typing import Array, Scalar
 
 
 @block
-def _sum_parts(kind: Any, total: float, lost: float, low: Scalar, high: Scalar) -> Any:
-    """Return (the sum of a row as a `kind` of float, what that lost, the ends of `inside`)."""
-    s = kind(total)
+def _sum_parts(kind: Any, total: float, lost: float, by: Scalar, low: Scalar, high: Scalar) -> Any:
+    """Return (the sum of a row times `by`, what rounding it lost, the ends of `inside`)."""
+    s = kind(total * by)
     from_, to = inside(s, low, high)
-    return s, kind((total - s) + lost), from_, to
+    return s, kind((total * by - s) + lost * by), from_, to
+
+
+@block
+def _lifted(v: Array, by: Scalar, own: Array) -> Array:
+    """Return the elements v of a row times `by`: in `own`, or v itself if that is 1."""
+    if by == 1:
+        return v
+    for k in range(v.size):
+        own[k] = v[k] * by
+    return own
 
 
 @block
@@ -82,7 +92,7 @@ def _slopes(v: Array, t: Array, row: Any, parts: Any, one: Scalar, slopes: Array
         scale = power(e, s)
         odds = fma(f, scale, scale - one)
         own = ((inside - t[k]) + more) - t[k] * odds
-        slopes[k] = factor * (inside if (v[k] < from_) | (v[k] > to) else own)
+        slopes[k] = factor * (inside + more if (v[k] < from_) | (v[k] > to) else own)
 
 
 @part
@@ -129,11 +139,13 @@ def _dense_part(
             v_c = v[c : c + size]
             t = dense_targets(y[c : c + size], rows, c, class_weight, smoothing, classes, changed)
             for r in range(rows):
-                parts = _sum_parts(kind, total[r], lost[r], low, high)
+                by = lift(total[r], loss)
+                parts = _sum_parts(kind, total[r], lost[r], by, low, high)
                 ends = (log_low, log_high) if total[r] >= 0 else (log_high, log_low)
                 row = slice(r * width, (r + 1) * width)
                 fetch_next(ahead, c + r * width, width)
-                _log_terms(v_c[row], t[row], parts, ends, terms[row], own_targets[row])
+                lifted = _lifted(v_c[row], by, terms[row])
+                _log_terms(lifted, t[row], parts, ends, terms[row], own_targets[row])
             add_rows(terms[:size], rows, c == 0, value, value_lost, spare)
             add_fine(own_targets[:size], rows, c == 0, slope, slope_lost, spare)
         mine = memory(loss, loss.dtype)[i : i + rows]
@@ -146,11 +158,13 @@ def _dense_part(
                 v_c, y_c = v[c : c + size], y[c : c + size]
                 t = dense_targets(y_c, rows, c, class_weight, smoothing, classes, changed)
                 for r in range(rows):
-                    parts = _sum_parts(kind, total[r], lost[r], low, high)
+                    by = lift(total[r], loss)
+                    parts = _sum_parts(kind, total[r], lost[r], by, low, high)
                     a = kind(slope[r])
                     of_all = kind(row_scale[r] / total[r]), a, kind((slope[r] - a) + slope_lost[r])
                     row = slice(r * width, (r + 1) * width)
-                    _slopes(v_c[row], t[row], parts, of_all, kind(1), terms[row])
+                    lifted = _lifted(v_c[row], by, terms[row])
+                    _slopes(lifted, t[row], parts, of_all, kind(1), terms[row])
                 deliver(terms, w[c : c + size], size, past)
         clear_rows(keep, i, rows, loss, w)
         if grad is not None:

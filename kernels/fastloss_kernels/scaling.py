@@ -25,8 +25,9 @@ from fastloss_kernels.rowsums import add_rows, with_one
 from fastloss_kernels.traffic import CHUNK, Ahead, Traffic, fetch_next, send
 from fastloss_kernels.typing import Array
 
-# A factor scale / S must stay normal: rows with a smaller scale than that get no headroom.
+# A factor scale / S must stay normal: rows with a smaller scale lose their headroom for it.
 SMALLEST_SCALE = 2.0**-60
+HEADROOM_S, HEADROOM_D = 24, 60
 LOG2 = 0.6931471805599453
 
 
@@ -42,11 +43,11 @@ def small_magnitude(classes: int, scale: Array, rows: int, like: Array) -> Any:
 
     Normal numbers go from 2^-m to 2^(m + 1), with m = 126 or 1022, and several must be such. The
     element e^-x of a row whose largest is e^x, also where that has been brought to 2^h, h = 24 or
-    60: 2 x <= (m + h) log(2). Then a row gives the same bits both ways. The quotient of the others
-    and the label, in float64: 2 x + log(classes) <= 709. The factor scale / S of
-    a row, S <= classes e^x, and partial sums: x <= (m - 1 - log2(classes) + l) log(2), if no scale
-    is below 2^l. And the factor where S is only e^-x: x <= (m - l) log(2), if none is above 2^l.
-    A scale of 0 asks for nothing.
+    60: 2 x <= (m + h) log(2). Then a row gives the same bits both ways. The factor scale / S of a
+    row, S <= classes e^x, and partial sums: x <= (m - 1 - log2(classes) + l) log(2), if no scale is
+    below 2^l. And the factor where S is only e^-x: x <= (m - l) log(2), if none is above 2^l. A
+    scale of 0 asks for nothing. For float64 S / e^-x must be finite too, which is a sum of at
+    most 2^43 numbers: 2 x <= (1024 - 43) log(2). In float32 that quotient is one of float64.
     """
     least, most = 1.0, 1.0
     for r in range(rows):
@@ -96,9 +97,7 @@ def top_class(row: Array) -> int:
 
 
 @block
-def powers(
-    v: Array, rows: int, scale: Array, target: Array, scaling: tuple[Array, Array, Array, Array]
-) -> None:
+def powers(v: Array, rows: int, target: Array, scaling: tuple[Array, Array, Array, Array]) -> None:
     """Set, of each row of v, the power K, the shift, the height and the gap.
 
     Beyond 2^16 (2^40) x log2(e) is too coarse for n. Logits near such a maximum are so coarse that
@@ -109,11 +108,9 @@ def powers(
     power, shift, height, gap = scaling
     classes = v.size // rows
     exact = 2.0**16 if v.itemsize == 4 else 2.0**40
+    headroom = HEADROOM_S if v.itemsize == 4 else HEADROOM_D
     for r in range(rows):
         top = np.float64(from_bits(_top_bits(v[r * classes : (r + 1) * classes])))
-        headroom = 24 if v.itemsize == 4 else 60
-        if 0.0 < abs(scale[r]) < SMALLEST_SCALE:
-            headroom = 0
         near = abs(top) <= exact
         k = np.rint(top * 1.4426950408889634) - headroom if near else np.float64(-headroom)
         power[r] = int(k)
@@ -154,6 +151,38 @@ def _scaled(w: Array, rows: int, shift: Array, power: Array) -> None:
         k, s = power[r], w.dtype.type(shift[r])
         for c in range(width):
             row[c] = exp_scaled(row[c] - s, k)
+
+
+@block
+def lowering(scale: float, like: Array) -> Any:
+    """Return by what a row's exponentials and sums are multiplied before its gradient: 1 or 2^-h.
+
+    Only then, for a loss must not depend on the scale. What 2^-h makes subnormal is nothing times
+    such a scale.
+    """
+    low = 2.0**-HEADROOM_S if like.itemsize == 4 else 2.0**-HEADROOM_D
+    return like.dtype.type(low if 0.0 < abs(scale) < SMALLEST_SCALE else 1.0)
+
+
+@block
+def lower_sums(sums: tuple[Array, Array, Array], rows: int, scale: Array, like: Array) -> None:
+    """Multiply the sums of rows by their `lowering`."""
+    chosen, others, total = sums
+    for r in range(rows):
+        by = lowering(scale[r], like)
+        chosen[r], others[r], total[r] = chosen[r] * by, others[r] * by, total[r] * by
+
+
+@block
+def lower_rows(w: Array, rows: int, scale: Array) -> None:
+    """Multiply the rows w by their `lowering`."""
+    width = w.size // rows
+    for r in range(rows):
+        by = lowering(scale[r], w)
+        if by != 1:
+            row = w[r * width : (r + 1) * width]
+            for c in range(width):
+                row[c] *= by
 
 
 @block
@@ -201,7 +230,7 @@ def exponential_sums(
     while fast != expected:
         expected = fast
         if not fast:
-            powers(v, rows, scale, target, scaling)
+            powers(v, rows, target, scaling)
         for c in range(0, classes, piece):
             width = min(piece, classes - c)
             part = w[c * whole : c * whole + rows * width]

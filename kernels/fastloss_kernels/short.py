@@ -15,7 +15,13 @@ from fastloss_kernels.interleave import to_columns, to_rows
 from fastloss_kernels.intrinsics import bits, memory, stacked
 from fastloss_kernels.jit import block, called
 from fastloss_kernels.rowsums import two_sum
-from fastloss_kernels.scaling import close_sums, powers, small_magnitude
+from fastloss_kernels.scaling import (
+    close_sums,
+    lower_sums,
+    lowering,
+    powers,
+    small_magnitude,
+)
 from fastloss_kernels.traffic import CHUNK, Ahead, Traffic, fetch_next, send
 from fastloss_kernels.typing import Array
 
@@ -42,6 +48,15 @@ def _scaled(columns: Array, side: int, rows: int, shift: Array, power: Array) ->
         column = columns[c * side : (c + 1) * side]
         for r in range(rows):
             column[r] = exp_scaled(column[r] - kind(shift[r]), power[r])
+
+
+@block
+def _lower(columns: Array, side: int, rows: int, scale: Array) -> None:
+    """Multiply each row of the columns by its `lowering`."""
+    for c in range(columns.size // side):
+        column = columns[c * side : (c + 1) * side]
+        for r in range(rows):
+            column[r] *= lowering(scale[r], column)
 
 
 @block
@@ -110,7 +125,7 @@ def short_rows(
     small = small_magnitude(classes, scale, rows, v)
     fast = _exponentials(columns, ahead, traffic) <= small
     if not fast:
-        powers(v, rows, scale, target, (power, shift, height, gap))
+        powers(v, rows, target, (power, shift, height, gap))
         to_columns(v, rows, classes, room, side)
         _scaled(columns, side, rows, shift, power)
     _sums(columns, side, rows, label, (chosen, others, lost))
@@ -120,6 +135,9 @@ def short_rows(
     if not fast:
         far_losses(sums, height, gap, rows, loss)
     if gradient:
+        if not fast:
+            _lower(columns, side, rows, scale)
+            lower_sums(sums, rows, scale, loss)
         factor, at_label = stacked(loss.dtype), stacked(loss.dtype)
         slopes(sums, scale, rows, factor, at_label)
         _gradients(columns, side, rows, label, factor, at_label)

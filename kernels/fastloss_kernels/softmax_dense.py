@@ -34,7 +34,7 @@ from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.logarithm import log1p
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.rowsums import add_fine, add_rows
-from fastloss_kernels.scaling import exponential_sums, top_class
+from fastloss_kernels.scaling import exponential_sums, lower_rows, lower_sums, top_class
 from fastloss_kernels.targets import dense_targets
 from fastloss_kernels.traffic import coming, send_rest, traffic_of
 from fastloss_kernels.typing import Array
@@ -92,7 +92,8 @@ def _dense_part(
     chosen, others, total, lost = row_array(), row_array(), row_array(), row_array()
     distance, distance_lost = row_array(), row_array()
     top_target, other_targets = row_array(), row_array()
-    all_targets, targets_lost, weighted = row_array(), row_array(), row_array()
+    all_targets, targets_lost = row_array(), row_array()
+    row_factor = row_array()
     spare = (row_array(), row_array())
     traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
 
@@ -113,18 +114,18 @@ def _dense_part(
             add_fine(t, rows, c == 0, all_targets, targets_lost, spare)
             _distances(v, t, rows, c, top, part)
             add_rows(part, rows, c == 0, distance, distance_lost, spare)
-        for r in range(rows):  # what the factor of a row's exponentials has above its S
-            weighted[r] = row_scale[r] * (all_targets[r] + targets_lost[r])
+        for r in range(rows):  # what the softmax is multiplied by
+            row_factor[r] = row_scale[r] * (all_targets[r] + targets_lost[r])
         scaling, sums = (power, shift, height, gap), (chosen, others, total)
         ahead = (coming(x, i + rows), coming(targets, i + rows))
-        exponential_sums(
+        small = exponential_sums(
             v,
             w,
             whole,
             same,
             rows,
             piece,
-            weighted,
+            row_factor,
             top,
             scaling,
             sums,
@@ -140,9 +141,12 @@ def _dense_part(
             far = distance[r] + distance_lost[r]
             mine[r] = kind(far + t_sum * log1p(others[r] / chosen[r]))
         if grad is not None:
+            if not small:
+                lower_rows(w, rows, row_factor)
+                lower_sums(sums, rows, row_factor, loss)
             for r in range(rows):
                 s = row_scale[r]
-                factor[r] = kind(weighted[r] / total[r])
+                factor[r] = kind(row_factor[r] / total[r])
                 minus[r] = kind(-s)
                 # t_sum p_k - t_k of the largest logit, with what is in both taken out
                 rest = other_targets[r] * chosen[r] - top_target[r] * others[r]

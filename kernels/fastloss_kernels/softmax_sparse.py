@@ -37,7 +37,13 @@ from fastloss_kernels.jit import called, each_part, kernel, part
 from fastloss_kernels.labels import first_bad_label, kept_labels
 from fastloss_kernels.lanes import scale_rows
 from fastloss_kernels.rows import clear_rows, clear_values, row_values
-from fastloss_kernels.scaling import close_sums, exponential_sums, small_magnitude
+from fastloss_kernels.scaling import (
+    close_sums,
+    exponential_sums,
+    lower_rows,
+    lower_sums,
+    small_magnitude,
+)
 from fastloss_kernels.short import short_rows
 from fastloss_kernels.tiles import pick_classes, rows_of_tile, rows_per_tile
 from fastloss_kernels.traffic import coming, send_rest, traffic_of
@@ -100,6 +106,9 @@ def _sparse_rows(
             near_losses(sums, rows, mine)
             if not small:
                 far_losses(sums, height, gap, rows, mine)
+                if grad is not None:
+                    lower_rows(w, rows, row_scale)
+                    lower_sums(sums, rows, row_scale, loss)
         if grad is not None:
             if not short:
                 slopes(sums, row_scale, rows, factor, slope)
