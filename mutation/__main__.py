@@ -29,6 +29,7 @@ TESTS = [
     "reference.py",
 ]
 KERNEL_TESTS = [
+    "interleave.py",
     "lanes.py",
     "small_blocks.py",
     "sums.py",
@@ -105,7 +106,8 @@ def try_all(work: dict[Mutant, tuple[list[str], float]], tests: Tests) -> set[Mu
 def main() -> int:
     """Run the command; return 1 where a survivor is not explained."""
     options = arguments()
-    paths, known, why = modules(), record.load(), page.explanations()
+    paths, why = modules(), page.explanations()
+    known = {name: result for name, result in record.load().items() if name in paths}
     names = options.modules or list(paths)
     found = {name: mutants(paths[name]) for name in names}
     tried = {name: chosen_mutants(name, found[name], options, known) for name in names}
