@@ -35,6 +35,7 @@ def _sizes(request, monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK", block)
     monkeypatch.setattr(blocks, "ROWS", rows)
     monkeypatch.setattr(blocks, "SIDE_BY_SIDE", 2)
+    monkeypatch.setattr(blocks, "SHORT", 0)  # blocks of short rows need not be multiples of 64
     monkeypatch.setattr(tiles, "ROWS", 5)
     monkeypatch.setattr(tiles, "LINE", 2)
     monkeypatch.setattr(
@@ -153,10 +154,10 @@ def of_rows(x, labels, scale, keep, grad):
 def test_columns_have_the_bits_of_rows(dtype, classes, size, step, monkeypatch):
     monkeypatch.setattr(blocks, "SIDE_BY_SIDE", 1)  # see TORN
     rng = np.random.default_rng(classes)
-    x = rng.normal(0, 2, (2, classes, 7 * step)).astype(dtype)[:, :, ::step]
+    x = rng.normal(0, 2, (2, classes, 6 * step)).astype(dtype)[:, :, ::step]
     x[0, :, 3] *= dtype(size)
-    labels, scale = rng.integers(0, classes, 14), rng.choice([1.0, -2.5, 0.0, 2.0**-100], 14)
-    keep = np.arange(14) % 5 != 1
+    labels, scale = rng.integers(0, classes, 12), rng.choice([1.0, -2.5, 0.0, 2.0**-100], 12)
+    keep = np.arange(12) % 5 != 1
     rows = np.ascontiguousarray(np.moveaxis(x, 1, 2)).reshape(-1, classes, 1)
     assert tiles.rows_per_tile(x, x) == 5
     assert tiles.rows_per_tile(rows, rows) == 0 or classes == 1
@@ -170,5 +171,5 @@ def test_columns_have_the_bits_of_rows(dtype, classes, size, step, monkeypatch):
     np.testing.assert_array_equal(inside, grad)
     wide = rows[:, :, 0].astype(np.float64)
     top = wide.max(axis=1)
-    expected = np.log(np.exp(wide.T - top).sum(axis=0)) + top - wide[np.arange(14), labels]
+    expected = np.log(np.exp(wide.T - top).sum(axis=0)) + top - wide[np.arange(12), labels]
     np.testing.assert_allclose(loss, np.where(keep, expected, 0), rtol=2e-6, atol=1e-6)
