@@ -173,3 +173,19 @@ def test_columns_have_the_bits_of_rows(dtype, classes, size, step, monkeypatch):
     top = wide.max(axis=1)
     expected = np.log(np.exp(wide.T - top).sum(axis=0)) + top - wide[np.arange(12), labels]
     np.testing.assert_allclose(loss, np.where(keep, expected, 0), rtol=2e-6, atol=1e-6)
+
+
+def test_many_classes_leave_less_room_for_small_scales(monkeypatch):
+    """The factor scale / S is a normal number only where the bound takes the classes in."""
+    monkeypatch.setattr(blocks, "SIDE_BY_SIDE", 1)  # see TORN
+    rng = np.random.default_rng(0)
+    x = rng.uniform(42.2, 42.8, (1, 133, 6)).astype(np.float32)
+    labels, scale, keep = np.arange(6), rng.uniform(1, 2, 6) * 2.0**-60, np.ones(1, bool)
+    rows = np.ascontiguousarray(x[0].T)[:, :, None]
+    grad, slopes = np.empty_like(x), np.empty_like(rows)
+    loss = of_rows(x, labels, scale, keep, grad)
+    np.testing.assert_array_equal(loss, of_rows(rows, labels, scale, keep, slopes))
+    np.testing.assert_array_equal(grad[0].T, slopes[:, :, 0])
+    e = np.exp(rows[:, :, 0].astype(np.float64))
+    expected = scale[:, None] * (e / e.sum(axis=1, keepdims=True) - np.eye(133)[:6])
+    np.testing.assert_allclose(slopes[:, :, 0], expected, rtol=3e-7)
