@@ -9,6 +9,7 @@ import pytest
 from fastloss_kernels.crossentropy import far_losses
 from fastloss_kernels.intrinsics import bits
 from fastloss_kernels.scaling import powers, small_magnitude
+from fastloss_kernels.tiles import rows_per_tile
 
 ONE, ALL = np.ones(1), np.ones(1, bool)
 FLOATS = pytest.mark.parametrize("kind", [np.float32, np.float64])
@@ -174,3 +175,13 @@ def test_as_many_short_rows_as_a_block_holds():
     p = e / e.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(loss, -np.log(p[np.arange(256), labels]), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(grad, p - np.eye(16)[labels], rtol=1e-5, atol=1e-6)
+
+
+@plain
+def test_tiles_of_a_line_are_alike():
+    for classes, length, rows in [(9, 63, 0), (9, 64, 64), (9, 513, 272), (9, 640, 320)]:
+        x = np.empty((2, classes, length), np.float32)
+        assert rows_per_tile(x, x) == rows_per_tile(x, None) == rows
+    x = np.empty((1, 2**14, 640), np.float32)
+    assert rows_per_tile(x, x) == 128
+    assert rows_per_tile(x, None) == 320
