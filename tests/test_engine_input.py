@@ -184,7 +184,7 @@ def test_only_kernels_are_run(kernel):
 def test_the_number_of_arguments(kernel):
     arguments = list(good(kernel).values())
     for wrong in (arguments[:1], arguments[:-1], [*arguments, 1]):
-        with pytest.raises(TypeError, match=rf"^{kernel.__name__} must be run with .*, got "):
+        with pytest.raises(TypeError, match=rf"^{kernel.__name__} must .*, got {len(wrong)}$"):
             kernels.run(kernel, *wrong)
 
 

@@ -5,10 +5,13 @@ In plain Python alone, where these sizes are variables; compiled code holds them
 
 import sys
 
+import fastloss_kernels as kernels
 import numba
 import numpy as np
 import pytest
-from fastloss_kernels import blocks
+from fastloss_kernels import blocks, columns, softmax_sparse, tiles
+from fastloss_kernels.interleave import room_of_columns
+from fastloss_kernels.intrinsics import STACKED
 from test_functional import FUNCTIONS, WITH_AXIS, differences, draw, formula
 
 import fastloss as fl
@@ -21,20 +24,44 @@ CASES = [(fn, False) for fn in FUNCTIONS] + [(fn, True) for fn in WITH_AXIS]
 every_case = pytest.mark.parametrize(("fn", "from_logits"), CASES)
 
 
-@pytest.fixture(autouse=True, params=[(8, 512, 3), (16, 3, 4), (40, 512, 256)], ids=str)
+@pytest.fixture(autouse=True, params=[(8, 512, 256), (16, 3, 16), (40, 512, 16)], ids=str)
 def _sizes(request, monkeypatch):
-    """Set the elements and the rows of a block, and the elements of a chunk."""
+    """Set the elements and the rows of a block, and the elements of a chunk, at least a cache line.
+
+    Rows side by side are worked on as columns from two on, in tiles of at most five; short ones put
+    in columns are filled up to 16. What is on the stack at first is nothing to rely on.
+    """
     block, rows, chunk = request.param
     monkeypatch.setattr(blocks, "BLOCK", block)
     monkeypatch.setattr(blocks, "ROWS", rows)
     monkeypatch.setattr(blocks, "SIDE_BY_SIDE", 2)
+    for module in (blocks, columns) if rows == 3 else ():  # gradients go past the caches
+        monkeypatch.setattr(module, "STREAM", 64)
+    monkeypatch.setattr(blocks, "SHORT", 0)  # blocks of short rows need not be multiples of 64
+    monkeypatch.setattr(tiles, "ROWS", 5)
+    monkeypatch.setattr(tiles, "LINE", 2)
+    monkeypatch.setattr(
+        softmax_sparse,
+        "room_of_columns",
+        lambda width, rows, like: room_of_columns(width, (rows + 15) // 16 * 16, like),
+    )
     for name, module in list(sys.modules.items()):
-        if name.startswith("fastloss_kernels.") and hasattr(module, "CHUNK"):
-            monkeypatch.setattr(module, "CHUNK", chunk)
+        if name.startswith("fastloss_kernels."):
+            if hasattr(module, "CHUNK"):
+                monkeypatch.setattr(module, "CHUNK", 3 if module is columns else chunk)
+            if hasattr(module, "stacked"):
+                monkeypatch.setattr(module, "stacked", _stacked)
+
+
+def _stacked(dtype):
+    return np.full(STACKED, np.nan if dtype.kind == "f" else -(2**30), dtype)
 
 
 @every_case
-@pytest.mark.parametrize(("shape", "axis"), [((7, 3), -1), ((3, 21), -1), ((3, 5), 0)])
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [((7, 3), -1), ((3, 21), -1), ((3, 5), 0), ((45, 4), 0)],
+)
 def test_values_and_gradients(fn, from_logits, shape, axis):
     y, x = draw(fn, shape, axis, from_logits)
     options = {"from_logits": from_logits, "axis": axis} if fn in WITH_AXIS else {}
@@ -100,3 +127,78 @@ def test_large_logits(dtype, size, width, upstream):
     value, gradient = dense(targets, x, from_logits=True, upstream=np.full(7, upstream))
     np.testing.assert_allclose(value, expected, rtol=exact, atol=exact * 1e-2)
     np.testing.assert_allclose(gradient, slopes, rtol=exact, atol=abs(upstream) * exact)
+
+
+def of_rows(x, labels, scale, keep, grad):
+    loss = np.full(labels.size, 7, x.dtype)
+    kernels.run(kernels.softmax_crossentropy_sparse, x, labels, scale, keep, loss, grad)
+    return loss
+
+
+wild = pytest.mark.parametrize("size", [3.0, 1e3])
+steps = pytest.mark.parametrize("step", [1, 2])
+
+
+@wild
+@steps
+@pytest.mark.parametrize(
+    ("dtype", "classes"),
+    [(np.float32, 3), (np.float64, 1), (np.float64, 8)],
+)
+def test_columns_of_a_few_classes(dtype, classes, size, step):
+    assert_columns_have_the_bits_of_rows(dtype, classes, size, step)
+
+
+@wild
+@steps
+@pytest.mark.parametrize(("dtype", "classes"), [(np.float32, 17), (np.float64, 9)])
+def test_columns_of_more_than_a_register(dtype, classes, size, step):
+    assert_columns_have_the_bits_of_rows(dtype, classes, size, step)
+
+
+@steps
+@pytest.mark.parametrize(("dtype", "classes"), [(np.float32, 133), (np.float64, 71)])
+def test_columns_of_more_than_four_registers(dtype, classes, step):
+    assert_columns_have_the_bits_of_rows(dtype, classes, 3.0, step)
+
+
+def assert_columns_have_the_bits_of_rows(dtype, classes, size, step):
+    rng = np.random.default_rng(classes)
+    x = rng.normal(0, 2, (2, classes, 6 * step)).astype(dtype)[:, :, ::step]
+    x[0, :, 3] *= dtype(size)
+    labels, scale = rng.integers(0, classes, 12), rng.choice([1.0, -2.5, 0.0, 2.0**-100], 12)
+    keep = np.arange(12) % 5 != 1
+    rows = np.ascontiguousarray(np.moveaxis(x, 1, 2)).reshape(-1, classes, 1)
+    assert tiles.rows_per_tile(x, x) == 5
+    assert tiles.rows_per_tile(rows, rows) == 0 or classes == 1
+    slopes = np.full_like(rows, 7)
+    grad = np.full((2, classes, 6 * step), 7, dtype)[:, :, ::step]
+    loss = of_rows(x, labels, scale, keep, grad)
+    np.testing.assert_array_equal(loss, of_rows(rows, labels, scale, keep, slopes))
+    np.testing.assert_array_equal(np.moveaxis(grad, 1, 2).reshape(slopes.shape), slopes)
+    np.testing.assert_array_equal(of_rows(x, labels, scale, keep, None), loss)
+    inside = x.copy()
+    np.testing.assert_array_equal(of_rows(inside, labels, scale, keep, inside), loss)
+    np.testing.assert_array_equal(inside, grad)
+    turned = np.asfortranarray(rows)
+    np.testing.assert_array_equal(of_rows(turned, labels, scale, keep, turned), loss)
+    np.testing.assert_array_equal(turned, slopes)
+    wide = rows[:, :, 0].astype(np.float64)
+    top = wide.max(axis=1)
+    expected = np.log(np.exp(wide.T - top).sum(axis=0)) + top - wide[np.arange(12), labels]
+    np.testing.assert_allclose(loss, np.where(keep, expected, 0), rtol=2e-6, atol=1e-6)
+
+
+def test_many_classes_leave_less_room_for_small_scales():
+    """The factor scale / S is a normal number only where the bound takes the classes in."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(42.2, 42.8, (1, 133, 6)).astype(np.float32)
+    labels, scale, keep = np.arange(6), rng.uniform(1, 2, 6) * 2.0**-60, np.ones(1, bool)
+    rows = np.ascontiguousarray(x[0].T)[:, :, None]
+    grad, slopes = np.empty_like(x), np.empty_like(rows)
+    loss = of_rows(x, labels, scale, keep, grad)
+    np.testing.assert_array_equal(loss, of_rows(rows, labels, scale, keep, slopes))
+    np.testing.assert_array_equal(grad[0].T, slopes[:, :, 0])
+    e = np.exp(rows[:, :, 0].astype(np.float64))
+    expected = scale[:, None] * (e / e.sum(axis=1, keepdims=True) - np.eye(133)[:6])
+    np.testing.assert_allclose(slopes[:, :, 0], expected, rtol=3e-7)

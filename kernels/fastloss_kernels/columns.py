@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from fastloss_kernels.blocks import STREAM, piece_size
+from fastloss_kernels.blocks import STREAM, fill, piece_size
 from fastloss_kernels.caches import prefetch, stream
 from fastloss_kernels.exponential import exp_bounded
 from fastloss_kernels.interleave import is_short
@@ -186,6 +186,7 @@ def exponential_columns(
     box = stacked(part.dtype)
     largest = bits(part.dtype.type(0))
     if is_short(classes, part):
+        fill(lost[:rows], 0.0)
         for c in range(classes):
             run = _source(x, offset, rows, c, direct, box)
             largest = max(largest, _kept(run, c, target[:rows], w, part[:rows]))

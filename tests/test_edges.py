@@ -1,0 +1,187 @@
+"""The kernels where their formulas change: at bounds, without classes, beyond the floats."""
+
+import itertools
+
+import fastloss_kernels as kernels
+import numba
+import numpy as np
+import pytest
+from fastloss_kernels.crossentropy import far_losses
+from fastloss_kernels.intrinsics import bits
+from fastloss_kernels.scaling import powers, small_magnitude
+from fastloss_kernels.tiles import rows_per_tile
+
+ONE, ALL = np.ones(1), np.ones(1, bool)
+FLOATS = pytest.mark.parametrize("kind", [np.float32, np.float64])
+plain = pytest.mark.skipif(
+    not numba.config.DISABLE_JIT, reason="Python cannot call compiled parts of a kernel"
+)
+
+
+def run(kernel, x, *arguments, scale=ONE, keep=ALL):
+    """Return (what the kernel returns, losses, gradient) for rows x."""
+    x = x.reshape(*x.shape, 1)
+    loss, grad = np.full(x.shape[0], 7, x.dtype), np.full_like(x, 7)
+    arguments = [a.reshape(x.shape) if np.ndim(a) == 2 else a for a in arguments]
+    bad = kernels.run(kernel, x, *arguments, scale, keep, loss, grad)
+    return bad, loss, grad[:, :, 0]
+
+
+SHARES = np.array([0.6, 0.4 - 5e-4, 5e-4])  # the last one is below the bound
+SUMS = np.array([0.5, -0.5, 1.0, -1.0, 0.25, -0.25, 3.0, -3.0])
+
+
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_shares_of_any_sum_are_clipped(label):
+    x = SUMS[:, None] * SHARES
+    p = np.clip(SHARES, 1e-3, 1 - 1e-3)
+    inside = p == SHARES
+    labels = np.full(SUMS.size, label)
+    _, loss, grad = run(kernels.probability_crossentropy_sparse, x, labels, 1e-3)
+    np.testing.assert_allclose(loss, -np.log(p[label]), rtol=1e-12)
+    slopes = inside[label] * (1 - np.eye(3)[label] / p)
+    np.testing.assert_allclose(grad, slopes / SUMS[:, None], rtol=1e-12)
+    targets = np.array([0.5, 0.125, 0.25])
+    arguments = np.tile(targets, (SUMS.size, 1)), np.empty(0), 0.0, 1e-3
+    _, loss, grad = run(kernels.probability_crossentropy_dense, x, *arguments)
+    np.testing.assert_allclose(loss, -np.sum(targets * np.log(p)), rtol=1e-12)
+    slopes = np.sum(targets * inside) - targets * inside / p
+    np.testing.assert_allclose(grad, slopes / SUMS[:, None], rtol=1e-12)
+
+
+@FLOATS
+def test_an_infinite_sum_has_no_shares(kind):
+    x = np.array([[np.inf, 1, 2], [1, 2, 5]], kind)
+    _, loss, grad = run(kernels.probability_crossentropy_sparse, x, np.array([1, 1]), 1e-7)
+    assert np.isnan(loss[0])
+    assert np.isnan(grad[0]).all()
+    assert np.isclose(loss[1], np.log(4))
+
+
+@FLOATS
+def test_divergence_at_its_closed_bounds(kind):
+    eps = kind(0.125)
+    x = np.array([[eps, 1, np.nextafter(eps, 0), np.nextafter(kind(1), 2), 0.5]], kind)
+    t = np.array([[0.5, 0.25, 0.5, 0.25, 0.0]], kind)
+    _, loss, grad = run(kernels.kullback_leibler, x, t, 0.125)
+    u, p = np.clip(t, eps, 1), np.clip(x, eps, 1)
+    np.testing.assert_allclose(loss, np.sum(u * np.log(u / p)), rtol=1e-6)
+    np.testing.assert_allclose(grad, [[-4, -0.25, 0, 0, -0.25]])
+
+
+@FLOATS
+def test_rates_without_a_logarithm(kind):
+    x = np.array([[-0.25], [-0.5], [0.75]], kind)
+    _, loss, grad = run(kernels.poisson, x, np.ones_like(x), 0.25)
+    np.testing.assert_array_equal(loss, np.array([np.inf, np.nan, 0.75], kind))
+    np.testing.assert_array_equal(grad[:, 0], np.array([-np.inf, 5, 0], kind))
+
+
+@FLOATS
+def test_weights_of_smoothed_targets(kind):
+    x, t = np.array([[0.5, -2.0, 3.0]], kind), np.array([[1.0, 0.0, 0.25]], kind)
+    w = np.array([2.0, 0.5, 3.0], kind)
+    _, loss, grad = run(kernels.logistic_crossentropy, x, t, w, 0.25)
+    t = t * 0.75 + 0.125
+    share = 1 / (1 + np.exp(-x))
+    terms = w * t * np.log1p(np.exp(-x)) + (1 - t) * np.log1p(np.exp(x))
+    np.testing.assert_allclose(loss, terms.mean(), rtol=1e-6)
+    np.testing.assert_allclose(grad, ((1 - t) * share - w * t * (1 - share)) / 3, rtol=1e-5)
+
+
+@FLOATS
+def test_no_target_asks_nothing_of_a_hopeless_class(kind):
+    x = np.array([[1.0, -np.inf, 0.0], [1.0, -np.inf, 0.0]], kind)
+    t = np.array([[1.0, 0.0, -1.0], [0.5, 0.0, 0.5]], kind)
+    _, loss, grad = run(kernels.softmax_crossentropy_dense, x, t, np.empty(0, kind), 0.0)
+    p = np.array([np.e, 0.0, 1.0]) / (np.e + 1)
+    np.testing.assert_allclose(loss, [-1, np.log1p(np.e) - 0.5], rtol=1e-6)
+    np.testing.assert_allclose(grad, t.sum(axis=1, keepdims=True) * p - t, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "numbers"),
+    [
+        (kernels.softmax_crossentropy_sparse, ()),
+        (kernels.probability_crossentropy_sparse, (1e-7,)),
+    ],
+)
+def test_kernels_with_labels_called_directly(kernel, numbers):
+    x = np.array([[3.0, 1.0, 2.0], [2.0, 2.0, 4.0], [1.0, 2.0, 1.0], [1.0, 3.0, 4.0]])[:, :, None]
+    labels = np.array([2, 0, 1, 2])
+    expected = run(kernel, x[:, :, 0], labels, *numbers)
+    for row in (None, 0, 1, 3):
+        given = labels.copy()
+        if row is not None:
+            given[row] = 3
+        loss, grad = np.full(4, 7.0), np.full_like(x, 7)
+        bad = kernel(x, given, *numbers, ONE, ALL, loss, grad, 1)
+        if row is None:
+            assert bad == -1
+            np.testing.assert_array_equal(loss, expected[1])
+            np.testing.assert_array_equal(grad[:, :, 0], expected[2])
+        else:
+            assert bad == row
+            assert (loss == 7).all()
+            assert (grad == 7).all()
+    none, keep = np.empty((2, 0, 1)), np.zeros(1, bool)
+    assert kernels.run(kernel, none, labels[:2], *numbers, ONE, keep, np.empty(2), none) == -1
+
+
+@plain
+def test_only_labels_far_from_the_top_are_far():
+    tiny = np.finfo(np.float64).tiny
+    chosen = np.array([1.0, tiny, tiny / 2, 1e-310, 1e-300, 1e-300, np.nan])
+    others = np.array([1.0, 1.0, 1.0, 1e-310, 1e30, 1e-300, 1.0])
+    total, height, gap = others, np.zeros(7), np.full(7, 800.0)
+    loss = np.full(7, 7.0)
+    with np.errstate(over="ignore"):
+        far_losses((chosen, others, total), height, gap, 7, loss)
+    far = [False, False, True, True, True, False, True]
+    np.testing.assert_allclose(loss, np.where(far, 800 + np.log(others), 7), rtol=1e-12)
+
+
+SCALES = [[1.0], [0.0, 0.25], [2.0**-60], [-(2.0**70)], [2.0**-70, 2.0**60], [2.0**-300]]
+
+
+@plain
+@FLOATS
+def test_logits_that_need_no_power(kind):
+    m, most = (126, 51.0) if kind is np.float32 else (1022, 340.0)
+    for classes, scale in itertools.product([1, 3, 64, 1000], SCALES):
+        sizes = [1.0, *(abs(s) for s in scale if s)]
+        c, least, largest = np.floor(np.log2([classes, min(sizes), max(sizes)])).astype(int)
+        bound = np.log(2) * min(m - 2 - c + least, m - 1 - largest)
+        found = small_magnitude(classes, np.array(scale), len(scale), np.empty(0, kind))
+        assert found == bits(kind(min(most, bound))) if bound > 0 else found < 0
+
+
+@plain
+@pytest.mark.parametrize(("kind", "exact"), [(np.float32, 2.0**16), (np.float64, 2.0**40)])
+def test_only_coarse_logits_are_shifted(kind, exact):
+    v = np.array([exact, 0, exact * 1.01, 5, -exact, -2 * exact, -1.5 * exact, -2 * exact], kind)
+    scaling = np.empty(4, np.int64), np.empty(4), np.empty(4), np.empty(4)
+    powers(v, 4, np.ones(4), np.array([1, 0, 1, 1]), scaling)
+    np.testing.assert_array_equal(scaling[1], [0, v[2], 0, v[6]])
+    np.testing.assert_array_equal(scaling[3], v[::2] - v[[1, 2, 5, 7]].astype(np.float64))
+
+
+def test_as_many_short_rows_as_a_block_holds():
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 3, (256, 16)).astype(np.float32)
+    labels = rng.integers(0, 16, 256)
+    _, loss, grad = run(kernels.softmax_crossentropy_sparse, x, labels)
+    e = np.exp(x.astype(np.float64))
+    p = e / e.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(loss, -np.log(p[np.arange(256), labels]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(grad, p - np.eye(16)[labels], rtol=1e-5, atol=1e-6)
+
+
+@plain
+def test_tiles_of_a_line_are_alike():
+    for classes, length, rows in [(9, 63, 0), (9, 64, 64), (9, 513, 272), (9, 640, 320)]:
+        x = np.empty((2, classes, length), np.float32)
+        assert rows_per_tile(x, x) == rows_per_tile(x, None) == rows
+    x = np.empty((1, 2**14, 640), np.float32)
+    assert rows_per_tile(x, x) == 128
+    assert rows_per_tile(x, None) == 320
