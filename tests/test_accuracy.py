@@ -26,6 +26,30 @@ def rows_and_gradient(form, labels, x, **options):
 
 
 @both_dtypes
+@pytest.mark.parametrize("from_logits", [True, False])
+@pytest.mark.parametrize("smoothing", [1e-6, 0.1])
+def test_what_smoothing_adds_to_the_other_class_has_all_its_digits(dtype, from_logits, smoothing):
+    # hard targets: the small part of each is s / 2, not what rounding left of 1 - (1 - s / 2)
+    p = np.array([[0.3, 0.9, 0.3, 0.9]])
+    x = (np.log(p / (1 - p)) if from_logits else p).astype(dtype)
+    t = np.array([[1, 1, 0, 0]], dtype)
+    z = np.longdouble(x)
+    p = 1 / (1 + np.exp(-z)) if from_logits else z
+    s = np.longdouble(dtype(smoothing))
+    v, u = t * (1 - s) + s / 2, (1 - t) * (1 - s) + s / 2
+    terms = -v * np.log(p) - u * np.log1p(-p)
+    divisor = 1 if from_logits else p * (1 - p)
+    slopes, size = (p * u - v * (1 - p)) / divisor, (p * u + v * (1 - p)) / divisor
+    options = {"from_logits": from_logits, "label_smoothing": float(s), "axis": 1}
+    for k in range(4):
+        one = slice(k, k + 1)
+        rows, gradient = fl.value_and_grad(fl.binary_crossentropy)(t[:, one], x[:, one], **options)
+        np.testing.assert_array_max_ulp(rows, terms[:, k].astype(dtype), maxulp=4)
+        error = np.abs(gradient - slopes[:, one])  # soft targets: ulps of the larger of two terms
+        assert (error <= 4 * np.spacing(size[:, one].astype(dtype))).all()
+
+
+@both_dtypes
 def test_tiny_targets_on_large_logits_keep_their_gradient(dtype):
     # 1e-24 e^40 / e^50 is a normal float32, but 1e-24 / e^50 is none
     x = np.array([[40.67, -30.6, 50.02, -50.9]], dtype)

@@ -17,7 +17,7 @@ from fastloss_kernels.typing import Array, Scalar
 
 
 @block
-def _rate(x: Scalar, t: Scalar, v: Scalar, eps: Scalar, infinity: Scalar) -> Any:
+def _rate(x: Scalar, t: Scalar, v: Scalar, u: Scalar, eps: Scalar, infinity: Scalar) -> Any:
     z, zero = x + eps, eps - eps
     small, large = (x, eps) if x < eps else (eps, x)
     lost = small - (z - large)  # what rounding took from z, where x > -eps

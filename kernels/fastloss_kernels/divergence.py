@@ -19,14 +19,14 @@ from fastloss_kernels.typing import Array, Scalar
 
 
 @block
-def _divergence(x: Scalar, t: Scalar, v: Scalar, eps: Scalar, one: Scalar) -> Any:
-    u = eps if t < eps else one if t > one else t
+def _divergence(x: Scalar, t: Scalar, v: Scalar, u: Scalar, eps: Scalar, one: Scalar) -> Any:
+    t = eps if t < eps else one if t > one else t
     p = eps if x < eps else one if x > one else x
-    near, e = aligned(u, p)
+    near, e = aligned(t, p)
     f = (near - p) / p
     slope = -(one + f) * power(e, one)
-    # u - u is 0, or the NaN that would be lost among integers
-    return u * log_aligned(f, e, u - u), (one - one if x < eps or x > one else slope)
+    # t - t is 0, or the NaN that would be lost among integers
+    return t * log_aligned(f, e, t - t), (one - one if x < eps or x > one else slope)
 
 
 @part

@@ -25,8 +25,7 @@ from fastloss_kernels.typing import Array, Scalar
 
 
 @block
-def _logit(x: Scalar, t: Scalar, v: Scalar, low: Scalar, one: Scalar) -> Any:
-    u = one - t
+def _logit(x: Scalar, t: Scalar, v: Scalar, u: Scalar, low: Scalar, one: Scalar) -> Any:
     both = u + v
     e = exp_falling(-abs(x))
     right = x >= 0
@@ -131,10 +130,10 @@ def logistic_crossentropy(
 
 
 @block
-def _probability(x: Scalar, t: Scalar, v: Scalar, low: Scalar, high: Scalar) -> Any:
+def _probability(x: Scalar, t: Scalar, v: Scalar, u: Scalar, low: Scalar, high: Scalar) -> Any:
     one, none = low / low, low - low
     p = low if x < low else high if x > high else x
-    rest, u = one - p, one - t
+    rest = one - p
     term = -v * log_normal(p) - u * log_pair(rest, (one - rest) - p)
     slope = (p * (u + v) - v) / (p * rest)
     return term, (none if x < low or x > high else slope)

@@ -1,6 +1,6 @@
 """The common form of the losses whose elements do not meet: a row's loss is a sum of terms.
 
-Every such loss is one element function ``(x, t, v, low, high) -> (term, slope)`` with slope =
+Every such loss is one element function ``(x, t, v, u, low, high) -> (term, slope)`` with slope =
 d term / d x; here are the loops around it. Rows are cut into blocks and pieces like everywhere, and
 within one the loop is flat: no row starts or ends in it.
 """
@@ -21,7 +21,7 @@ from fastloss_kernels.blocks import (
     window,
 )
 from fastloss_kernels.caches import settle
-from fastloss_kernels.intrinsics import hold, memory, stacked
+from fastloss_kernels.intrinsics import fma, hold, memory, stacked
 from fastloss_kernels.jit import block, generic
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.rowsums import add_rows
@@ -68,14 +68,16 @@ def separable_part(
 ) -> None:
     """Write the losses, sums of terms over `divisor`, and the gradients of some rows.
 
-    `weight` is empty or has a value per class, and v is t times that; `low` and `high` are handed
-    to `element` in the working dtype, as are targets smoothed towards 1/2.
+    v and u are the targets t and 1 - t, each smoothed towards 1/2 by itself, lest a small u be what
+    rounding left of 1 - v; `weight` is empty or has a value per class, with which v is multiplied.
+    `low` and `high` are handed to `element` in the working dtype.
     """
     kind = loss.dtype.type
     classes = x.shape[1]
     block_rows, piece = rows_per_block(x), piece_size(classes)
     fused = grad is not None
     floor, ceiling = kind(low), kind(high)
+    one, shrink, rise = kind(1), kind(1.0 - smoothing), kind(smoothing / 2)
     own = np.empty(max(inbox_size(x, loss), inbox_size(grad, loss)), loss.dtype)
     target_box = np.empty(inbox_size(targets, loss), loss.dtype)
     boxes = np.empty((4, block_rows * piece), loss.dtype)
@@ -93,7 +95,7 @@ def separable_part(
 
     for i in range(first, last, block_rows):
         rows = min(block_rows, last - i)
-        v, y = window(x, own, i, rows), window(targets, target_box, i, rows)
+        z, y = window(x, own, i, rows), window(targets, target_box, i, rows)
         w, past = destination(x, grad, own, i, rows)
         x_ahead, t_ahead = coming(x, i + rows), coming(targets, i + rows)
         row_values(scale, i, rows, row_scale)
@@ -104,23 +106,26 @@ def separable_part(
             _spread(row_scale, rows, divisor, factors[: rows * min(piece, classes)])
         for c in range(0, classes, piece):
             size = rows * min(piece, classes - c)
-            t = dense_targets(y[c : c + size], rows, 0, none, smoothing, 2, changed)
-            u = _weighted(t, weights[c : c + size], products)
+            t = y[c : c + size]
+            smooth = dense_targets(t, rows, 0, none, smoothing, 2, changed)
+            v = _weighted(smooth, weights[c : c + size], products)
             k = 0
             while k < size:
                 n = chunk_size(w, c + k, size - k)
                 fetch(x_ahead, c + k)
                 fetch(t_ahead, c + k)
-                x_k, t_k, u_k, terms_k = v[c + k :], t[k:], u[k:], terms[k:]
+                x_k, t_k, v_k, terms_k = z[c + k :], t[k:], v[k:], terms[k:]
                 if fused:
                     f_k = factors[k:]
                     for e in range(n):
-                        terms_k[e], slope = element(x_k[e], t_k[e], u_k[e], floor, ceiling)
+                        u = fma(one - t_k[e], shrink, rise)
+                        terms_k[e], slope = element(x_k[e], t_k[e], v_k[e], u, floor, ceiling)
                         slopes[e] = slope * f_k[e]
                     deliver(slopes, w[c + k :], n, past)
                 else:
                     for e in range(n):
-                        terms_k[e] = element(x_k[e], t_k[e], u_k[e], floor, ceiling)[0]
+                        u = fma(one - t_k[e], shrink, rise)
+                        terms_k[e] = element(x_k[e], t_k[e], v_k[e], u, floor, ceiling)[0]
                 k += n
             add_rows(terms[:size], rows, c == 0, total, lost, spare)
         mine = memory(loss, loss.dtype)[i : i + rows]
