@@ -52,7 +52,7 @@ def test_second_process_reuses_and_changed_helper_does_not(package, tmp_path):
     assert run(package, cache) == (loss, 1, 0)
     helper = package / "logarithm.py"
     text = helper.read_text()
-    helper.write_text(text.replace("np.nan if x < 0.0 else y", "np.nan if x < 0.0 else y + 1.0"))
+    helper.write_text(text.replace("+ (u - u))", "+ (u - u) + 1.0)"))
     assert helper.read_text() != text
     changed, hits, misses = run(package, cache)
     assert (hits, misses) == (0, 1)

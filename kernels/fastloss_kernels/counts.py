@@ -96,8 +96,8 @@ def poisson(
     >>> one, all_rows = np.ones(1), np.ones(1, bool)
     >>> t = np.array([[[2.0], [0.0]]], np.float32)
     >>> poisson(x, t, 1e-7, one, all_rows, loss, grad, 1)
-    >>> loss
-    array([0.8068528], dtype=float32)
+    >>> loss.round(5)
+    array([0.80685], dtype=float32)
     >>> grad.ravel()
     array([2.5e-08, 5.0e-01], dtype=float32)
     """

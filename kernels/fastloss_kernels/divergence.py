@@ -96,8 +96,8 @@ def kullback_leibler(
     >>> one, all_rows = np.ones(1), np.ones(1, bool)
     >>> t = np.array([[[0.75], [0.25]]], np.float32)
     >>> kullback_leibler(x, t, 1e-7, one, all_rows, loss, grad, 1)
-    >>> loss
-    array([0.13081202], dtype=float32)
+    >>> loss.round(5)
+    array([0.13081], dtype=float32)
     >>> grad.ravel()
     array([-1.5, -0.5], dtype=float32)
     """

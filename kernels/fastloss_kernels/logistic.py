@@ -120,8 +120,8 @@ def logistic_crossentropy(
     >>> one, all_rows = np.ones(1), np.ones(1, bool)
     >>> t, none = np.array([[[1.0], [0.0]]], np.float32), np.empty(0, np.float32)
     >>> logistic_crossentropy(x, t, none, 0.0, one, all_rows, loss, grad, 1)
-    >>> loss
-    array([0.22009484], dtype=float32)
+    >>> loss.round(5)
+    array([0.22009], dtype=float32)
     >>> grad.ravel()
     array([-0.05960146,  0.13447072], dtype=float32)
     """
