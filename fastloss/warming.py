@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import product
 from typing import Any
 
 import fastloss_kernels.threads
@@ -44,9 +45,17 @@ def _calls(function: Callable[..., Any], dtype: str) -> Iterator[tuple[str, Call
     both = functional.value_and_grad(function)
     for options in [{}] if scored else [{"from_logits": False}, {"from_logits": True}]:
         kind = "" if scored else " of logits" if options["from_logits"] else " of probabilities"
-        for rows, size in ((2, "small"), (fastloss_kernels.threads.SMALL, "large")):
-            y_pred = np.full((rows, 2), 0.5, dtype)
+        ways = _WAYS if by_label and options.get("from_logits") else _WAYS[:1]
+        for (way, classes, axis), rows in product(ways, (2, fastloss_kernels.threads.SMALL)):
+            y_pred = np.full((rows, classes), 0.5, dtype)
             y_true = np.zeros(rows, np.int64) if by_label else y_pred
-            what = f"{function.__name__}{kind}, {dtype}, {size}"
+            if axis == 0:
+                y_pred, options = np.ascontiguousarray(y_pred.T), {**options, "axis": 0}
+            size = "small" if rows == 2 else "large"
+            what = f"{function.__name__}{kind}, {dtype}, {size}{way}"
             yield what, partial(function, y_true, y_pred, **options)
             yield f"{what}, gradient", partial(both, y_true, y_pred, **options, reduction="mean")
+
+
+# What the sparse loss of logits has code of its own for: (description, classes, class axis).
+_WAYS = (("", 2, -1), (", more classes", 17, -1), (", class axis first", 2, 0))

@@ -18,7 +18,9 @@ X = np.ones((2, 5, 1), np.float32)
 LABELS, NONE, EPS = np.zeros(2, np.int64), np.empty(0, np.float32), 1e-7
 # module, function, its arguments between x and scale
 PARTS = {
-    "sparse_logits": ("softmax_sparse", "_sparse_part", (LABELS,)),
+    "sparse_logits": ("softmax_long", "long_part", (LABELS,)),
+    "sparse_logits, few classes": ("softmax_short", "short_part", (LABELS,)),
+    "sparse_logits, side by side": ("softmax_sparse", "_sparse_part", (LABELS,)),
     "dense_logits": ("softmax_dense", "_dense_part", (X, NONE, 0.0)),
     "sparse_probabilities": ("probability_sparse", "_sparse_part", (LABELS, EPS)),
     "dense_probabilities": ("probability_dense", "_dense_part", (X, NONE, 0.0, EPS)),

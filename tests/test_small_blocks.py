@@ -9,7 +9,7 @@ import fastloss_kernels as kernels
 import numba
 import numpy as np
 import pytest
-from fastloss_kernels import blocks, columns, softmax_sparse, tiles
+from fastloss_kernels import blocks, columns, labelled, tiles
 from fastloss_kernels.interleave import room_of_columns
 from fastloss_kernels.intrinsics import STACKED
 from test_functional import FUNCTIONS, WITH_AXIS, differences, draw, formula
@@ -41,7 +41,7 @@ def _sizes(request, monkeypatch):
     monkeypatch.setattr(tiles, "ROWS", 5)
     monkeypatch.setattr(tiles, "LINE", 2)
     monkeypatch.setattr(
-        softmax_sparse,
+        labelled,
         "room_of_columns",
         lambda width, rows, like: room_of_columns(width, (rows + 15) // 16 * 16, like),
     )

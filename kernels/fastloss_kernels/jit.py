@@ -58,10 +58,13 @@ part = cached
 """What one thread does with its share of the rows: ``(first, last, *arguments of the kernel)``."""
 
 _parts: dict[Any, Any] = {}  # kernel -> its part
+_ways: dict[Any, Any] = {}  # kernel -> the choice between it and kernels that do a part of its work
 
 
-def kernel(part: Any) -> _Decorator:
+def kernel(part: Any, way: Callable[[Any, Any], Any] | None = None) -> _Decorator:
     """Return the decorator of a kernel that shares its rows between threads, each calling `part`.
+
+    ``way(x, loss)`` is a kernel with the same arguments that is enough for these.
 
     Numba compiles the body of a parallel loop five times over (the loop body and the three wrappers
     around it each hold a copy), which is why the body is but a call: see `calls`. Small work does
@@ -71,6 +74,8 @@ def kernel(part: Any) -> _Decorator:
     def decorate(function: Callable[..., Any]) -> Any:
         decorated = _compiled(function, parallel=True)
         _parts[decorated] = part
+        if way is not None:
+            _ways[decorated] = way
         return decorated
 
     return decorate
@@ -110,6 +115,12 @@ def parameters(kernel: Any) -> tuple[str, ...]:
     """Return the names of a kernel's arguments but `threads`; KeyError if it is none."""
     _ = _parts[kernel]
     return tuple(inspect.signature(kernel).parameters)[:-1]
+
+
+def enough(kernel: Any, x: Any, loss: Any) -> Any:
+    """Return the kernel to call in place of `kernel`, for there is less of it to compile."""
+    way = _ways.get(kernel)
+    return kernel if way is None else way(x, loss)
 
 
 def entry(kernel: Any, arguments: tuple[Any, ...], parallel: bool) -> Any:

@@ -9,49 +9,36 @@ label taken out of the sum beforehand,
 
     log S - x_y = log1p(others / e^(x_y)),   1 - p_y = others / S,   others = sum_{c != y} e^(x_c).
 
-All sums and the scalars of a row are float64. Rows of a few classes are worked on in columns
-(`short`), and so are rows that lie side by side in memory (`columns`).
+All sums and the scalars of a row are float64. There are three ways to work: on rows (see
+`softmax_long`), on rows of a few classes turned into columns (`softmax_short`), and on rows that
+lie side by side in memory (`columns`).
 """
+
+from typing import Any
 
 import numpy as np
 
-from fastloss_kernels.blocks import (
-    fill,
-    hand_over,
-    piece_size,
-    room_for,
-    row_array,
-    row_count,
-    rows_per_block,
-    scratch_size,
-    window,
-    work_array,
-)
+from fastloss_kernels.blocks import row_array, row_count
 from fastloss_kernels.caches import settle
+from fastloss_kernels.calls import call_part
 from fastloss_kernels.columns import SUMS, exponential_columns, write_columns
-from fastloss_kernels.crossentropy import far_losses, near_losses, slopes
+from fastloss_kernels.crossentropy import near_losses, slopes
 from fastloss_kernels.exponential import exp_bounded
-from fastloss_kernels.interleave import is_short, room_of_columns
+from fastloss_kernels.interleave import SHORT, is_short
 from fastloss_kernels.intrinsics import hold, memory, stacked
-from fastloss_kernels.jit import called, each_part, kernel, part
+from fastloss_kernels.jit import called, kernel, part
+from fastloss_kernels.labelled import labelled_parts
 from fastloss_kernels.labels import first_bad_label, kept_labels
-from fastloss_kernels.lanes import scale_rows
 from fastloss_kernels.rows import clear_rows, clear_values, row_values
-from fastloss_kernels.scaling import (
-    close_sums,
-    exponential_sums,
-    lower_rows,
-    lower_sums,
-    small_magnitude,
-)
-from fastloss_kernels.short import short_rows
+from fastloss_kernels.scaling import close_sums, small_magnitude
+from fastloss_kernels.softmax_long import long_part, softmax_crossentropy_long
+from fastloss_kernels.softmax_short import short_part, softmax_crossentropy_short
 from fastloss_kernels.tiles import pick_classes, rows_of_tile, rows_per_tile
-from fastloss_kernels.traffic import coming, send_rest, traffic_of
 from fastloss_kernels.typing import Array
 
 
 @called
-def _sparse_rows(
+def _rows(
     first: int,
     last: int,
     x: Array,
@@ -60,73 +47,16 @@ def _sparse_rows(
     keep: Array,
     loss: Array,
     grad: Array | None,
-) -> None:
-    classes = x.shape[1]
-    block_rows, piece = rows_per_block(x), piece_size(classes)
-    own = np.empty(scratch_size(x, grad, loss), loss.dtype)
-    target, power = stacked(np.dtype(np.int64)), stacked(np.dtype(np.int64))
-    row_scale, factor, slope = row_array(), stacked(loss.dtype), stacked(loss.dtype)
-    shift, height, gap = row_array(), row_array(), row_array()
-    chosen, others, total = row_array(), row_array(), row_array()
-    lost, spare = row_array(), (row_array(), row_array())
-    traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
-    column_box = np.empty(room_of_columns(classes, block_rows, loss), loss.dtype)
-    nothing = memory(loss, loss.dtype)[:0]
-    columns, short = memory(column_box, loss.dtype), is_short(classes, loss)
-
-    for number, i in enumerate(range(first, last, block_rows)):
-        rows, room = min(block_rows, last - i), room_for(x, grad, own, number)
-        v = window(x, room, i, rows)
-        w, whole, same = work_array(x, v, grad, room, i, rows)
-        kept_labels(labels, keep, i, rows, target)
-        row_values(scale, i, rows, row_scale)
-        ahead = (coming(x, i + rows), nothing)
-        mine = memory(loss, loss.dtype)[i : i + rows]
-        if short:
-            wanted = grad is not None
-            short_rows(v, w, rows, row_scale, target, mine, wanted, columns, ahead, traffic)
-        else:
-            scaling, sums = (power, shift, height, gap), (chosen, others, total)
-            small = exponential_sums(
-                v,
-                w,
-                whole,
-                same,
-                rows,
-                piece,
-                row_scale,
-                target,
-                scaling,
-                sums,
-                lost,
-                spare,
-                ahead,
-                traffic,
-            )
-            near_losses(sums, rows, mine)
-            if not small:
-                far_losses(sums, height, gap, rows, mine)
-                if grad is not None:
-                    lower_rows(w, rows, row_scale)
-                    lower_sums(sums, rows, row_scale, loss)
-        if grad is not None:
-            if not short:
-                slopes(sums, row_scale, rows, factor, slope)
-                scale_rows(w, rows, classes, factor)
-                for r in range(rows):
-                    w[r * classes + target[r]] = slope[r]
-            clear_rows(keep, i, rows, loss, w)
-            hand_over(w, x, grad, i, rows, traffic)
-        else:
-            clear_rows(keep, i, rows, loss, w[:0])
-    send_rest(traffic)
-    hold(own)
-    hold(column_box)
-    settle()
+) -> int:
+    """Write the losses and gradients of some rows, short or long."""
+    arguments = (x, labels, scale, keep, loss, grad)
+    if is_short(x.shape[1], loss):
+        return call_part(short_part, first, last, arguments)
+    return call_part(long_part, first, last, arguments)
 
 
 @called
-def _sparse_columns(
+def _columns(
     first: int,
     last: int,
     most: int,
@@ -137,7 +67,7 @@ def _sparse_columns(
     loss: Array,
     grad: Array | None,
 ) -> None:
-    """Do as `_sparse_rows` where rows lie side by side, in tiles of at most `most` rows."""
+    """Do as `_rows` where rows lie side by side, in tiles of at most `most` rows."""
     target, short_target = stacked(np.dtype(np.int64)), stacked(np.dtype(np.int32))
     row_scale, factor, slope = row_array(), stacked(loss.dtype), stacked(loss.dtype)
     chosen, others, total, lost = row_array(), row_array(), row_array(), row_array()
@@ -154,7 +84,7 @@ def _sparse_columns(
             short_target[r] = np.int32(target[r])
         largest = exponential_columns(x, i, rows, short_target, w, others, lost, part, room)
         if largest > small_magnitude(x.shape[1], row_scale, rows, loss):
-            _sparse_rows(i, i + rows, x, labels, scale, keep, loss, grad)
+            _rows(i, i + rows, x, labels, scale, keep, loss, grad)
             i += rows
             continue
         pick_classes(x, i, rows, target, part)
@@ -185,23 +115,29 @@ def _sparse_part(
     loss: Array,
     grad: Array | None,
 ) -> int:
-    classes = x.shape[1]
+    most = rows_per_tile(x, grad) if x.shape[1] else 0
+    if most == 0:
+        return _rows(first, last, x, labels, scale, keep, loss, grad)
+    bad = -1
     if last - first == row_count(x):  # the labels of a share have been checked with all others
-        bad = first_bad_label(labels, first, last, classes, keep)
-        if bad >= 0:
-            return bad
-    if classes == 0:  # a sum over nothing, and not one element to read
-        fill(loss[first:last], loss.dtype.type(0))
-        return -1
-    most = rows_per_tile(x, grad)
-    if most:
-        _sparse_columns(first, last, most, x, labels, scale, keep, loss, grad)
-    else:
-        _sparse_rows(first, last, x, labels, scale, keep, loss, grad)
-    return -1
+        bad = first_bad_label(labels, first, last, x.shape[1], keep)
+    if bad < 0:
+        _columns(first, last, most, x, labels, scale, keep, loss, grad)
+    return bad
 
 
-@kernel(_sparse_part)
+def _way(x: Array, loss: Array) -> Any:
+    """Return the kernel that does what `softmax_crossentropy_sparse` would do, and is enough.
+
+    To compile all of that takes three times as long.
+    """
+    if x.strides[1] != x.itemsize:
+        return softmax_crossentropy_sparse
+    short = x.shape[1] * loss.itemsize <= SHORT
+    return softmax_crossentropy_short if short else softmax_crossentropy_long
+
+
+@kernel(_sparse_part, _way)
 def softmax_crossentropy_sparse(
     x: Array,
     labels: Array,
@@ -258,7 +194,5 @@ def softmax_crossentropy_sparse(
     >>> grad.ravel()
     array([-0.33475903,  0.24472846,  0.09003057], dtype=float32)
     """
-    bad = first_bad_label(labels, 0, labels.size, x.shape[1], keep)
-    if bad < 0:
-        each_part(_sparse_part, row_count(x), threads, (x, labels, scale, keep, loss, grad))
-    return bad
+    arguments = (x, labels, scale, keep, loss, grad)
+    return labelled_parts(_sparse_part, threads, x, labels, keep, arguments)

@@ -13,7 +13,7 @@ from typing import Any
 
 from numba import config, get_num_threads, threading_layer  # type: ignore[attr-defined]
 
-from fastloss_kernels.jit import entry
+from fastloss_kernels.jit import enough, entry
 
 # Launching costs 4 to 10 microseconds; below this many elements one thread is done before that.
 SMALL = 16384
@@ -51,6 +51,7 @@ def launch(kernel: Any, x: Any, *rest: Any) -> Any:
     The arguments are believed: see `checked.run` for what must hold of them. Whoever has seen to
     that, as `fastloss` has, saves the microseconds that looking at them takes.
     """
+    kernel = enough(kernel, x, rest[-2])
     threads = _threads() if x.size >= SMALL else 1
     if threads == 1 or _shared_layer:
         return _call(kernel, x, rest, threads)

@@ -11,9 +11,10 @@ import numpy as np
 from fastloss_kernels.blocks import row_array
 from fastloss_kernels.crossentropy import far_losses, near_losses, slopes
 from fastloss_kernels.exponential import exp_bounded, exp_scaled
-from fastloss_kernels.interleave import to_columns, to_rows
+from fastloss_kernels.interleave import GROUP, to_columns, to_rows
 from fastloss_kernels.intrinsics import bits, memory, stacked
-from fastloss_kernels.jit import block, called
+from fastloss_kernels.jit import block, called, kernel, part
+from fastloss_kernels.labelled import labelled_part, labelled_parts
 from fastloss_kernels.rowsums import two_sum
 from fastloss_kernels.scaling import (
     close_sums,
@@ -94,31 +95,30 @@ def _gradients(
 
 
 @called
-def short_rows(
+def _short_rows(
     v: Array,
     w: Array,
+    whole: int,
+    same: bool,
     rows: int,
     scale: Array,
     target: Array,
     loss: Array,
-    gradient: bool,
+    grad: Array | None,
     room: Array,
     ahead: Ahead,
     traffic: Traffic,
 ) -> None:
-    """Set the losses of the rows v, and w to their gradients if `gradient`; w may be v.
-
-    `room` has `room_of_columns`. `ahead` is what is `coming`.
-    """
+    """Set losses and gradients of a block; `room` has `room_of_columns`."""
     classes = v.size // rows
-    side = (rows + 15) // 16 * 16  # registers of one column have nothing of the next
+    side = (rows + GROUP - 1) // GROUP * GROUP  # registers of one column have nothing of the next
     columns = memory(room, loss.dtype)[: classes * side]
     label, chosen = stacked(np.dtype(np.int32)), stacked(loss.dtype)
     others, lost, total = row_array(), row_array(), row_array()
-    power, shift, height, gap = stacked(np.dtype(np.int64)), row_array(), row_array(), row_array()
+    power, shift, height, gap = stacked(target.dtype), row_array(), row_array(), row_array()
     for r in range(rows):
         label[r] = target[r]
-    to_columns(v, rows, classes, room, side)
+    to_columns(v, rows, classes, columns, side)
     for c in range(0, columns.size, side):
         for r in range(rows, side):
             columns[c + r] = 0
@@ -126,7 +126,7 @@ def short_rows(
     fast = _exponentials(columns, ahead, traffic) <= small
     if not fast:
         powers(v, rows, target, (power, shift, height, gap))
-        to_columns(v, rows, classes, room, side)
+        to_columns(v, rows, classes, columns, side)
         _scaled(columns, side, rows, shift, power)
     _sums(columns, side, rows, label, (chosen, others, lost))
     sums = (chosen, others, total)
@@ -134,11 +134,41 @@ def short_rows(
     near_losses(sums, rows, loss)
     if not fast:
         far_losses(sums, height, gap, rows, loss)
-    if gradient:
+    if grad is not None:
         if not fast:
             _lower(columns, side, rows, scale)
             lower_sums(sums, rows, scale, loss)
         factor, at_label = stacked(loss.dtype), stacked(loss.dtype)
         slopes(sums, scale, rows, factor, at_label)
         _gradients(columns, side, rows, label, factor, at_label)
-        to_rows(w, rows, classes, room, side)
+        to_rows(w, rows, classes, columns, side)
+
+
+@part
+def short_part(
+    first: int,
+    last: int,
+    x: Array,
+    labels: Array,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+) -> int:
+    """Write the losses and gradients of some rows; return the first bad label's row, or -1."""
+    return labelled_part(_short_rows, first, last, x, labels, scale, keep, loss, grad)
+
+
+@kernel(short_part)
+def softmax_crossentropy_short(
+    x: Array,
+    labels: Array,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+    threads: int,
+) -> int:
+    """Do as `softmax_crossentropy_sparse`, for rows of at most `SHORT` bytes."""
+    arguments = (x, labels, scale, keep, loss, grad)
+    return labelled_parts(short_part, threads, x, labels, keep, arguments)

@@ -1,0 +1,87 @@
+"""Logits with class labels: the loop over blocks of rows, whatever is done to a block."""
+
+from typing import Any
+
+import numpy as np
+
+from fastloss_kernels.blocks import (
+    fill,
+    hand_over,
+    room_for,
+    row_array,
+    row_count,
+    rows_per_block,
+    scratch_size,
+    window,
+    work_array,
+)
+from fastloss_kernels.caches import settle
+from fastloss_kernels.interleave import room_of_columns
+from fastloss_kernels.intrinsics import hold, memory, stacked
+from fastloss_kernels.jit import each_part, generic
+from fastloss_kernels.labels import first_bad_label, kept_labels
+from fastloss_kernels.rows import clear_rows, row_values
+from fastloss_kernels.traffic import coming, send_rest, traffic_of
+from fastloss_kernels.typing import Array
+
+
+@generic
+def labelled_part(
+    work: Any,
+    first: int,
+    last: int,
+    x: Array,
+    labels: Array,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+) -> int:
+    """Write the losses and gradients of some rows; return the first bad label's row, or -1.
+
+    ``work(v, w, whole, same, rows, scale, target, loss, grad, room, ahead, traffic)`` does a block:
+    it sets the losses of its rows v and, unless `grad` is None, w to their gradients. `room` holds
+    them as columns if they are short.
+    """
+    bad = -1
+    if last - first == row_count(x):  # the labels of a share have been checked with all others
+        bad = first_bad_label(labels, first, last, x.shape[1], keep)
+    if bad < 0 and x.shape[1] == 0:  # a sum over nothing, and not one element to read
+        fill(loss[first:last], loss.dtype.type(0))
+    elif bad < 0:
+        block_rows = rows_per_block(x)
+        own = np.empty(scratch_size(x, grad, loss), loss.dtype)
+        target, row_scale = stacked(np.dtype(np.int64)), row_array()
+        columns = np.empty(room_of_columns(x.shape[1], block_rows, loss), loss.dtype)
+        room = memory(columns, loss.dtype)
+        traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
+        for number, i in enumerate(range(first, last, block_rows)):
+            rows, own_block = min(block_rows, last - i), room_for(x, grad, own, number)
+            v = window(x, own_block, i, rows)
+            w, whole, same = work_array(x, v, grad, own_block, i, rows)
+            kept_labels(labels, keep, i, rows, target)
+            row_values(scale, i, rows, row_scale)
+            ahead = (coming(x, i + rows), memory(loss, loss.dtype)[:0])
+            losses = memory(loss, loss.dtype)[i : i + rows]
+            work(v, w, whole, same, rows, row_scale, target, losses, grad, room, ahead, traffic)
+            if grad is None:
+                clear_rows(keep, i, rows, loss, w[:0])
+            else:
+                clear_rows(keep, i, rows, loss, w)
+                hand_over(w, x, grad, i, rows, traffic)
+        send_rest(traffic)
+        hold(own)
+        hold(columns)
+        settle()
+    return bad
+
+
+@generic
+def labelled_parts(
+    part: Any, threads: int, x: Array, labels: Array, keep: Array, arguments: Any
+) -> int:
+    """Call a part on all rows if every label is one; return the first bad label's row, or -1."""
+    bad = first_bad_label(labels, 0, labels.size, x.shape[1], keep)
+    if bad < 0:
+        each_part(part, row_count(x), threads, arguments)
+    return bad
