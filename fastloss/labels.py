@@ -59,6 +59,9 @@ def class_labels(y_true: Array, layout: Layout, ignore_class: int | None) -> Lab
             f" got {y_true.shape} and {layout.whole}, where {layout.kept} was expected"
         )
     given = y_true.reshape(-1)
+    plain = given.dtype == INT64 and given.flags.c_contiguous and given.flags.aligned
+    if plain and ignore_class is None:  # nothing to do: half a microsecond less in a small call
+        return Labels(given, given, None)
     if given.dtype.kind in "iub":
         exact, ids = given, convert(given, INT64)
     else:

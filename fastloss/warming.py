@@ -43,6 +43,7 @@ def _calls(function: Callable[..., Any], dtype: str) -> Iterator[tuple[str, Call
     by_label = function is functional.sparse_categorical_crossentropy
     scored = function in (functional.poisson, functional.kl_divergence)
     both = functional.value_and_grad(function)
+    options: dict[str, Any]
     for options in [{}] if scored else [{"from_logits": False}, {"from_logits": True}]:
         kind = "" if scored else " of logits" if options["from_logits"] else " of probabilities"
         ways = _WAYS if by_label and options.get("from_logits") else _WAYS[:1]

@@ -1,8 +1,10 @@
 """Half precision: read and written as bits, exactly, and never copied to float32 as a whole."""
 
 import ml_dtypes
+import numba
 import numpy as np
 import pytest
+from fastloss_kernels import halves
 from fastloss_kernels.halves import narrow, widen
 from numba import njit
 
@@ -22,6 +24,24 @@ def _widen(x, out):
 def _narrow(x, out):
     for k in range(x.size):
         out[k] = narrow(x[k], out[k])
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="compares two forms of compiled code")
+def test_integer_arithmetic_does_what_the_instructions_do():
+    @numba.njit
+    def both_ways(patterns, x, wide, back):
+        for k in range(patterns.size):
+            wide[k] = halves._float16(patterns[k])
+        for k in range(x.size):
+            back[k] = halves._to_float16(x[k])
+
+    patterns = np.arange(1 << 16, dtype=np.uint16)
+    x = np.arange(0, 1 << 32, 65_519, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    wide, back = np.empty(patterns.size, np.float32), np.empty(x.size, np.int16)
+    both_ways(patterns.view(np.int16), x, wide, back)
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(wide, patterns.view(np.float16).astype(np.float32))
+        np.testing.assert_array_equal(back.view(np.float16), x.astype(np.float16))
 
 
 @every_kind

@@ -29,7 +29,7 @@ def _sizes(request, monkeypatch):
     """Set the elements and the rows of a block, and the elements of a chunk, at least a cache line.
 
     Rows side by side are worked on as columns from two on, in tiles of at most five; short ones put
-    in columns are filled up to 16. What is on the stack at first is nothing to rely on.
+    in columns are filled up to 64. What is on the stack at first is nothing to rely on.
     """
     block, rows, chunk = request.param
     monkeypatch.setattr(blocks, "BLOCK", block)
@@ -43,7 +43,7 @@ def _sizes(request, monkeypatch):
     monkeypatch.setattr(
         labelled,
         "room_of_columns",
-        lambda width, rows, like: room_of_columns(width, (rows + 15) // 16 * 16, like),
+        lambda width, rows, like: room_of_columns(width, (rows + 63) // 64 * 64, like),
     )
     for name, module in list(sys.modules.items()):
         if name.startswith("fastloss_kernels."):

@@ -1,20 +1,61 @@
 """float16 and bfloat16 as bits: an int16 is a float16, a uint16 is a bfloat16.
 
 Numba has neither on CPUs. Both are widened to float32, exactly, on the way in, and rounded to
-nearest even on the way out, by integer arithmetic that LLVM turns into vector code everywhere.
+nearest even on the way out, by integer arithmetic that LLVM turns into vector code everywhere. Most
+processors have instructions for float16, which do the same; those for bfloat16 lose subnormals.
 """
 
+import platform
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import types
 
+from fastloss_kernels.bindings import compiled
 from fastloss_kernels.intrinsics import bits, from_bits, inlined
 from fastloss_kernels.jit import block
 from fastloss_kernels.typing import Scalar
 
 _F, _I = np.float32, np.int32
 _INFINITY = _I(0x7F800000)
+
+
+def _extended(h: Any) -> Scalar:
+    """Return the float16 of these bits as a float32, by one instruction."""
+    return np.float32(np.int16(h).view(np.float16))
+
+
+@compiled(_extended)
+def _extension(typingctx: Any, h: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fpext(builder.bitcast(args[0], ir.HalfType()), ir.FloatType())
+
+    return types.float32(types.int16), codegen
+
+
+def _truncated(x: Scalar) -> Any:
+    """Return the bits of x rounded to a float16, by one instruction."""
+    return np.float16(x).view(np.int16)
+
+
+@compiled(_truncated)
+def _truncation(typingctx: Any, x: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(builder.fptrunc(args[0], ir.HalfType()), ir.IntType(16))
+
+    return types.int16(types.float32), codegen
+
+
+def _converts() -> bool:
+    """Return whether the processor that is compiled for has these two.
+
+    Without them LLVM calls functions that are not there.
+    """
+    from numba.core.registry import cpu_target  # only compiling needs it
+
+    features = cpu_target.target_context.codegen().magic_tuple()[2]
+    return "+f16c" in features.split(",") or platform.machine() in ("aarch64", "arm64")
 
 
 @block
@@ -74,11 +115,18 @@ def _choose(kind: Any, half: Any, brain: Any, same: Any) -> Any:
     return {types.int16: half, types.uint16: brain}.get(kind, same)
 
 
-inlined(widen)(lambda x: _choose(x, lambda x: _float16(x), lambda x: _bfloat16(x), lambda x: x))
+inlined(widen)(
+    lambda x: _choose(
+        x,
+        (lambda x: _extended(x)) if _converts() else (lambda x: _float16(x)),
+        lambda x: _bfloat16(x),
+        lambda x: x,
+    )
+)
 inlined(narrow)(
     lambda x, like: _choose(
         like,
-        lambda x, like: _to_float16(x),
+        (lambda x, like: _truncated(x)) if _converts() else (lambda x, like: _to_float16(x)),
         lambda x, like: _to_bfloat16(x),
         lambda x, like: x,
     )

@@ -11,7 +11,7 @@ import numpy as np
 from fastloss_kernels.blocks import row_array
 from fastloss_kernels.crossentropy import far_losses, near_losses, slopes
 from fastloss_kernels.exponential import exp_bounded, exp_scaled
-from fastloss_kernels.interleave import GROUP, to_columns, to_rows
+from fastloss_kernels.interleave import to_columns, to_rows
 from fastloss_kernels.intrinsics import bits, memory, stacked
 from fastloss_kernels.jit import block, called, kernel, part
 from fastloss_kernels.labelled import labelled_part, labelled_parts
@@ -25,6 +25,10 @@ from fastloss_kernels.scaling import (
 )
 from fastloss_kernels.traffic import CHUNK, Ahead, Traffic, fetch_next, send
 from fastloss_kernels.typing import Array
+
+# Columns are filled up to a multiple of what the widest vector loop does at a time: four registers
+# of float32. Left to the loop's remainder, a batch of 32 rows would be scalar code.
+SIDE = 64
 
 
 @block
@@ -61,20 +65,18 @@ def _lower(columns: Array, side: int, rows: int, scale: Array) -> None:
 
 
 @block
-def _sums(
-    columns: Array, side: int, rows: int, label: Array, sums: tuple[Array, Array, Array]
-) -> None:
+def _sums(columns: Array, side: int, label: Array, sums: tuple[Array, Array, Array]) -> None:
     """Set `sums` to each row's element at its label, the sum of the others and what that lost.
 
     The order is that of the classes, in float64.
     """
     chosen, others, lost = sums
     zero = columns.dtype.type(0)
-    for r in range(rows):
+    for r in range(side):
         chosen[r], others[r], lost[r] = zero, 0.0, 0.0
     for c in range(columns.size // side):
         column = columns[c * side : (c + 1) * side]
-        for r in range(rows):
+        for r in range(side):
             e, before, taken = column[r], chosen[r], label[r] == np.int32(c)
             chosen[r] = e if taken else before
             others[r], error = two_sum(others[r], np.float64(zero if taken else e))
@@ -83,13 +85,11 @@ def _sums(
 
 
 @block
-def _gradients(
-    columns: Array, side: int, rows: int, label: Array, factor: Array, at_label: Array
-) -> None:
+def _gradients(columns: Array, side: int, label: Array, factor: Array, at_label: Array) -> None:
     """Multiply each row of the columns by its factor, and set the element at its label."""
     for c in range(columns.size // side):
         column = columns[c * side : (c + 1) * side]
-        for r in range(rows):
+        for r in range(side):
             g, most = at_label[r], column[r] * factor[r]
             column[r] = g if label[r] == np.int32(c) else most
 
@@ -111,7 +111,7 @@ def _short_rows(
 ) -> None:
     """Set losses and gradients of a block; `room` has `room_of_columns`."""
     classes = v.size // rows
-    side = (rows + GROUP - 1) // GROUP * GROUP  # registers of one column have nothing of the next
+    side = (rows + SIDE - 1) // SIDE * SIDE
     columns = memory(room, loss.dtype)[: classes * side]
     label, chosen = stacked(np.dtype(np.int32)), stacked(loss.dtype)
     others, lost, total = row_array(), row_array(), row_array()
@@ -128,7 +128,7 @@ def _short_rows(
         powers(v, rows, target, (power, shift, height, gap))
         to_columns(v, rows, classes, columns, side)
         _scaled(columns, side, rows, shift, power)
-    _sums(columns, side, rows, label, (chosen, others, lost))
+    _sums(columns, side, label, (chosen, others, lost))
     sums = (chosen, others, total)
     close_sums(sums, lost, rows)
     near_losses(sums, rows, loss)
@@ -140,7 +140,7 @@ def _short_rows(
             lower_sums(sums, rows, scale, loss)
         factor, at_label = stacked(loss.dtype), stacked(loss.dtype)
         slopes(sums, scale, rows, factor, at_label)
-        _gradients(columns, side, rows, label, factor, at_label)
+        _gradients(columns, side, label, factor, at_label)
         to_rows(w, rows, classes, columns, side)
 
 

@@ -52,7 +52,9 @@ def launch(kernel: Any, x: Any, *rest: Any) -> Any:
     that, as `fastloss` has, saves the microseconds that looking at them takes.
     """
     kernel = enough(kernel, x, rest[-2])
-    threads = _threads() if x.size >= SMALL else 1
+    if x.size < SMALL:
+        return _call(kernel, x, rest, 1)
+    threads = _threads()
     if threads == 1 or _shared_layer:
         return _call(kernel, x, rest, threads)
     if not _gate.acquire(blocking=False):
