@@ -19,7 +19,9 @@ from fastloss_kernels.typing import Array, Scalar
 
 
 @block
-def _divergence(x: Scalar, t: Scalar, v: Scalar, u: Scalar, eps: Scalar, one: Scalar) -> Any:
+def _divergence(
+    x: Scalar, t: Scalar, v: Scalar, u: Scalar, plain: bool, eps: Scalar, one: Scalar
+) -> Any:
     t = eps if t < eps else one if t > one else t
     p = eps if x < eps else one if x > one else x
     near, e = aligned(t, p)

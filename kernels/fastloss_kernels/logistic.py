@@ -25,7 +25,9 @@ from fastloss_kernels.typing import Array, Scalar
 
 
 @block
-def _logit(x: Scalar, t: Scalar, v: Scalar, u: Scalar, low: Scalar, one: Scalar) -> Any:
+def _logit(
+    x: Scalar, t: Scalar, v: Scalar, u: Scalar, plain: bool, low: Scalar, one: Scalar
+) -> Any:
     both = u + v
     e = exp_falling(-abs(x))
     right = x >= 0
@@ -130,12 +132,17 @@ def logistic_crossentropy(
 
 
 @block
-def _probability(x: Scalar, t: Scalar, v: Scalar, u: Scalar, low: Scalar, high: Scalar) -> Any:
+def _probability(
+    x: Scalar, t: Scalar, v: Scalar, u: Scalar, plain: bool, low: Scalar, high: Scalar
+) -> Any:
     one, none = low / low, low - low
     p = low if x < low else high if x > high else x
     rest = one - p
     term = -v * log_normal(p) - u * log_pair(rest, (one - rest) - p)
-    slope = (p * (u + v) - v) / (p * rest)
+    # u p - v (1 - p) is p - t for plain targets: exact where the two nearly cancel. Others carry
+    # roundings of their own, which must not be larger than the terms that they are part of.
+    difference = p - t if plain else fma(u, p, -v * rest)
+    slope = difference / fma(-p, p, p)  # p (1 - p) rounded once: fma keeps p p whole
     return term, (none if x < low or x > high else slope)
 
 

@@ -91,7 +91,7 @@ def _slopes(v: Array, t: Array, row: Any, parts: Any, one: Scalar, slopes: Array
         f, e = _excess(s, rest, v[k])
         scale = power(e, s)
         odds = fma(f, scale, scale - one)
-        own = ((inside - t[k]) + more) - t[k] * odds
+        own = fma(-t[k], odds, (inside - t[k]) + more)
         slopes[k] = factor * (inside + more if (v[k] < from_) | (v[k] > to) else own)
 
 
