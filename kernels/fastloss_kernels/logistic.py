@@ -35,7 +35,7 @@ def _logit(
     # e / (1 + e) as e - e (e / (1 + e)): where e is small the quotient's errors do not show.
     share = both * fma(-e, e / (one + e), e)
     linear = k * x if k != 0 else low
-    return linear + both * log1p_unit(e), (k - share if right else k + share)
+    return fma(both, log1p_unit(e), linear), (k - share if right else k + share)
 
 
 @part
@@ -138,7 +138,7 @@ def _probability(
     one, none = low / low, low - low
     p = low if x < low else high if x > high else x
     rest = one - p
-    term = -v * log_normal(p) - u * log_pair(rest, (one - rest) - p)
+    term = fma(-v, log_normal(p), -u * log_pair(rest, (one - rest) - p))
     # u p - v (1 - p) is p - t for plain targets: exact where the two nearly cancel. Others carry
     # roundings of their own, which must not be larger than the terms that they are part of.
     difference = p - t if plain else fma(u, p, -v * rest)
