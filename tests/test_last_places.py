@@ -80,3 +80,26 @@ def test_smoothed_and_weighted_answers_near_certainty(dtype, edge):
     p, s = np.longdouble(x), np.longdouble(smoothing)
     v, u = weight * (t * (1 - s) + s / 2) / p, ((1 - t) * (1 - s) + s / 2) / (1 - p)
     assert ulps(gradient, (u - v) / 2, np.maximum(u, v) / 2) <= 5
+
+
+@both_dtypes
+@pytest.mark.parametrize("classes", [3, 40, 5000])
+@pytest.mark.parametrize(
+    "function", [fl.categorical_crossentropy, fl.sparse_categorical_crossentropy]
+)
+def test_large_scales_bring_back_probabilities_that_are_no_normal_numbers(dtype, classes, function):
+    # e^-115 is below all float32, 1e15 times that is a normal one; so with e^-830 in float64
+    scale, depth = (1e15, 115) if dtype is np.float32 else (1e58, 830)
+    rng = np.random.default_rng(classes)
+    x = (100 - depth * rng.uniform(0.9, 1, (4, classes))).astype(dtype)
+    x[:, 1] = 100
+    labels = np.ones(4, np.int64)
+    t = labels if "sparse" in function.__name__ else np.eye(classes, dtype=dtype)[labels]
+    upstream = np.full(4, scale)
+    gradient = fl.value_and_grad(function)(t, x, from_logits=True, upstream=upstream)[1]
+    e = np.exp(np.longdouble(x) - 100)
+    e[:, 1] = 0
+    right = scale * e / (1 + e.sum(axis=1, keepdims=True))
+    right[:, 1] = -right.sum(axis=1)
+    assert (np.abs(right) > np.finfo(dtype).tiny).all()
+    assert ulps(gradient, right) <= GOAL

@@ -31,6 +31,17 @@ def distances(v: Array, t: Array, rows: int, c0: int, top: Array, terms: Array) 
             row[c] = t_row[c] * (largest - x_row[c]) if t_row[c] != 0 else 0
 
 
+@block
+def subnormal_terms(distance: float, others: float, like: Array) -> bool:
+    """Return whether a sum of distances must be taken again.
+
+    Rows all of whose targets are at the top need it not: their distance is 0, and so is `others`,
+    the sum of their other targets.
+    """
+    small = abs(distance) < SMALL * np.finfo(like.dtype).tiny
+    return small and (distance != 0 or others > 0)
+
+
 @called
 def refine_distances(
     v: Array,
@@ -41,22 +52,20 @@ def refine_distances(
     smoothing: float,
     top: Array,
     others: Array,
-    distance: Array,
-    lost: Array,
+    sums: tuple[Array, Array],
     boxes: tuple[Array, Array],
     spare: tuple[Array, Array],
 ) -> None:
-    """Take the sums (distance, lost) of rows with targets y again where their terms are subnormal.
+    """Take sums of rows with targets y again where they have subnormal terms.
 
-    Rows all of whose targets are at the top have none: their distance is 0, and so is `others`, the
-    sum of their other targets.
-    `boxes` are room for a piece of the targets and of the terms.
+    ``sums = (distance, what it lost)``, `others` are the sums of the targets that are not at
+    the top, and `boxes` are room for a piece of the targets and of the terms.
     """
     changed, terms = boxes
+    distance, lost = sums
     classes = v.size // rows
     for r in range(rows):
-        small = abs(distance[r]) < SMALL * np.finfo(v.dtype).tiny
-        if small and (distance[r] != 0 or others[r] > 0):
+        if subnormal_terms(distance[r], others[r], v):
             row, of_row = slice(r * classes, (r + 1) * classes), slice(r, r + 1)
             for c in range(0, classes, piece):
                 y_part = y[row][c : c + piece]

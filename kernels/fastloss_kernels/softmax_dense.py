@@ -29,7 +29,7 @@ from fastloss_kernels.blocks import (
     work_array,
 )
 from fastloss_kernels.caches import settle
-from fastloss_kernels.distances import distances, refine_distances
+from fastloss_kernels.distances import distances, refine_distances, subnormal_terms
 from fastloss_kernels.intrinsics import fma, hold, memory, stacked
 from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.logarithm import log1p
@@ -103,23 +103,25 @@ def _dense_part(
             add_fine(t, rows, c == 0, all_targets, targets_lost, spare)
             distances(v, t, rows, c, top, part)
             add_rows(part, rows, c == 0, distance, distance_lost, spare)
+        fine = True
         for r in range(rows):  # what the softmax is multiplied by
             row_factor[r] = row_scale[r] * (all_targets[r] + targets_lost[r])
             other_targets[r] = (all_targets[r] - top_target[r]) + targets_lost[r]
-        refine_distances(
-            v,
-            y,
-            rows,
-            piece,
-            class_weight,
-            smoothing,
-            top,
-            other_targets,
-            distance,
-            distance_lost,
-            (changed, terms),
-            spare,
-        )
+            fine &= not subnormal_terms(distance[r], other_targets[r], loss)
+        if not fine:
+            refine_distances(
+                v,
+                y,
+                rows,
+                piece,
+                class_weight,
+                smoothing,
+                top,
+                other_targets,
+                (distance, distance_lost),
+                (changed, terms),
+                spare,
+            )
         scaling, sums = (power, shift, height, gap), (chosen, others, total)
         ahead = (coming(x, i + rows), coming(targets, i + rows))
         small = exponential_sums(
