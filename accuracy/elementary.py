@@ -12,6 +12,7 @@ import numpy as np
 from fastloss_kernels.exponential import exp, exp_bounded, exp_falling, exp_scaled
 from fastloss_kernels.logarithm import log, log1p, log1p_unit, log_normal, log_pair
 from fastloss_kernels.quotient import aligned, log_aligned
+from fastloss_kernels.scaling import HEADROOM_D, HEADROOM_S
 from mpmath import mp, mpf
 from numpy.typing import NDArray
 
@@ -214,14 +215,16 @@ def _nearly_scaled(x: Array, y: Array) -> Array:
 
 def _own_power(x: Array) -> Array:
     """Return the K of the kernels for x as the largest logit."""
-    return np.rint(x * LOG2_E) - 24
+    return np.rint(x * LOG2_E) - HEADROOM_S
 
 
 def _logits(rng: Rng, n: int, dtype: Any) -> Pair:
     """Return logits and the K of a larger one, so far away that results are down to subnormal."""
     top = rng.uniform(-1e4, 1e4, n)
-    x = (top - rng.uniform(0, 118 if dtype == np.float32 else 740, n)).astype(dtype)
-    return x.astype(np.float64), np.rint(top * LOG2_E) - (24 if dtype == np.float32 else 60)
+    x = (top - rng.uniform(0, 140 if dtype == np.float32 else 840, n)).astype(dtype)
+    return x.astype(np.float64), np.rint(top * LOG2_E) - (
+        HEADROOM_S if dtype == np.float32 else HEADROOM_D
+    )
 
 
 LINE = {"float32": (-math.inf, math.inf), "float64": (-math.inf, math.inf)}

@@ -7,8 +7,8 @@ from mpmath import mp, mpf
 from numba import njit
 
 from accuracy import elementary, losses, peers, report, sweeping, wide
+from accuracy.cases import CASES
 from accuracy.rows import KINDS
-from benchmarks.cases import CASES
 
 WIDE_DIGITS = 2.0**-88
 by_name = {case.name: case for case in CASES}
