@@ -84,11 +84,13 @@ def _bernoulli(
         p = wide(min(max(x[c], low), high))
         q = add(ONE, minus(p))
         value = add(value, add(mul(yes, minus_log(p)), mul(no, minus_log(q))))
+        changed = smoothing != 0.0 or weight != 1.0
         slope, size = wide(0.0), wide(0.0)
         if low <= x[c] <= high:
             mine, yours, unit = mul(no, p), mul(yes, q), mul(mul(p, q), count)
-            slope, size = div(add(mine, minus(yours)), unit), div(add(mine, yours), unit)
-        changed = smoothing != 0.0 or weight != 1.0
+            # no p - yes q is p - yes for plain targets, where nothing of 30 digits may be lost
+            difference = add(mine, minus(yours)) if changed else add(p, minus(yes))
+            slope, size = div(difference, unit), div(add(mine, yours), unit)
         put(out, 1 + c, slope, exponent(size if changed else slope))
     value = div(value, count)
     put(out, 0, value, exponent(value))

@@ -11,7 +11,8 @@ import numpy as np
 from mpmath import mp, mpf
 from numpy.typing import NDArray
 
-from accuracy.elementary import Function, Rng
+from accuracy.arguments import Rng
+from accuracy.elementary import Function
 from accuracy.found import Found
 from accuracy.wide import compiled, exponent
 

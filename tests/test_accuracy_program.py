@@ -6,7 +6,7 @@ from fastloss_kernels.exponential import exp
 from mpmath import mp, mpf
 from numba import njit
 
-from accuracy import elementary, losses, peers, report, sweeping, wide
+from accuracy import arguments, elementary, losses, peers, report, sweeping, wide
 from accuracy.cases import CASES
 from accuracy.rows import KINDS
 
@@ -116,12 +116,12 @@ def wrong_at_one_number(x):
 
 @njit
 def wrong_near_a_break(x):
-    return exp(x) * (1 + 1e-15 if abs(x - 2.5 * elementary.LN2) < 1e-7 else 1)
+    return exp(x) * (1 + 1e-15 if abs(x - 2.5 * arguments.LN2) < 1e-7 else 1)
 
 
 def entry(function, **domain):
-    arguments = ("wrong exp", function, wide.exp, mp.exp, np.exp, elementary._around_breaks)
-    return elementary.of_one(*arguments, **domain)
+    draw = arguments.around_breaks
+    return elementary.of_one("wrong exp", function, wide.exp, mp.exp, np.exp, draw, **domain)
 
 
 def test_the_sweep_finds_one_wrong_number():
@@ -138,7 +138,7 @@ def test_the_search_finds_a_wrong_neighbourhood():
     function = entry(wrong_near_a_break, double=(-10, 10))
     found = sweeping.search(function, "float64", 200_000, np.random.default_rng(0))
     assert found.ulps > 2
-    assert abs(found.x - 2.5 * elementary.LN2) < 1e-7
+    assert abs(found.x - 2.5 * arguments.LN2) < 1e-7
     sweeping.judge_again(function, "float64", found)
 
 

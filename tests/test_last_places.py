@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from fastloss_kernels.logarithm import log1p
+from numba import njit
 
 import fastloss as fl
 
@@ -9,11 +11,26 @@ both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 GOAL = 4
 
 
+@njit(error_model="numpy")
+def _log1p(x, out):
+    for k in range(x.size):
+        out[k] = log1p(x[k])
+
+
 def ulps(computed, right, size=None):
     """Return the largest error in last places of `size`, or of the numbers themselves."""
     _, exponent = np.frexp(right if size is None else size)
     last = np.ldexp(np.longdouble(np.finfo(computed.dtype).epsneg), exponent)
     return float((np.abs(computed - right) / last).max())
+
+
+@both_dtypes
+def test_log1p_of_numbers_that_are_lost_beside_one(dtype):
+    x = (-np.linspace(1, 2, 4001)[1:] * np.finfo(dtype).epsneg / 2).astype(dtype)
+    out = np.empty_like(x)
+    _log1p(x, out)
+    z = np.longdouble(x)
+    assert ulps(out, z - z * z / 2 + z * z * z / 3) <= 1
 
 
 @both_dtypes

@@ -12,7 +12,7 @@ import numpy as np
 from fastloss_kernels.blocks import row_count
 from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block, each_part, kernel, part
-from fastloss_kernels.logarithm import log_pair
+from fastloss_kernels.logarithm_bounded import log_pair
 from fastloss_kernels.separable import separable_part
 from fastloss_kernels.typing import Array, Scalar
 

@@ -19,7 +19,7 @@ from fastloss_kernels.blocks import row_count
 from fastloss_kernels.exponential import exp_falling
 from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block, each_part, kernel, part
-from fastloss_kernels.logarithm import log1p_unit, log_normal, log_pair
+from fastloss_kernels.logarithm_bounded import log1p_unit, log_normal, log_pair
 from fastloss_kernels.separable import separable_part
 from fastloss_kernels.typing import Array, Scalar
 
