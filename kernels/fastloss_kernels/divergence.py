@@ -72,7 +72,7 @@ def kullback_leibler(
     targets : (outer, classes, inner), loss's dtype
         True probabilities t. Any strides, 0 included.
     eps : float
-        Both are clipped to [eps, 1].
+        Both are clipped to [eps, 1]; a normal number of the dtype.
     scale : (1,) or (n,) float64
         d result / d loss of each row: the factor of its gradient.
     keep : (1,) or (n,) bool

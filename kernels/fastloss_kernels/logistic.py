@@ -3,9 +3,9 @@
 With v = w t, where w is the weight of the positive class (1 unless given), u = 1 - t and l = u + v,
 
     logits:         term = u x + l softplus(-x)               slope = u - l sigmoid(-x)
-    probabilities:  term = -v log p - u log(1 - p)            slope = m (p l - v) / (p (1 - p))
+    probabilities:  term = -v log p - u log(1 - p)            slope = m (u p - v q) / (p q)
 
-where p = clip(x, eps, 1 - eps) and m = 1 where x is inside the closed bounds.
+where p = clip(x, eps, 1 - eps), q = 1 - p, and m = 1 where x is inside the closed bounds.
 
 From logits both signs use ``e = e^-|x|``, which never overflows: softplus(-|x|) = log1p(e) and
 sigmoid(-|x|) = e / (1 + e). With k = u for x >= 0 and -v below, term = k x + l log1p(e) and slope =
@@ -208,7 +208,7 @@ def bernoulli_crossentropy(
     smoothing : float
         The targets become ``t (1 - s) + s / 2``.
     eps : float
-        Probabilities are clipped to [eps, 1 - eps], rounded to the dtype.
+        Probabilities are clipped to [eps, 1 - eps], rounded to the dtype; a normal number there.
     scale : (1,) or (n,) float64
         d result / d loss of each row: the factor of its gradient.
     keep : (1,) or (n,) bool

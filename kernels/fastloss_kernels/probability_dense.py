@@ -204,7 +204,7 @@ def probability_crossentropy_dense(
     smoothing : float
         The targets become ``t (1 - s) + s / classes``.
     eps : float
-        The shares are clipped to [eps, 1 - eps].
+        The shares are clipped to [eps, 1 - eps]; a normal number of the dtype.
     scale : (1,) or (n,) float64
         d result / d loss of each row: the factor of its gradient.
     keep : (1,) or (n,) bool
