@@ -67,9 +67,10 @@ class Number:
         """Compute the error with mpmath; raise if it is another one."""
         if self.ulps == screening.LEFT_OUT:
             return
-        ulps = screening.exact(self.case, self.target, self.x, self.place, self.got)
-        if not (ulps == self.ulps or abs(ulps - self.ulps) <= 1e-3 * max(1.0, ulps)):
-            raise RuntimeError(f"mpmath says {ulps:.4g} ulp, the wide formulas say {self}")
+        errors = screening.exact(self.case, self.target, self.x, self.place, self.got)
+        same = (u == self.ulps or abs(u - self.ulps) <= 1e-3 * max(1.0, u) for u in errors)
+        if not any(same):
+            raise RuntimeError(f"mpmath says {errors[0]:.4g} ulp, the wide formulas say {self}")
 
 
 @dataclass(frozen=True)

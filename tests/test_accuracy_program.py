@@ -6,7 +6,7 @@ from fastloss_kernels.exponential import exp
 from mpmath import mp, mpf
 from numba import njit
 
-from accuracy import arguments, elementary, losses, peers, report, sweeping, wide
+from accuracy import arguments, elementary, losses, peers, report, screening, sweeping, wide
 from accuracy.cases import CASES
 from accuracy.rows import KINDS
 
@@ -181,3 +181,17 @@ def test_tables():
     shown = report.loss_table(results, "a test")
     assert "| `kl_divergence` | " in shown
     assert "a test" in shown
+
+
+def test_a_sum_of_targets_that_is_nearly_one_has_two_last_places():
+    targets = [0.24486616800006908, 0.5779657856885171, 0.17716804631141378]
+    x = np.array(
+        list(
+            map(
+                float.fromhex,
+                ["0x1.60ddf8907c37dp-3", "0x1.39fb711ea0926p+1", "0x1.d869425296a9dp+8"],
+            )
+        )
+    )
+    found = screening.exact("dense_logits", np.array(targets), x, 2, 0.8228319536885862)
+    np.testing.assert_allclose(found, [0.125, 0.25], rtol=1e-3)
