@@ -10,22 +10,33 @@ from typing import Any
 
 import numpy as np
 from fastloss_kernels.exponential import exp, exp_bounded, exp_falling, exp_scaled
-from fastloss_kernels.logarithm import log, log1p, log1p_unit, log_normal, log_pair
+from fastloss_kernels.logarithm import log, log1p
+from fastloss_kernels.logarithm_bounded import log1p_unit, log_normal, log_pair
 from fastloss_kernels.quotient import aligned, log_aligned
+from fastloss_kernels.scaling import HEADROOM_S
 from mpmath import mp, mpf
-from numpy.typing import NDArray
 
 from accuracy import wide
+from accuracy.arguments import (
+    LOG2_E,
+    Array,
+    Pair,
+    Rng,
+    around_0,
+    around_breaks,
+    around_powers,
+    below_0,
+    from_0_to_1,
+    logits,
+    probabilities,
+    rounded_pairs,
+)
 
-Array = NDArray[Any]
-Rng = np.random.Generator
-Pair = tuple[Array, Array]
 Draw = Callable[[Rng, int, Any], Array]
 Interval = tuple[float, float]
 
 GOAL = 1.0  # ulp
 PAIR_GOAL = 2.0  # where the argument, a sum or a quotient, has more digits than its type
-LOG2_E, LN2 = math.log2(math.e), math.log(2)
 LN2_HIGH, LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # 32 bits, and the rest
 
 
@@ -114,53 +125,6 @@ def _same(x: Array) -> Array:
     return x
 
 
-def _around_breaks(rng: Rng, n: int, dtype: Any) -> Array:
-    """Return arguments of e^x: anywhere, near (n + 1/2) log 2 where n jumps, and near 0."""
-    lowest, highest = (-103.9, 88.72) if dtype == np.float32 else (-745.1, 709.78)
-    anywhere = rng.uniform(lowest, highest, n)
-    breaks = (np.rint(anywhere * LOG2_E) + 0.5) * LN2
-    near = breaks * (1 + rng.normal(size=n) * 10.0 ** rng.uniform(-16, -1, n))
-    small = anywhere * 10.0 ** rng.uniform(-20, 0, n)
-    how = rng.integers(0, 3, n)
-    x = np.select([how == 0, how == 1], [anywhere, near], small)
-    return np.clip(x, lowest, highest)
-
-
-def _around_powers(rng: Rng, n: int, dtype: Any) -> Array:
-    """Return positive x: of every exponent, near 1, and near sqrt(1/2) times powers of two."""
-    info = np.finfo(dtype)
-    any_exponent = np.exp2(rng.uniform(info.minexp - info.nmant, info.maxexp, n))
-    near = 1 + rng.choice([-1, 1], n) * 10.0 ** rng.uniform(-16, -0.3, n)
-    root = math.sqrt(0.5) * near * np.exp2(rng.integers(-30, 30, n))
-    how = rng.integers(0, 4, n)
-    choices = [any_exponent, near, root]
-    x = np.select([how == 0, how == 1, how == 2], choices, rng.uniform(0.5, 2.0, n))
-    return np.clip(x, float(info.smallest_subnormal), float(info.max))
-
-
-def _around_0(rng: Rng, n: int, dtype: Any) -> Array:
-    """Return x > -1: such that 1 + x is of `_around_powers`, and tiny ones of both signs."""
-    smallest = np.log10(float(np.finfo(dtype).tiny))
-    tiny = rng.choice([-1, 1], n) * 10.0 ** rng.uniform(smallest, -0.3, n)
-    x = np.where(rng.random(n) < 0.7, _around_powers(rng, n, dtype) - 1, tiny)
-    return np.maximum(x, np.nextafter(-1.0, 0.0))
-
-
-def _below_0(rng: Rng, n: int, dtype: Any) -> Array:
-    return -np.abs(_around_breaks(rng, n, dtype))
-
-
-def _from_0_to_1(rng: Rng, n: int, dtype: Any) -> Array:
-    return np.minimum(np.abs(_around_0(rng, n, dtype)), rng.uniform(0, 1, n))
-
-
-def _rounded_pairs(rng: Rng, n: int, dtype: Any) -> Pair:
-    """Return normal u, and what rounding to u may have lost, in the dtype."""
-    u = np.maximum(_around_powers(rng, n, dtype), float(np.finfo(dtype).tiny)).astype(dtype)
-    lost = np.spacing(u) * rng.uniform(-0.5, 0.5, n).astype(dtype)
-    return u.astype(np.float64), lost.astype(np.float64)
-
-
 @wide.compiled
 def _pair(x: Array, y: Array, out: Array) -> None:
     for i in range(x.size):
@@ -170,14 +134,6 @@ def _pair(x: Array, y: Array, out: Array) -> None:
 @wide.compiled
 def _right_pair(x: float, y: float) -> wide.Wide:
     return wide.log(wide.add(wide.wide(x), wide.wide(y)))
-
-
-def _probabilities(rng: Rng, n: int, dtype: Any) -> Pair:
-    """Return two numbers from 1e-7 to 1 each: any, or near to each other."""
-    u, p = np.exp(rng.uniform(math.log(1e-7), 0, (2, n)))
-    near = u * (1 + rng.choice([-1, 1], n) * 10.0 ** rng.uniform(-16, -0.3, n))
-    p = np.clip(np.where(rng.random(n) < 0.5, p, near), 1e-7, 1)
-    return u.astype(dtype).astype(np.float64), p.astype(dtype).astype(np.float64)
 
 
 @wide.compiled
@@ -214,37 +170,30 @@ def _nearly_scaled(x: Array, y: Array) -> Array:
 
 def _own_power(x: Array) -> Array:
     """Return the K of the kernels for x as the largest logit."""
-    return np.rint(x * LOG2_E) - 24
-
-
-def _logits(rng: Rng, n: int, dtype: Any) -> Pair:
-    """Return logits and the K of a larger one, so far away that results are down to subnormal."""
-    top = rng.uniform(-1e4, 1e4, n)
-    x = (top - rng.uniform(0, 118 if dtype == np.float32 else 740, n)).astype(dtype)
-    return x.astype(np.float64), np.rint(top * LOG2_E) - (24 if dtype == np.float32 else 60)
+    return np.rint(x * LOG2_E) - HEADROOM_S
 
 
 LINE = {"float32": (-math.inf, math.inf), "float64": (-math.inf, math.inf)}
 SCALED = {"float32": (-(2.0**16), 2.0**16), "float64": (-(2.0**40), 2.0**40)}
 FUNCTIONS = (
-    of_one("exp(x)", exp, wide.exp, mp.exp, np.exp, _around_breaks, peer="exp"),
-    of_one("exp_bounded(x)", exp_bounded, wide.exp, mp.exp, np.exp, _around_breaks,
+    of_one("exp(x)", exp, wide.exp, mp.exp, np.exp, around_breaks, peer="exp"),
+    of_one("exp_bounded(x)", exp_bounded, wide.exp, mp.exp, np.exp, around_breaks,
            (-87, 87), (-708, 708)),
-    of_one("exp_falling(x)", exp_falling, wide.exp, mp.exp, np.exp, _below_0,
+    of_one("exp_falling(x)", exp_falling, wide.exp, mp.exp, np.exp, below_0,
            (-math.inf, 0), (-math.inf, 0)),
     Function("exp_scaled(x, K of x)", _scaled, _right_scaled, _exact_scaled, _nearly_scaled,
-             SCALED, _logits, _own_power),
+             SCALED, logits, _own_power),
     Function("exp_scaled(x, K)", _scaled, _right_scaled, _exact_scaled, _nearly_scaled,
-             SCALED, _logits),
-    of_one("log(x)", log, wide.log, mp.log, np.log, _around_powers, peer="log"),
-    of_one("log1p(x)", log1p, wide.log1p, mp.log1p, np.log1p, _around_0, peer="log1p"),
-    of_one("log1p_unit(x)", log1p_unit, wide.log1p, mp.log1p, np.log1p, _from_0_to_1,
+             SCALED, logits),
+    of_one("log(x)", log, wide.log, mp.log, np.log, around_powers, peer="log"),
+    of_one("log1p(x)", log1p, wide.log1p, mp.log1p, np.log1p, around_0, peer="log1p"),
+    of_one("log1p_unit(x)", log1p_unit, wide.log1p, mp.log1p, np.log1p, from_0_to_1,
            (0, 1), (0, 1)),
     Function("log_pair(u, c)", _pair, _right_pair, lambda u, c: mp.log(u + c),
-             lambda u, c: np.log1p((u - 1) + c), LINE, _rounded_pairs, goal=PAIR_GOAL),
+             lambda u, c: np.log1p((u - 1) + c), LINE, rounded_pairs, goal=PAIR_GOAL),
     Function("log(u / p)", _quotient, _right_quotient, lambda u, p: mp.log(u / p),
              lambda u, p: np.where(np.abs(u - p) < 0.3 * p, np.log1p((u - p) / p), np.log(u / p)),
-             LINE, _probabilities, goal=PAIR_GOAL),
-    of_one("log_normal(x)", log_normal, wide.log, mp.log, np.log, _around_powers,
+             LINE, probabilities, goal=PAIR_GOAL),
+    of_one("log_normal(x)", log_normal, wide.log, mp.log, np.log, around_powers,
            (2.0**-126, 3.4e38), (2.0**-1022, 1.7e308)),
 )  # fmt: skip

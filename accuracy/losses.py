@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 import fastloss as fl
 from accuracy import screening
+from accuracy.cases import CASES, CHANGED
 from accuracy.rows import KINDS
-from benchmarks.cases import CASES, Case
+from benchmarks.cases import Case
 
 Array = NDArray[Any]
 Pair = tuple[Array, Array]
@@ -24,6 +25,8 @@ Pair = tuple[Array, Array]
 Compute = Callable[[Case, Array, Array], Pair | None]
 
 GOAL = 4.0  # ulp
+#: Of gradients whose targets are smoothed and weighted, and so rounded three times beforehand.
+CHANGED_GOAL = 6.0
 DTYPES = ("float32", "float64")
 CLASSES = (2, 3, 5, 10, 17, 33, 100, 257, 1000, 5003, 32_000, 100_000)
 DRAWN, MOST_DRAWN = 6, 5000  # so many further numbers of classes, which the seed decides
@@ -54,13 +57,20 @@ class Number:
         shown = ", ".join(float(item).hex() for item in self.x)
         return f"{line} = {self.got!r}, targets {np.asarray(self.target).tolist()}, x [{shown}]"
 
+    @property
+    def goal(self) -> float:
+        """The largest error there may be, in ulp."""
+        changed = self.case.endswith(CHANGED) and self.place >= 0
+        return CHANGED_GOAL if changed else GOAL
+
     def judge_again(self) -> None:
         """Compute the error with mpmath; raise if it is another one."""
         if self.ulps == screening.LEFT_OUT:
             return
-        ulps = screening.exact(self.case, self.target, self.x, self.place, self.got)
-        if not (ulps == self.ulps or abs(ulps - self.ulps) <= 1e-3 * max(1.0, ulps)):
-            raise RuntimeError(f"mpmath says {ulps:.4g} ulp, the wide formulas say {self}")
+        errors = screening.exact(self.case, self.target, self.x, self.place, self.got)
+        same = (u == self.ulps or abs(u - self.ulps) <= 1e-3 * max(1.0, u) for u in errors)
+        if not any(same):
+            raise RuntimeError(f"mpmath says {errors[0]:.4g} ulp, the wide formulas say {self}")
 
 
 @dataclass(frozen=True)
@@ -75,9 +85,9 @@ class Result:
     loss: Number
     gradient: Number
 
-    def within(self, goal: float) -> bool:
-        """Return whether neither error is larger."""
-        return max(self.loss.ulps, self.gradient.ulps) <= goal
+    def over(self) -> list[Number]:
+        """Return what is over its goal."""
+        return [number for number in (self.loss, self.gradient) if number.ulps > number.goal]
 
 
 def ours(case: Case, targets: Array, x: Array) -> Pair:

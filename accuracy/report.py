@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 from accuracy import elementary, losses, peers
+from accuracy.found import Found
 from accuracy.losses import Number, Result
-from accuracy.sweeping import Found
 from benchmarks import machine
 from benchmarks.report import markdown
 
@@ -41,16 +41,15 @@ def loss_table(results: Sequence[Result], what: str) -> str:
         of_case = [result for result in mine if result.case == case]
         worst = (_worst(of_case, dtype, part) for dtype in losses.DTYPES for part in PARTS)
         count = f"{sum(result.rows for result in of_case):,}"
-        rows.append([f"`{case}`", count, *(_number(number, losses.GOAL) for number in worst)])
+        rows.append([f"`{case}`", count, *(_number(number, number.goal) for number in worst)])
     over = [
         f"- `{result.case}`, {result.dtype}, {number}"
         for result in mine
-        for number in (result.loss, result.gradient)
-        if number.ulps > losses.GOAL
+        for number in result.over()
     ]
-    verdict = f"Every number is within the goal of {losses.GOAL:.0f} ulp."
+    verdict = "Every number is within its goal."
     if over:
-        verdict = "\n".join([f"Over the goal of {losses.GOAL:.0f} ulp:", "", *over])
+        verdict = "\n".join(["Over the goal:", "", *over])
     return "\n\n".join([markdown(head, rows), verdict, _footer(what)])
 
 

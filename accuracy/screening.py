@@ -107,20 +107,28 @@ def screen(name: str, targets: Array, x: Array, values: Array, gradients: Array)
     return Errors(errors[0], errors[1], errors[2].astype(np.int64))
 
 
-def exact(name: str, target: Any, x: Array, place: int, got: float) -> float:
-    """Return the error of a loss (place -1) or an element of a gradient in ulps, by mpmath."""
+def exact(name: str, target: Any, x: Array, place: int, got: float) -> tuple[float, float]:
+    """Return the error of a loss (place -1) or an element of a gradient in ulps, by mpmath.
+
+    Twice, for sizes 2^-50 larger and smaller: the wide formulas round the size to a double, and
+    where it is a power of two but for that rounding, as sums of targets are, both count.
+    """
     formula, bounds = truth.FORMULAS[name]
     row = dense(np.asarray(target)[np.newaxis], x.size)
     (right,) = truth.rows(formula, row, x[np.newaxis], *clip_bounds(x.dtype)[:bounds])
     number, size = right.value, right.value_scale
     if place >= 0:
         number, size = right.gradient[place], right.gradient_scale[place]
-    info = np.finfo(x.dtype)
-    with mp.workprec(53):  # as in the wide formulas, the size is a double
-        exponent = mp.frexp(+size)[1] - 1 if size else -math.inf
+    with mp.workdps(truth.DIGITS):
+        error = abs(mpf(got) - number) if math.isfinite(got) else mp.inf
+        step = size * mpf(2) ** -50
+        above, below = size + step, size - step
+        return _in_ulps(error, above, got, x.dtype), _in_ulps(error, below, got, x.dtype)
+
+
+def _in_ulps(error: mpf, size: mpf, got: float, dtype: Any) -> float:
+    info = np.finfo(dtype)
+    exponent = mp.frexp(size)[1] - 1 if size else -math.inf
     if exponent < info.minexp:
         return 0.0 if abs(got) <= float(info.tiny) else math.inf
-    if not math.isfinite(got):
-        return math.inf
-    with mp.workdps(truth.DIGITS):
-        return float(abs(mpf(got) - number) / mpf(2) ** int(exponent - info.nmant))
+    return float(error / mpf(2) ** int(exponent - info.nmant))

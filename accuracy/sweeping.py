@@ -4,7 +4,6 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -12,7 +11,9 @@ import numpy as np
 from mpmath import mp, mpf
 from numpy.typing import NDArray
 
-from accuracy.elementary import Function, Rng
+from accuracy.arguments import Rng
+from accuracy.elementary import Function
+from accuracy.found import Found
 from accuracy.wide import compiled, exponent
 
 Array = NDArray[Any]
@@ -25,46 +26,6 @@ CHUNK = 2**16  # inputs at a time: all arrays of a chunk stay in the cache
 CLIMBERS, STEPS, NEIGHBOURS = 32, 100, 64
 #: What mpmath computes with, and how far in ulps its answer may be from ours.
 DIGITS, AGREEMENT = 60, 1e-3
-
-
-@dataclass(frozen=True)
-class Found:
-    """The largest error in ulps among normal results, the input that has it, and what else is off.
-
-    Subnormal results are counted apart, in units of the smallest subnormal number; `wrong` counts
-    results that should be 0, infinite or NaN and are something else, or the other way round.
-    """
-
-    inputs: int = 0
-    ulps: float = -1.0
-    x: float = 0.0
-    y: float = 0.0
-    got: float = 0.0
-    subnormal: float = 0.0
-    wrong: int = 0
-    wrong_x: float = 0.0
-
-    def __str__(self) -> str:
-        where = self.x.hex() if self.x == self.y else f"({self.x.hex()}, {self.y.hex()})"
-        text = f"{self.ulps:.4f} ulp over {self.inputs:,} inputs, at {where} -> {self.got.hex()}"
-        if self.subnormal > 1:
-            text += f"; subnormal results {self.subnormal:.4g} of the smallest number off"
-        if self.wrong:
-            text += f"; {self.wrong:,} wrong special results, one at {self.wrong_x.hex()}"
-        return text
-
-    def within(self, goal: float) -> bool:
-        """Return whether no error is larger and nothing is wrong."""
-        return max(self.ulps, self.subnormal) <= goal and not self.wrong
-
-    def join(self, other: "Found") -> "Found":
-        """Return the worst of both."""
-        worst = max(self, other, key=lambda found: found.ulps)
-        wrong = self if self.wrong else other
-        subnormal = max(self.subnormal, other.subnormal)
-        inputs, count = self.inputs + other.inputs, self.wrong + other.wrong
-        place = (worst.ulps, worst.x, worst.y, worst.got)
-        return Found(inputs, *place, subnormal, count, wrong.wrong_x)
 
 
 def engine(function: Function) -> Compute:

@@ -6,12 +6,14 @@ says of it holds here too.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from mpmath import mp, mpf
 from numpy.typing import NDArray
 
+from accuracy.cases import SMOOTHING, WEIGHT
 from fastloss import reference
 
 Numbers = list[mpf]
@@ -56,22 +58,48 @@ def probability_crossentropy(t: Numbers, x: Numbers, low: mpf, high: mpf) -> Row
     return _row(terms, gradient, scale)
 
 
-def logistic_crossentropy(t: Numbers, x: Numbers) -> Row:
-    """mean(-t log sigma(x) - (1 - t) log sigma(-x))."""
-    rows = [(k, c, mp.exp(c)) for k, c in zip(t, x, strict=True)]
-    terms = [k * mp.log(1 + 1 / e) + (1 - k) * mp.log(1 + e) for k, _, e in rows]
-    gradient = [(1 - k) * e / (1 + e) - k / (1 + e) for k, _, e in rows]
-    soft = [max(1 - k, 1 / (1 + e)) if c >= 0 else max(k, e / (1 + e)) for k, c, e in rows]
+def _answers(t: Numbers, smoothing: float, weight: float) -> list[tuple[mpf, mpf]]:
+    """Return w t' and 1 - t' of the smoothed targets t'."""
+    smooth = [k * (1 - mpf(smoothing)) + mpf(smoothing) / 2 for k in t]
+    return [(mpf(weight) * k, 1 - k) for k in smooth]
+
+
+def logistic_crossentropy(
+    t: Numbers, x: Numbers, *, smoothing: float = 0.0, weight: float = 1.0
+) -> Row:
+    """mean(-w t log sigma(x) - (1 - t) log sigma(-x))."""
+    answers = _answers(t, smoothing, weight)
+    rows = [(*k, c, mp.exp(c)) for k, c in zip(answers, x, strict=True)]
+    terms = [v * mp.log(1 + 1 / e) + u * mp.log(1 + e) for v, u, _, e in rows]
+    gradient = [u * e / (1 + e) - v / (1 + e) for v, u, _, e in rows]
+    pairs = [
+        (u, (u + v) / (1 + e)) if c >= 0 else (v, (u + v) * e / (1 + e)) for v, u, c, e in rows
+    ]
+    if (smoothing, weight) != (0.0, 1.0):
+        return _mean(terms, gradient, [mp.fsum(pair) for pair in pairs])
+    soft = [max(pair) for pair in pairs]
     scale = [abs(g) if k in (0, 1) else s for g, s, k in zip(gradient, soft, t, strict=True)]
     return _mean(terms, gradient, scale)
 
 
-def bernoulli_crossentropy(t: Numbers, x: Numbers, low: mpf, high: mpf) -> Row:
-    """mean(-t log p - (1 - t) log(1 - p)), p = clip(x)."""
-    pairs = [(k, min(max(c, low), high), low <= c <= high) for k, c in zip(t, x, strict=True)]
-    terms = [-k * mp.log(p) - (1 - k) * mp.log(1 - p) for k, p, _ in pairs]
-    gradient = [m * (p - k) / (p * (1 - p)) for k, p, m in pairs]
-    return _mean(terms, gradient, [abs(g) for g in gradient])
+def bernoulli_crossentropy(
+    t: Numbers,
+    x: Numbers,
+    low: mpf,
+    high: mpf,
+    *,
+    smoothing: float = 0.0,
+    weight: float = 1.0,
+) -> Row:
+    """mean(-w t log p - (1 - t) log(1 - p)), p = clip(x)."""
+    answers = _answers(t, smoothing, weight)
+    rows = [(*k, min(max(c, low), high), low <= c <= high) for k, c in zip(answers, x, strict=True)]
+    terms = [-v * mp.log(p) - u * mp.log(1 - p) for v, u, p, _ in rows]
+    gradient = [m * (u / (1 - p) - v / p) for v, u, p, m in rows]
+    scale = [abs(g) for g in gradient]
+    if (smoothing, weight) != (0.0, 1.0):
+        scale = [m * (u / (1 - p) + v / p) for v, u, p, m in rows]
+    return _mean(terms, gradient, scale)
 
 
 def poisson(t: Numbers, x: Numbers, eps: mpf) -> Row:
@@ -112,6 +140,7 @@ def _divide(row: Row, count: int) -> Row:
     )
 
 
+CHANGES: dict[str, Any] = {"smoothing": SMOOTHING, "weight": WEIGHT}
 #: For each name in the table of cases: the formula, and how many clip bounds it takes.
 FORMULAS: dict[str, tuple[Callable[..., Row], int]] = {
     "sparse_logits": (softmax_crossentropy, 0),
@@ -120,6 +149,8 @@ FORMULAS: dict[str, tuple[Callable[..., Row], int]] = {
     "sparse_probabilities": (probability_crossentropy, 2),
     "dense_probabilities": (probability_crossentropy, 2),
     "binary_probabilities": (bernoulli_crossentropy, 2),
+    "binary_logits_changed": (partial(logistic_crossentropy, **CHANGES), 0),
+    "binary_probabilities_changed": (partial(bernoulli_crossentropy, **CHANGES), 2),
     "poisson": (poisson, 1),
     "kl_divergence": (kullback_leibler, 1),
 }

@@ -207,3 +207,27 @@ def log1p(a: Wide) -> Wide:
         return a
     x, x_low = plain(a)
     return _log1p(x, x_low) if -0.29 < x < 0.42 else log(add((1.0, 0.0, 0), a))
+
+
+@compiled
+def minus_log(a: Wide) -> Wide:
+    """Return -log(a)."""
+    return minus(log(a))
+
+
+@compiled
+def size_of(hard: bool, value: Wide, a: Wide, b: Wide) -> int:
+    """Return the exponent of `value` for hard targets, else that of the larger of a and b."""
+    return exponent(value) if hard else max(exponent(a), exponent(b))
+
+
+@compiled
+def put(out: Any, k: int, value: Wide, size: int) -> None:
+    """Write a number and the exponent of its size into row k of `out`."""
+    out[k, 0], out[k, 1], out[k, 2], out[k, 3] = value[0], value[1], value[2], size
+
+
+@compiled
+def get(out: Any, k: int) -> Wide:
+    """Return the number in row k of `out`."""
+    return out[k, 0], out[k, 1], int(out[k, 2])

@@ -1,4 +1,4 @@
-"""What arithmetic costs, apart from memory: `python -m benchmarks.costs` fills docs/performance.md.
+"""What arithmetic costs, apart from memory: `python -m benchmarks.costs` fills docs/.
 
 One thread works on arrays that stay in the first-level cache; the least of many rounds counts, per
 64 bytes: a cache line, 16 float32. What one processor's share of memory's speed takes for a line
@@ -20,9 +20,10 @@ from fastloss_kernels.caches import stream
 from fastloss_kernels.counts import _rate
 from fastloss_kernels.divergence import _divergence
 from fastloss_kernels.exponential import exp_bounded, exp_falling
-from fastloss_kernels.intrinsics import memory
-from fastloss_kernels.lanes import row_sums, scale_rows
-from fastloss_kernels.logarithm import log, log1p_unit, log_normal, log_pair
+from fastloss_kernels.intrinsics import fma, memory
+from fastloss_kernels.lanes import fine_sums, row_sums, scale_rows
+from fastloss_kernels.logarithm import log
+from fastloss_kernels.logarithm_bounded import log1p_unit, log_normal, log_pair
 from fastloss_kernels.logistic import _logit, _probability
 from fastloss_kernels.quotient import aligned, log_aligned
 from numba import njit
@@ -34,7 +35,8 @@ from . import limits, machine, report
 SIZE = 1024  # elements: 4 KB an array
 LARGE = 1 << 25  # elements that no cache holds
 LINE = 16  # float32 elements
-PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE, BOUNDS_PAGE = DOCS / "performance.md", DOCS / "accuracy.md"
 compiled = njit(error_model="numpy")
 
 
@@ -76,6 +78,24 @@ def _quotient(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _rounded_quotient(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
+    for k in range(x.size):
+        w[k] = log_normal(x[k] / t[k])
+
+
+@compiled
+def _share(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
+    for k in range(x.size):
+        w[k] = fma(-x[k], x[k] / (high + x[k]), x[k])
+
+
+@compiled
+def _rounded_share(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
+    for k in range(x.size):
+        w[k] = x[k] / (high + x[k])
+
+
+@compiled
 def _unit(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
     for k in range(x.size):
         w[k] = log1p_unit(x[k])
@@ -85,6 +105,12 @@ def _unit(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
 def _sums(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
     total = np.empty((2, 8))
     row_sums(x, 1, x.size, total[0], total[1])
+
+
+@compiled
+def _fine(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
+    total = np.empty((2, 8))
+    fine_sums(x, 1, x.size, total[0], total[1])
 
 
 @compiled
@@ -102,7 +128,7 @@ def _element(function: Any) -> Any:
     @compiled
     def loop(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
         for k in range(x.size):
-            terms[k], w[k] = function(x[k], t[k], t[k], high - t[k], low, high)
+            terms[k], w[k] = function(x[k], t[k], t[k], high - t[k], True, low, high)
 
     return loop
 
@@ -122,6 +148,15 @@ STEPS = {
     "Poisson, term and slope": _element(_rate),
     "binary crossentropy from logits, term and slope": _element(_logit),
     "binary crossentropy from probabilities, term and slope": _element(_probability),
+}
+
+
+#: What a bound of docs/accuracy.md needs, and what would do without it.
+BOUNDS = {
+    "logarithm of x + eps and of 1 - p, with what rounding took": (_pair, _normal),
+    "logarithm of u / p, of which the quotient is not rounded": (_quotient, _rounded_quotient),
+    "sum of targets or probabilities of which one is taken off again": (_fine, _sums),
+    "e / (1 + e) to an ulp where e is small": (_share, _rounded_share),
 }
 
 
@@ -152,17 +187,28 @@ def _repeated(step: Any) -> Any:
     return repeat
 
 
-def measure(rounds: int = 50, large: int = LARGE) -> dict[str, float]:
-    """Return nanoseconds for 64 bytes of each step, and of each way to move an array."""
+def _of_line(step: Any, rounds: int) -> float:
+    """Return nanoseconds for 64 bytes of a step."""
     rng = np.random.default_rng(0)
     x, t = rng.uniform(0.01, 0.99, (2, SIZE)).astype(np.float32)
     w, terms = np.empty_like(x), np.empty_like(x)
     bounds = np.float32(1e-7), np.float32(1 - 1e-7)
-    times, found = 1000, {}
-    for name, step in STEPS.items():
-        repeat = _repeated(step)
-        seconds = _least(lambda: repeat(times, x, t, w, terms, *bounds), rounds)  # noqa: B023
-        found[name] = seconds / times / SIZE * LINE * 1e9
+    times, repeat = 1000, _repeated(step)
+    seconds = _least(lambda: repeat(times, x, t, w, terms, *bounds), rounds)
+    return seconds / times / SIZE * LINE * 1e9
+
+
+def measure_bounds(rounds: int = 50) -> dict[str, tuple[float, float]]:
+    """Return nanoseconds for 64 bytes of each bound's step, and of the one without it."""
+    return {
+        name: (_of_line(exact, rounds), _of_line(rough, rounds))
+        for name, (exact, rough) in BOUNDS.items()
+    }
+
+
+def measure(rounds: int = 50, large: int = LARGE) -> dict[str, float]:
+    """Return nanoseconds for 64 bytes of each step, and of each way to move an array."""
+    found = {name: _of_line(step, rounds) for name, step in STEPS.items()}
     source, target = np.ones(large, np.float32), np.empty(large, np.float32)
     share = numba.get_num_threads() * LINE / large * 1e9
     ways = {
@@ -178,12 +224,24 @@ def measure(rounds: int = 50, large: int = LARGE) -> dict[str, float]:
 def table(found: dict[str, float]) -> str:
     """Return what was measured as Markdown."""
     rows = [[name, f"{value:.2f}"] for name, value in found.items()]
+    note = f"{_place()}; one thread but for memory."
+    return "\n\n".join([report.markdown(["step", "ns for 64 bytes"], rows), note])
+
+
+def bounds_table(found: dict[str, tuple[float, float]]) -> str:
+    """Return what the bounds cost as Markdown."""
+    rows = [[name, *(f"{value:.2f}" for value in pair)] for name, pair in found.items()]
+    head = ["what a bound needs", "ns for 64 bytes", "without"]
+    return "\n\n".join([report.markdown(head, rows), f"{_place()}; one thread."])
+
+
+def _place() -> str:
     place = machine.describe(["numpy", "numba"])
     versions = ", ".join(f"{name} {number}" for name, number in place["versions"].items())
-    note = f"{date.today():%Y-%m-%d}; {place['processor']}; {versions}; one thread but for memory."
-    return "\n\n".join([report.markdown(["step", "ns for 64 bytes"], rows), note])
+    return f"{date.today():%Y-%m-%d}; {place['processor']}; {versions}"
 
 
 if __name__ == "__main__":
     argparse.ArgumentParser(description=__doc__).parse_args()
     PAGE.write_text(fill(PAGE.read_text(), "costs", table(measure())))
+    BOUNDS_PAGE.write_text(fill(BOUNDS_PAGE.read_text(), "bounds", bounds_table(measure_bounds())))

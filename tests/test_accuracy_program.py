@@ -6,9 +6,9 @@ from fastloss_kernels.exponential import exp
 from mpmath import mp, mpf
 from numba import njit
 
-from accuracy import elementary, losses, peers, report, sweeping, wide
+from accuracy import arguments, elementary, losses, peers, report, screening, sweeping, wide
+from accuracy.cases import CASES
 from accuracy.rows import KINDS
-from benchmarks.cases import CASES
 
 WIDE_DIGITS = 2.0**-88
 by_name = {case.name: case for case in CASES}
@@ -116,12 +116,12 @@ def wrong_at_one_number(x):
 
 @njit
 def wrong_near_a_break(x):
-    return exp(x) * (1 + 1e-15 if abs(x - 2.5 * elementary.LN2) < 1e-7 else 1)
+    return exp(x) * (1 + 1e-15 if abs(x - 2.5 * arguments.LN2) < 1e-7 else 1)
 
 
 def entry(function, **domain):
-    arguments = ("wrong exp", function, wide.exp, mp.exp, np.exp, elementary._around_breaks)
-    return elementary.of_one(*arguments, **domain)
+    draw = arguments.around_breaks
+    return elementary.of_one("wrong exp", function, wide.exp, mp.exp, np.exp, draw, **domain)
 
 
 def test_the_sweep_finds_one_wrong_number():
@@ -138,7 +138,7 @@ def test_the_search_finds_a_wrong_neighbourhood():
     function = entry(wrong_near_a_break, double=(-10, 10))
     found = sweeping.search(function, "float64", 200_000, np.random.default_rng(0))
     assert found.ulps > 2
-    assert abs(found.x - 2.5 * elementary.LN2) < 1e-7
+    assert abs(found.x - 2.5 * arguments.LN2) < 1e-7
     sweeping.judge_again(function, "float64", found)
 
 
@@ -181,3 +181,17 @@ def test_tables():
     shown = report.loss_table(results, "a test")
     assert "| `kl_divergence` | " in shown
     assert "a test" in shown
+
+
+def test_a_sum_of_targets_that_is_nearly_one_has_two_last_places():
+    targets = [0.24486616800006908, 0.5779657856885171, 0.17716804631141378]
+    x = np.array(
+        list(
+            map(
+                float.fromhex,
+                ["0x1.60ddf8907c37dp-3", "0x1.39fb711ea0926p+1", "0x1.d869425296a9dp+8"],
+            )
+        )
+    )
+    found = screening.exact("dense_logits", np.array(targets), x, 2, 0.8228319536885862)
+    np.testing.assert_allclose(found, [0.125, 0.25], rtol=1e-3)

@@ -31,6 +31,13 @@ SHARES = np.array([0.6, 0.4 - 5e-4, 5e-4])  # the last one is below the bound
 SUMS = np.array([0.5, -0.5, 1.0, -1.0, 0.25, -0.25, 3.0, -3.0])
 
 
+@pytest.mark.parametrize(("label", "share"), [(0, 1e-3), (1, 1 - 1e-3)])
+def test_infinite_shares_of_a_sum_of_0_are_clipped_by_their_sign(label, share):
+    x = np.array([[-1.0, 1.0]])
+    _, loss, _ = run(kernels.probability_crossentropy_sparse, x, np.array([label]), 1e-3)
+    np.testing.assert_allclose(loss, -np.log(share), rtol=1e-12)
+
+
 @pytest.mark.parametrize("label", [0, 1, 2])
 def test_shares_of_any_sum_are_clipped(label):
     x = SUMS[:, None] * SHARES

@@ -40,6 +40,9 @@ SCALAR = {
 }
 MACHINE = platform.machine().replace("AMD64", "x86_64").replace("arm64", "aarch64")
 ONCE = 2 * 13  # the logarithms of the two bounds of a probability, taken once a call
+# Smoothing, and weighting or smoothing again, is one multiplication an element, and what a vector
+# loop leaves of it, up to seven elements, is unrolled.
+LEFT = 2 * 8
 
 pytestmark = pytest.mark.skipif(
     MACHINE not in PACKED or "NUMBA_DISABLE_JIT" in os.environ,
@@ -65,8 +68,9 @@ def test_loops_are_vector_code(compiled):
     packed = len(re.findall(PACKED[MACHINE], assembly))
     scalar = len(re.findall(SCALAR[MACHINE], assembly))
     once = ONCE if name.endswith("_probabilities") and "binary" not in name else 0
+    left = LEFT if name.startswith(("dense", "binary")) else 0
     assert packed > 10
-    assert packed >= scalar - once
+    assert packed >= scalar - once - left
 
 
 def test_no_exponential_or_logarithm_is_called(compiled):

@@ -1,4 +1,4 @@
-"""Print the coefficients that `exponential.py` and `logarithm.py` are built on.
+"""Print the coefficients that `exponential.py` and `logsum.py` are built on.
 
 Fits, constant term first and rounded to the type they are used in, of
 

@@ -10,21 +10,26 @@ from typing import Any
 import numpy as np
 
 from fastloss_kernels.blocks import row_count
+from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block, each_part, kernel, part
-from fastloss_kernels.logarithm import log_pair
+from fastloss_kernels.logarithm_bounded import log_pair
 from fastloss_kernels.separable import separable_part
 from fastloss_kernels.typing import Array, Scalar
 
 
 @block
-def _rate(x: Scalar, t: Scalar, v: Scalar, u: Scalar, eps: Scalar, infinity: Scalar) -> Any:
+def _rate(
+    x: Scalar, t: Scalar, v: Scalar, u: Scalar, plain: bool, eps: Scalar, infinity: Scalar
+) -> Any:
     z, zero = x + eps, eps - eps
     small, large = (x, eps) if x < eps else (eps, x)
     lost = small - (z - large)  # what rounding took from z, where x > -eps
     y = log_pair(z, lost)
     y = y if z > zero else -infinity if z == zero else infinity - infinity
-    # The slope 1 - t / z as (z - t) / z: z - t is exact where the two nearly cancel.
-    return x - t * y, ((z - t) + lost) / z
+    # The slope 1 - t / z as (z - t) / z: z - t is exact where the two nearly cancel, and there
+    # what z lost shows. Where t is below z / 2 it shows less than one more rounding would.
+    difference = z - t
+    return fma(-t, y, x), (difference + (lost if difference < t else zero)) / z
 
 
 @part

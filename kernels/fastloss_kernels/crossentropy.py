@@ -42,5 +42,8 @@ def slopes(
     """Set the factor of each row's exponentials, and the gradient of its label."""
     _, others, total = sums
     for r in range(rows):
-        factor[r] = factor.dtype.type(scale[r] / total[r])
-        slope[r] = slope.dtype.type(-(others[r] / total[r]) * scale[r])  # -scale if all are others
+        each = scale[r] / total[r]
+        factor[r] = factor.dtype.type(each)
+        share = others[r] / total[r]  # 1 if all are others: then the slope is -scale itself
+        small = share < np.finfo(np.float64).tiny  # but perhaps not times such a scale
+        slope[r] = slope.dtype.type(-(others[r] * each if small else share * scale[r]))

@@ -19,7 +19,9 @@ from fastloss_kernels.typing import Array, Scalar
 
 
 @block
-def _divergence(x: Scalar, t: Scalar, v: Scalar, u: Scalar, eps: Scalar, one: Scalar) -> Any:
+def _divergence(
+    x: Scalar, t: Scalar, v: Scalar, u: Scalar, plain: bool, eps: Scalar, one: Scalar
+) -> Any:
     t = eps if t < eps else one if t > one else t
     p = eps if x < eps else one if x > one else x
     near, e = aligned(t, p)
@@ -70,7 +72,7 @@ def kullback_leibler(
     targets : (outer, classes, inner), loss's dtype
         True probabilities t. Any strides, 0 included.
     eps : float
-        Both are clipped to [eps, 1].
+        Both are clipped to [eps, 1]; a normal number of the dtype.
     scale : (1,) or (n,) float64
         d result / d loss of each row: the factor of its gradient.
     keep : (1,) or (n,) bool

@@ -3,9 +3,9 @@
 With v = w t, where w is the weight of the positive class (1 unless given), u = 1 - t and l = u + v,
 
     logits:         term = u x + l softplus(-x)               slope = u - l sigmoid(-x)
-    probabilities:  term = -v log p - u log(1 - p)            slope = m (p l - v) / (p (1 - p))
+    probabilities:  term = -v log p - u log(1 - p)            slope = m (u p - v q) / (p q)
 
-where p = clip(x, eps, 1 - eps) and m = 1 where x is inside the closed bounds.
+where p = clip(x, eps, 1 - eps), q = 1 - p, and m = 1 where x is inside the closed bounds.
 
 From logits both signs use ``e = e^-|x|``, which never overflows: softplus(-|x|) = log1p(e) and
 sigmoid(-|x|) = e / (1 + e). With k = u for x >= 0 and -v below, term = k x + l log1p(e) and slope =
@@ -19,13 +19,15 @@ from fastloss_kernels.blocks import row_count
 from fastloss_kernels.exponential import exp_falling
 from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block, each_part, kernel, part
-from fastloss_kernels.logarithm import log1p_unit, log_normal, log_pair
+from fastloss_kernels.logarithm_bounded import log1p_unit, log_normal, log_pair
 from fastloss_kernels.separable import separable_part
 from fastloss_kernels.typing import Array, Scalar
 
 
 @block
-def _logit(x: Scalar, t: Scalar, v: Scalar, u: Scalar, low: Scalar, one: Scalar) -> Any:
+def _logit(
+    x: Scalar, t: Scalar, v: Scalar, u: Scalar, plain: bool, low: Scalar, one: Scalar
+) -> Any:
     both = u + v
     e = exp_falling(-abs(x))
     right = x >= 0
@@ -33,7 +35,7 @@ def _logit(x: Scalar, t: Scalar, v: Scalar, u: Scalar, low: Scalar, one: Scalar)
     # e / (1 + e) as e - e (e / (1 + e)): where e is small the quotient's errors do not show.
     share = both * fma(-e, e / (one + e), e)
     linear = k * x if k != 0 else low
-    return linear + both * log1p_unit(e), (k - share if right else k + share)
+    return fma(both, log1p_unit(e), linear), (k - share if right else k + share)
 
 
 @part
@@ -130,12 +132,17 @@ def logistic_crossentropy(
 
 
 @block
-def _probability(x: Scalar, t: Scalar, v: Scalar, u: Scalar, low: Scalar, high: Scalar) -> Any:
+def _probability(
+    x: Scalar, t: Scalar, v: Scalar, u: Scalar, plain: bool, low: Scalar, high: Scalar
+) -> Any:
     one, none = low / low, low - low
     p = low if x < low else high if x > high else x
     rest = one - p
-    term = -v * log_normal(p) - u * log_pair(rest, (one - rest) - p)
-    slope = (p * (u + v) - v) / (p * rest)
+    term = fma(-v, log_normal(p), -u * log_pair(rest, (one - rest) - p))
+    # u p - v (1 - p) is p - t for plain targets: exact where the two nearly cancel. Others carry
+    # roundings of their own, which must not be larger than the terms that they are part of.
+    difference = p - t if plain else fma(u, p, -v * rest)
+    slope = difference / fma(-p, p, p)  # p (1 - p) rounded once: fma keeps p p whole
     return term, (none if x < low or x > high else slope)
 
 
@@ -201,7 +208,7 @@ def bernoulli_crossentropy(
     smoothing : float
         The targets become ``t (1 - s) + s / 2``.
     eps : float
-        Probabilities are clipped to [eps, 1 - eps], rounded to the dtype.
+        Probabilities are clipped to [eps, 1 - eps], rounded to the dtype; a normal number there.
     scale : (1,) or (n,) float64
         d result / d loss of each row: the factor of its gradient.
     keep : (1,) or (n,) bool

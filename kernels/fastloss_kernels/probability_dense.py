@@ -91,7 +91,7 @@ def _slopes(v: Array, t: Array, row: Any, parts: Any, one: Scalar, slopes: Array
         f, e = _excess(s, rest, v[k])
         scale = power(e, s)
         odds = fma(f, scale, scale - one)
-        own = ((inside - t[k]) + more) - t[k] * odds
+        own = fma(-t[k], odds, (inside - t[k]) + more)
         slopes[k] = factor * (inside + more if (v[k] < from_) | (v[k] > to) else own)
 
 
@@ -204,7 +204,7 @@ def probability_crossentropy_dense(
     smoothing : float
         The targets become ``t (1 - s) + s / classes``.
     eps : float
-        The shares are clipped to [eps, 1 - eps].
+        The shares are clipped to [eps, 1 - eps]; a normal number of the dtype.
     scale : (1,) or (n,) float64
         d result / d loss of each row: the factor of its gradient.
     keep : (1,) or (n,) bool

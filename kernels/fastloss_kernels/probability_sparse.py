@@ -122,7 +122,7 @@ def probability_crossentropy_sparse(
     labels : (n,) int64
         Class of each row, ``0 <= labels < classes`` wherever the row is kept.
     eps : float
-        The shares are clipped to [eps, 1 - eps].
+        The shares are clipped to [eps, 1 - eps]; a normal number of the dtype.
     scale : (1,) or (n,) float64
         d result / d loss of each row: the factor of its gradient.
     keep : (1,) or (n,) bool

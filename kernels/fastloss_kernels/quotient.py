@@ -19,7 +19,7 @@ from numba import types
 
 from fastloss_kernels.intrinsics import bits, fma, from_bits, inlined
 from fastloss_kernels.jit import block
-from fastloss_kernels.logarithm import log_sum_double, sum_single
+from fastloss_kernels.logsum import log_sum_double, sum_single
 from fastloss_kernels.typing import Scalar
 
 _F, _I = np.float32, np.int32

@@ -4,8 +4,8 @@ Subtracting the largest logit would round: for x = 0.1 and a maximum of 50 the d
 32 ulp of e^(x - 50). Instead n of e^x = 2^n e^r is lowered by a whole number K. Where all |x| of a
 block are below 51 (float32) or 340 (float64; see `small_magnitude`), e^x and its products with the
 row's factor stay normal without any K: K = 0 and no row's maximum is needed. Otherwise K puts the
-row's largest element near 2^24 (2^60), so that an element whose probability is a normal number is
-one itself.
+row's largest element near 2^56 (2^200), so that an element is a normal number itself wherever its
+probability times a scale of up to 2^56 (2^200) is one.
 
 Whether a block's logits are small comes out of the same pass as their exponentials: where they turn
 out not to be, the pass is made again, with every row's K. In place the logits would be gone by
@@ -26,8 +26,9 @@ from fastloss_kernels.traffic import CHUNK, Ahead, Traffic, fetch_next, send
 from fastloss_kernels.typing import Array
 
 # A factor scale / S must stay normal: rows with a smaller scale lose their headroom for it.
-SMALLEST_SCALE = 2.0**-60
-HEADROOM_S, HEADROOM_D = 24, 60
+SMALLEST_SCALE = 2.0**-40
+# More would cost hopeless rows digits: their loss is a difference of two logarithms of that size.
+HEADROOM_S, HEADROOM_D = 56, 200
 LOG2 = 0.6931471805599453
 
 
@@ -42,8 +43,8 @@ def small_magnitude(classes: int, scale: Array, rows: int, like: Array) -> Any:
     """Return the largest |x| of logits that need no K, as bits in like's dtype; -1: there is none.
 
     Normal numbers go from 2^-m to 2^(m + 1), with m = 126 or 1022, and several must be such. The
-    element e^-x of a row whose largest is e^x, also where that has been brought to 2^h, h = 24 or
-    60: 2 x <= (m + h) log(2). Then a row gives the same bits both ways. The factor scale / S of a
+    element e^-x of a row whose largest is e^x, also where that has been brought to 2^h, h = 56 or
+    200: 2 x <= (m + h) log(2). Then a row gives the same bits both ways. The factor scale / S of a
     row, S <= classes e^x, and partial sums: x <= (m - 1 - log2(classes) + l) log(2), if no scale is
     below 2^l. And the factor where S is only e^-x: x <= (m - l) log(2), if none is above 2^l. A
     scale of 0 asks for nothing. For float64 S / e^-x must be finite too, which is a sum of at

@@ -1,8 +1,8 @@
 """The common form of the losses whose elements do not meet: a row's loss is a sum of terms.
 
-Every such loss is one element function ``(x, t, v, u, low, high) -> (term, slope)`` with slope =
-d term / d x; here are the loops around it. Rows are cut into blocks and pieces like everywhere, and
-within one the loop is flat: no row starts or ends in it.
+Every such loss is one element function ``(x, t, v, u, plain, low, high) -> (term, slope)`` with
+slope = d term / d x; here are the loops around it. Rows are cut into blocks and pieces like
+everywhere, and within one the loop is flat: no row starts or ends in it.
 """
 
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from fastloss_kernels.blocks import (
-    copy,
     destination,
     fill,
     inbox_size,
@@ -39,14 +38,28 @@ def _spread(values: Array, rows: int, divisor: float, spread: Array) -> None:
 
 
 @block
-def _weighted(t: Array, weights: Array, own: Array) -> Array:
-    """Return the products of t and `weights` in `own`; t itself if there are no weights."""
-    if weights.size == 0:
-        return t
-    product = own[: t.size]
+def _repeat(weight: Array, smoothing: float, shrink: Array, rise: Array) -> None:
+    """Repeat, for all elements of a block, what makes a smoothed and weighted target of a target.
+
+    The factor `shrink` and the summand `rise` hold the weight already: so a target is rounded once,
+    and not after each of three steps.
+    """
+    kind, width = weight.dtype.type, max(1, weight.size)
+    for r in range(shrink.size // width):
+        row = slice(r * width, (r + 1) * width)
+        factors, summands = shrink[row], rise[row]
+        for c in range(width):
+            w = np.float64(weight[c])
+            factors[c], summands[c] = kind(w * (1.0 - smoothing)), kind(w * (smoothing / 2))
+
+
+@block
+def _weighted(t: Array, shrink: Array, rise: Array, own: Array) -> Array:
+    """Return the targets t, smoothed and weighted, in `own`."""
+    v = own[: t.size]
     for k in range(t.size):
-        product[k] = t[k] * weights[k]
-    return product
+        v[k] = fma(t[k], shrink[k], rise[k])
+    return v
 
 
 @generic
@@ -70,7 +83,7 @@ def separable_part(
 
     v and u are the targets t and 1 - t, each smoothed towards 1/2 by itself, lest a small u be what
     rounding left of 1 - v; `weight` is empty or has a value per class, with which v is multiplied.
-    `low` and `high` are handed to `element` in the working dtype.
+    They are `plain` if there is neither. `low` and `high` go to `element` in the working dtype.
     """
     kind = loss.dtype.type
     classes = x.shape[1]
@@ -78,17 +91,16 @@ def separable_part(
     fused = grad is not None
     floor, ceiling = kind(low), kind(high)
     one, shrink, rise = kind(1), kind(1.0 - smoothing), kind(smoothing / 2)
+    plain = smoothing == 0.0 and weight.size == 0
     own = np.empty(max(inbox_size(x, loss), inbox_size(grad, loss)), loss.dtype)
     target_box = np.empty(inbox_size(targets, loss), loss.dtype)
-    boxes = np.empty((4, block_rows * piece), loss.dtype)
-    weight_box = np.empty(block_rows * classes if weight.size else 0, loss.dtype)
+    boxes = np.empty((3, block_rows * piece), loss.dtype)
+    weight_box = np.empty((2, min(block_rows, last - first) * weight.size), loss.dtype)
     none = np.empty(0, loss.dtype)
     changed, terms = memory(boxes[0], loss.dtype), memory(boxes[1], loss.dtype)
-    factors, products = memory(boxes[2], loss.dtype), memory(boxes[3], loss.dtype)
-    weights = memory(weight_box, loss.dtype)[: weight_box.size]
-    if weight.size:
-        for r in range(block_rows):
-            copy(weight, weights[r * classes : (r + 1) * classes])
+    factors = memory(boxes[2], loss.dtype)
+    shrinks, rises = weight_box[0], weight_box[1]
+    _repeat(weight, smoothing, shrinks, rises)
     row_scale, total, lost = row_array(), row_array(), row_array()
     spare = (row_array(), row_array())
     slopes = stacked(loss.dtype)
@@ -107,8 +119,10 @@ def separable_part(
         for c in range(0, classes, piece):
             size = rows * min(piece, classes - c)
             t = y[c : c + size]
-            smooth = dense_targets(t, rows, 0, none, smoothing, 2, changed)
-            v = _weighted(smooth, weights[c : c + size], products)
+            if weight.size:
+                v = _weighted(t, shrinks[c : c + size], rises[c : c + size], changed)
+            else:
+                v = dense_targets(t, rows, 0, none, smoothing, 2, changed)
             k = 0
             while k < size:
                 n = chunk_size(w, c + k, size - k)
@@ -119,13 +133,15 @@ def separable_part(
                     f_k = factors[k:]
                     for e in range(n):
                         u = fma(one - t_k[e], shrink, rise)
-                        terms_k[e], slope = element(x_k[e], t_k[e], v_k[e], u, floor, ceiling)
+                        terms_k[e], slope = element(
+                            x_k[e], t_k[e], v_k[e], u, plain, floor, ceiling
+                        )
                         slopes[e] = slope * f_k[e]
                     deliver(slopes, w[c + k :], n, past)
                 else:
                     for e in range(n):
                         u = fma(one - t_k[e], shrink, rise)
-                        terms_k[e] = element(x_k[e], t_k[e], v_k[e], u, floor, ceiling)[0]
+                        terms_k[e] = element(x_k[e], t_k[e], v_k[e], u, plain, floor, ceiling)[0]
                 k += n
             add_rows(terms[:size], rows, c == 0, total, lost, spare)
         mine = memory(loss, loss.dtype)[i : i + rows]
@@ -137,5 +153,4 @@ def separable_part(
     hold(own)
     hold(target_box)
     hold(boxes)
-    hold(weight_box)
     settle()

@@ -29,6 +29,7 @@ from fastloss_kernels.blocks import (
     work_array,
 )
 from fastloss_kernels.caches import settle
+from fastloss_kernels.distances import distances, refine_distances, subnormal_terms
 from fastloss_kernels.intrinsics import fma, hold, memory, stacked
 from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.logarithm import log1p
@@ -38,18 +39,6 @@ from fastloss_kernels.scaling import exponential_sums, lower_rows, lower_sums, t
 from fastloss_kernels.targets import dense_targets
 from fastloss_kernels.traffic import coming, send_rest, traffic_of
 from fastloss_kernels.typing import Array
-
-
-@block
-def _distances(v: Array, t: Array, rows: int, c0: int, top: Array, terms: Array) -> None:
-    """Set `terms` to t_c (x_k - x_c) for the classes `c0` onwards, and to 0 where t_c is 0."""
-    classes, width = v.size // rows, t.size // rows
-    for r in range(rows):
-        largest = v[r * classes + top[r]]
-        x_row = v[r * classes + c0 : r * classes + c0 + width]
-        t_row, row = t[r * width : (r + 1) * width], terms[r * width : (r + 1) * width]
-        for c in range(width):
-            row[c] = t_row[c] * (largest - x_row[c]) if t_row[c] != 0 else 0
 
 
 @block
@@ -112,10 +101,27 @@ def _dense_part(
                 if c <= top[r] < c + size // rows:
                     top_target[r] = t[r * (size // rows) + top[r] - c]
             add_fine(t, rows, c == 0, all_targets, targets_lost, spare)
-            _distances(v, t, rows, c, top, part)
+            distances(v, t, rows, c, top, part)
             add_rows(part, rows, c == 0, distance, distance_lost, spare)
+        fine = True
         for r in range(rows):  # what the softmax is multiplied by
             row_factor[r] = row_scale[r] * (all_targets[r] + targets_lost[r])
+            other_targets[r] = (all_targets[r] - top_target[r]) + targets_lost[r]
+            fine &= not subnormal_terms(distance[r], other_targets[r], loss)
+        if not fine:
+            refine_distances(
+                v,
+                y,
+                rows,
+                piece,
+                class_weight,
+                smoothing,
+                top,
+                other_targets,
+                (distance, distance_lost),
+                (changed, terms),
+                spare,
+            )
         scaling, sums = (power, shift, height, gap), (chosen, others, total)
         ahead = (coming(x, i + rows), coming(targets, i + rows))
         small = exponential_sums(
@@ -137,7 +143,6 @@ def _dense_part(
         mine = memory(loss, loss.dtype)[i : i + rows]
         for r in range(rows):
             t_sum = all_targets[r] + targets_lost[r]
-            other_targets[r] = (all_targets[r] - top_target[r]) + targets_lost[r]
             far = distance[r] + distance_lost[r]
             mine[r] = kind(far + t_sum * log1p(others[r] / chosen[r]))
         if grad is not None:

@@ -1,5 +1,6 @@
 """Dense targets of crossentropy: smoothed and weighted by class on the way in."""
 
+from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block
 from fastloss_kernels.typing import Array
 
@@ -24,7 +25,7 @@ def dense_targets(
     shrink, rise = kind(1.0 - smoothing), kind(smoothing / classes)
     target = own[: y.size]
     for k in range(y.size):
-        target[k] = y[k] * shrink + rise
+        target[k] = fma(y[k], shrink, rise)
     if class_weight.size:
         width = y.size // rows
         weight = class_weight[c0 : c0 + width]

@@ -1,0 +1,122 @@
+"""Errors in last places at inputs where many roundings meet, as `make accuracy` found them."""
+
+import numpy as np
+import pytest
+from fastloss_kernels.logarithm import log1p
+from numba import njit
+
+import fastloss as fl
+
+both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+GOAL = 4
+
+
+@njit(error_model="numpy")
+def _log1p(x, out):
+    for k in range(x.size):
+        out[k] = log1p(x[k])
+
+
+def ulps(computed, right, size=None):
+    """Return the largest error in last places of `size`, or of the numbers themselves."""
+    _, exponent = np.frexp(right if size is None else size)
+    last = np.ldexp(np.longdouble(np.finfo(computed.dtype).epsneg), exponent)
+    return float((np.abs(computed - right) / last).max())
+
+
+@both_dtypes
+def test_log1p_of_numbers_that_are_lost_beside_one(dtype):
+    x = (-np.linspace(1, 2, 4001)[1:] * np.finfo(dtype).epsneg / 2).astype(dtype)
+    out = np.empty_like(x)
+    _log1p(x, out)
+    z = np.longdouble(x)
+    assert ulps(out, z - z * z / 2 + z * z * z / 3) <= 1
+
+
+@both_dtypes
+@pytest.mark.parametrize("classes", [20, 292, 20_000])
+def test_losses_near_the_smallest_normal_number_are_not_sums_of_subnormal_ones(dtype, classes):
+    rng = np.random.default_rng(classes)
+    tiny = np.finfo(dtype).tiny
+    x = rng.uniform(-1000, -800, (50, classes)).astype(dtype)
+    x[:, 1] = 0  # the others are nothing beside it: the loss is the sum of t_c (x_k - x_c)
+    t = (rng.random(x.shape) * tiny / (200 * classes)).astype(dtype)
+    t[:, 1] = 2.0**-10
+    right = (np.longdouble(t) * -np.longdouble(x)).sum(axis=1)
+    assert ((right > tiny) & (right < 8 * tiny)).all()
+    rows = fl.categorical_crossentropy(t, x, from_logits=True)
+    assert ulps(rows, right) <= 1
+
+
+@both_dtypes
+@pytest.mark.parametrize("soft", [False, True])
+def test_slopes_of_probabilities_round_five_times(dtype, soft):
+    # a count of classes and quotients whose last places are as large as they can be
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0.01, 0.99, (40_000, 33)).astype(dtype)
+    x[::2] = 2.0 ** -rng.integers(1, 7, (20_000, 33)) * (1 + 1e-2 * rng.random((20_000, 33)))
+    t = rng.random(x.shape).astype(dtype) if soft else rng.integers(0, 2, x.shape).astype(dtype)
+    gradient = fl.value_and_grad(fl.binary_crossentropy)(t, x)[1]
+    p = np.longdouble(x)
+    assert ulps(gradient, (p - t) / (p * (1 - p)) / 33) <= GOAL
+
+
+@both_dtypes
+def test_slopes_of_rates_near_one_and_counts_below_a_half(dtype):
+    rng = np.random.default_rng(1)
+    x = (1 + 1e-3 * rng.random((4000, 292)) ** 4).astype(dtype)
+    t = rng.uniform(0.3, 0.499, x.shape).astype(dtype)
+    gradient = fl.value_and_grad(fl.poisson)(t, x)[1]
+    z = np.longdouble(x) + np.longdouble(dtype(1e-7))
+    assert ulps(gradient, (z - t) / z / 292) <= GOAL
+
+
+@pytest.mark.parametrize("classes", [3, 2526])
+def test_slopes_of_shares_of_a_sum_of_float64(classes):
+    rng = np.random.default_rng(classes)
+    x = np.exp2(rng.uniform(-20, 0, (2_000_000 // classes, classes)))
+    t = rng.random(x.shape)
+    gradient = fl.value_and_grad(fl.categorical_crossentropy)(t, x)[1]
+    total = x.sum(axis=1, keepdims=True, dtype=np.longdouble)
+    passed = t * (x / total >= 1e-7)
+    mean, own = passed.sum(axis=1, keepdims=True, dtype=np.longdouble), passed * (total / x)
+    assert ulps(gradient, (mean - own) / total, np.maximum(mean, own) / total) <= GOAL
+
+
+@both_dtypes
+@pytest.mark.parametrize("edge", [0, 1])
+def test_smoothed_and_weighted_answers_near_certainty(dtype, edge):
+    # u p - v (1 - p) of which neither term may be lost in p (u + v) - v
+    rng = np.random.default_rng(2)
+    x = np.abs(edge - 10 ** rng.uniform(-6, -0.5, (4000, 2))).astype(dtype)
+    t = rng.choice([0, 1, 0.25], x.shape).astype(dtype)
+    weight, smoothing = dtype([0.003, 7]), float(dtype(0.001))
+    gradient = fl.value_and_grad(fl.binary_crossentropy)(
+        t, x, label_smoothing=smoothing, pos_weight=weight
+    )[1]
+    p, s = np.longdouble(x), np.longdouble(smoothing)
+    v, u = weight * (t * (1 - s) + s / 2) / p, ((1 - t) * (1 - s) + s / 2) / (1 - p)
+    assert ulps(gradient, (u - v) / 2, np.maximum(u, v) / 2) <= 5
+
+
+@both_dtypes
+@pytest.mark.parametrize("classes", [3, 40, 5000])
+@pytest.mark.parametrize(
+    "function", [fl.categorical_crossentropy, fl.sparse_categorical_crossentropy]
+)
+def test_large_scales_bring_back_probabilities_that_are_no_normal_numbers(dtype, classes, function):
+    # e^-115 is below all float32, 1e15 times that is a normal one; so with e^-830 in float64
+    scale, depth = (1e15, 115) if dtype is np.float32 else (1e58, 830)
+    rng = np.random.default_rng(classes)
+    x = (100 - depth * rng.uniform(0.9, 1, (4, classes))).astype(dtype)
+    x[:, 1] = 100
+    labels = np.ones(4, np.int64)
+    t = labels if "sparse" in function.__name__ else np.eye(classes, dtype=dtype)[labels]
+    upstream = np.full(4, scale)
+    gradient = fl.value_and_grad(function)(t, x, from_logits=True, upstream=upstream)[1]
+    e = np.exp(np.longdouble(x) - 100)
+    e[:, 1] = 0
+    right = scale * e / (1 + e.sum(axis=1, keepdims=True))
+    right[:, 1] = -right.sum(axis=1)
+    assert (np.abs(right) > np.finfo(dtype).tiny).all()
+    assert ulps(gradient, right) <= GOAL
