@@ -63,6 +63,7 @@ def _sparse_rows(
 ) -> None:
     classes = x.shape[1]
     block_rows, piece = rows_per_block(x), piece_size(classes)
+    share = (first, last, block_rows)
     own = np.empty(scratch_size(x, grad, loss), loss.dtype)
     target, power = stacked(np.dtype(np.int64)), stacked(np.dtype(np.int64))
     row_scale, factor, slope = row_array(), stacked(loss.dtype), stacked(loss.dtype)
@@ -74,9 +75,9 @@ def _sparse_rows(
     nothing = memory(loss, loss.dtype)[:0]
     columns, short = memory(column_box, loss.dtype), is_short(classes, loss)
 
-    for number, i in enumerate(range(first, last, block_rows)):
-        rows, room = min(block_rows, last - i), room_for(x, grad, own, number)
-        v = window(x, room, i, rows)
+    for i in range(first, last, block_rows):
+        rows, room = min(block_rows, last - i), room_for(x, grad, own, i, share)
+        v = window(x, room, i, share)
         w, whole, same = work_array(x, v, grad, room, i, rows)
         kept_labels(labels, keep, i, rows, target)
         row_values(scale, i, rows, row_scale)
@@ -116,7 +117,7 @@ def _sparse_rows(
                 for r in range(rows):
                     w[r * classes + target[r]] = slope[r]
             clear_rows(keep, i, rows, loss, w)
-            hand_over(w, x, grad, i, rows, traffic)
+            hand_over(w, x, grad, i, share, traffic)
         else:
             clear_rows(keep, i, rows, loss, w[:0])
     send_rest(traffic)
