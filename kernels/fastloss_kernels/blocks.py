@@ -2,8 +2,11 @@
 
 Predictions, dense targets and gradients are arrays of shape (outer, classes, inner). Row i is
 ``[i // inner, :, i % inner]``. A block is read from, and worked on in, contiguous memory: the
-array's own where its rows lie one behind the other, else a scratch that is filled and emptied.
+array's own where its rows lie one behind the other, else a scratch that is filled and emptied: with
+the rows of one block, or of many where rows lie side by side in memory.
 """
+
+from typing import TypeAlias
 
 import numpy as np
 
@@ -11,7 +14,7 @@ from fastloss_kernels.interleave import SHORT
 from fastloss_kernels.intrinsics import STACKED, memory, stacked
 from fastloss_kernels.jit import block
 from fastloss_kernels.traffic import Traffic, send_later
-from fastloss_kernels.transfer import contiguous, gather, scatter
+from fastloss_kernels.transfer import contiguous, gather, scatter, side_by_side
 from fastloss_kernels.typing import Array
 
 # About 4,096 elements a block: predictions, targets and what is made of them stay in a first-level
@@ -19,28 +22,41 @@ from fastloss_kernels.typing import Array
 # worked on in pieces of that size.
 BLOCK = 4096
 ROWS = STACKED
-# Where neighbours in memory belong to different rows a block has 64 of them, if half a megabyte
-# holds them: several cache lines at a time, of the many that far-away classes are read from. A row
-# that is worked on in pieces is a block of its own however it lies: the pieces of a block are runs
-# of its memory.
-SIDE_BY_SIDE = 64
+# Where neighbours in memory belong to different rows the scratch holds the rows of many blocks: up
+# to 512, if half a megabyte holds them, lest predictions and targets leave a second-level cache.
+# For every class a far-away piece of memory is read, and is to be worth it: 64 rows are four of its
+# lines, and longer rows leave the cache for that, until eight megabytes hold them no more.
+SIDE_BY_SIDE = 512
+FEW = 64
 WIDE = 2**17
+WIDEST = 2**21
 # A gradient that no cache holds, 16 MB, is written past them: storing through them would read every
 # line of it first, a third of all traffic. Rows whose scratch would fill a second-level cache
 # (a quarter of a megabyte, twice) are worked on where they belong.
 STREAM = 2**24
 LONG = 2**18
 
+# (first, last, rows of a block) of the rows that one thread works on.
+Share: TypeAlias = tuple[int, int, int]
+
 
 @block
 def rows_per_block(x: Array) -> int:
     """Return how many rows of x make a block, at least one."""
     rows = BLOCK // max(1, x.shape[1])
-    if x.shape[2] > 1 and x.shape[1] <= BLOCK:
-        rows = max(rows, min(SIDE_BY_SIDE, WIDE // max(1, x.shape[1])))
     if x.shape[1] * x.itemsize <= SHORT:  # loops over these rows have no remainder
         rows -= rows % 64
     return max(1, min(ROWS, rows))
+
+
+@block
+def rows_together(x: Array, block_rows: int) -> int:
+    """Return how many rows of x the scratch holds: those of one block or more."""
+    if not side_by_side(x):
+        return block_rows
+    classes = max(1, x.shape[1])
+    rows = min(SIDE_BY_SIDE, max(WIDE // classes, min(FEW, WIDEST // classes)))
+    return max(1, rows // block_rows) * block_rows
 
 
 @block
@@ -88,17 +104,17 @@ def streams(x: Array, grad: Array | None, work: Array) -> bool:
 
 
 @block
-def inbox_size(x: Array | None, work: Array) -> int:
+def inbox_size(x: Array | None, work: Array, block_rows: int) -> int:
     """Return the length of the scratch that `window` or `destination` needs for blocks of x."""
     if x is None:
         return 0
-    return 0 if _plain(x, work) else rows_per_block(x) * x.shape[1]
+    return 0 if _plain(x, work) else rows_together(x, block_rows) * x.shape[1]
 
 
 @block
 def scratch_size(x: Array, grad: Array | None, work: Array) -> int:
     """Return the length of the scratch that `window` and `work_array` need for blocks of x."""
-    whole = rows_per_block(x) * x.shape[1]
+    whole = rows_together(x, rows_per_block(x)) * x.shape[1]
     if grad is None:
         return min(whole, BLOCK) if _plain(x, work) else whole
     if _direct(x, grad, work):
@@ -107,23 +123,44 @@ def scratch_size(x: Array, grad: Array | None, work: Array) -> int:
 
 
 @block
-def room_for(x: Array, grad: Array | None, scratch: Array, number: int) -> Array:
-    """Return the part of the scratch for block `number`: the last one's may still be on its way."""
+def room_for(x: Array, grad: Array | None, scratch: Array, row: int, share: Share) -> Array:
+    """Return the part of the scratch for rows from `row` on: the last may still be on their way."""
     if streams(x, grad, scratch):
+        number = (row - share[0]) // rows_together(x, share[2])
         offset = number % 2 * (scratch.size // 2) * scratch.itemsize
         return memory(scratch, scratch.dtype, offset)
     return memory(scratch, scratch.dtype)
 
 
 @block
-def window(x: Array, scratch: Array, first: int, rows: int) -> Array:
-    """Return rows of x as one contiguous array: its own memory, or `scratch` filled with them."""
-    size = rows * x.shape[1]
+def window(x: Array, scratch: Array, first: int, share: Share) -> Array:
+    """Return the block of rows from `first` on as one contiguous array.
+
+    That is x's own memory, or a part of `scratch`, which is filled whenever all is worked on that
+    it held. So blocks of a share have to be asked for one after the other.
+    """
+    begin, last, block_rows = share
+    size = min(block_rows, last - first) * x.shape[1]
     if _plain(x, scratch):
         return memory(x, scratch.dtype, first * x.shape[1] * x.itemsize)[:size]
-    work = memory(scratch, scratch.dtype)[:size]
-    gather(x, first, rows, work)
-    return work
+    together = rows_together(x, block_rows)
+    place = (first - begin) % together
+    work = memory(scratch, scratch.dtype)
+    if place == 0:
+        gather(x, first, min(together, last - first), work)
+    return work[place * x.shape[1] :][:size]
+
+
+@block
+def _empty(w: Array, x: Array, grad: Array, first: int, share: Share) -> None:
+    """Write all rows of the scratch to the gradient, once w, its block from `first` on, is last."""
+    begin, last, block_rows = share
+    together = rows_together(x, block_rows)
+    place = (first - begin) % together
+    end = first + min(block_rows, last - first)
+    if place + block_rows >= together or end == last:
+        work = memory(w, w.dtype, -place * x.shape[1] * w.itemsize)
+        scatter(work, first - place, end - first + place, grad)
 
 
 @block
@@ -148,37 +185,38 @@ def work_array(
 
 
 @block
-def hand_over(w: Array, x: Array, grad: Array, first: int, rows: int, traffic: Traffic) -> None:
+def hand_over(w: Array, x: Array, grad: Array, first: int, share: Share, traffic: Traffic) -> None:
     """Write the finished rows to the gradient, unless they were worked on where they belong."""
     if streams(x, grad, w):
         send_later(traffic, w, first * x.shape[1])
     elif not _direct(x, grad, w):
-        scatter(w, first, rows, grad)
+        _empty(w, x, grad, first, share)
 
 
 @block
 def destination(
-    x: Array, grad: Array | None, own: Array, first: int, rows: int
+    x: Array, v: Array, grad: Array | None, own: Array, first: int
 ) -> tuple[Array, bool]:
     """Return (where finished rows of the gradient go, whether past the caches).
 
     That is where they belong, unless that is not contiguous or of another width; then it is `own`,
-    and `unpack` brings them there. Without a gradient it is nothing.
+    which may hold v, the `window` of these rows of x, and `unpack` brings them there. Without a
+    gradient it is nothing.
     """
     if grad is None:
         return own[:0], False
     if not _plain(grad, own):
-        return memory(own, own.dtype)[: rows * x.shape[1]], False
-    w = memory(grad, own.dtype, first * x.shape[1] * grad.itemsize)[: rows * x.shape[1]]
+        return (memory(own, own.dtype)[: v.size] if _plain(x, own) else v), False
+    w = memory(grad, own.dtype, first * x.shape[1] * grad.itemsize)[: v.size]
     past = grad.size * grad.itemsize >= STREAM and x.ctypes.data != grad.ctypes.data
     return w, past
 
 
 @block
-def unpack(w: Array, first: int, rows: int, grad: Array) -> None:
+def unpack(w: Array, x: Array, grad: Array, first: int, share: Share) -> None:
     """Write the finished rows to the gradient, if w is not where they belong."""
     if not _plain(grad, w):
-        scatter(w, first, rows, grad)
+        _empty(w, x, grad, first, share)
 
 
 @block

@@ -50,14 +50,15 @@ def labelled_part(
         fill(loss[first:last], loss.dtype.type(0))
     elif bad < 0:
         block_rows = rows_per_block(x)
+        share = (first, last, block_rows)
         own = np.empty(scratch_size(x, grad, loss), loss.dtype)
         target, row_scale = stacked(np.dtype(np.int64)), row_array()
         columns = np.empty(room_of_columns(x.shape[1], block_rows, loss), loss.dtype)
         room = memory(columns, loss.dtype)
         traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
-        for number, i in enumerate(range(first, last, block_rows)):
-            rows, own_block = min(block_rows, last - i), room_for(x, grad, own, number)
-            v = window(x, own_block, i, rows)
+        for i in range(first, last, block_rows):
+            rows, own_block = min(block_rows, last - i), room_for(x, grad, own, i, share)
+            v = window(x, own_block, i, share)
             w, whole, same = work_array(x, v, grad, own_block, i, rows)
             kept_labels(labels, keep, i, rows, target)
             row_values(scale, i, rows, row_scale)
@@ -68,7 +69,7 @@ def labelled_part(
                 clear_rows(keep, i, rows, loss, w[:0])
             else:
                 clear_rows(keep, i, rows, loss, w)
-                hand_over(w, x, grad, i, rows, traffic)
+                hand_over(w, x, grad, i, share, traffic)
         send_rest(traffic)
         hold(own)
         hold(columns)

@@ -115,10 +115,12 @@ def _dense_part(
         fill(loss[first:last], kind(0))
         return
     block_rows, piece = rows_per_block(x), piece_size(classes)
+    share = (first, last, block_rows)
     low, high = kind(eps), kind(1.0 - eps)
     log_low, log_high = -log(low), -log(high)
-    own = np.empty(max(inbox_size(x, loss), inbox_size(grad, loss)), loss.dtype)
-    target_box = np.empty(inbox_size(targets, loss), loss.dtype)
+    size = max(inbox_size(x, loss, block_rows), inbox_size(grad, loss, block_rows))
+    own = np.empty(size, loss.dtype)
+    target_box = np.empty(inbox_size(targets, loss, block_rows), loss.dtype)
     boxes = np.empty((3, block_rows * piece), loss.dtype)
     changed, terms = memory(boxes[0], loss.dtype), memory(boxes[1], loss.dtype)
     own_targets = memory(boxes[2], loss.dtype)
@@ -128,8 +130,8 @@ def _dense_part(
 
     for i in range(first, last, block_rows):
         rows = min(block_rows, last - i)
-        v, y = window(x, own, i, rows), window(targets, target_box, i, rows)
-        w, past = destination(x, grad, own, i, rows)
+        v, y = window(x, own, i, share), window(targets, target_box, i, share)
+        w, past = destination(x, v, grad, own, i)
         row_values(scale, i, rows, row_scale)
         ahead = (coming(x, i + rows), coming(targets, i + rows))
         row_totals(v, rows, piece, total, lost, spare)
@@ -168,7 +170,7 @@ def _dense_part(
                 deliver(terms, w[c : c + size], size, past)
         clear_rows(keep, i, rows, loss, w)
         if grad is not None:
-            unpack(w, i, rows, grad)
+            unpack(w, x, grad, i, share)
     hold(own)
     hold(target_box)
     hold(boxes)

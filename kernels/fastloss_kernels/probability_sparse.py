@@ -56,6 +56,7 @@ def _sparse_part(
         fill(loss[first:last], kind(0))
         return bad
     block_rows, piece = rows_per_block(x), piece_size(classes)
+    share = (first, last, block_rows)
     low, high = kind(eps), kind(1.0 - eps)
     log_low, log_high = log(np.float64(low)), log(np.float64(high))
     own = np.empty(scratch_size(x, grad, loss), loss.dtype)
@@ -64,9 +65,9 @@ def _sparse_part(
     spare = (row_array(), row_array())
     traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
 
-    for number, i in enumerate(range(first, last, block_rows)):
-        rows, room = min(block_rows, last - i), room_for(x, grad, own, number)
-        v = window(x, room, i, rows)
+    for i in range(first, last, block_rows):
+        rows, room = min(block_rows, last - i), room_for(x, grad, own, i, share)
+        v = window(x, room, i, share)
         kept_labels(labels, keep, i, rows, target)
         row_values(scale, i, rows, row_scale)
         row_totals(v, rows, piece, total, lost, spare)
@@ -90,7 +91,7 @@ def _sparse_part(
                 fill(w[r * classes : (r + 1) * classes], slope[r])
                 w[r * classes + target[r]] = kind(chosen[r])
             clear_rows(keep, i, rows, loss, w)
-            hand_over(w, x, grad, i, rows, traffic)
+            hand_over(w, x, grad, i, share, traffic)
         else:
             clear_rows(keep, i, rows, loss, v[:0])
     send_rest(traffic)

@@ -88,12 +88,14 @@ def separable_part(
     kind = loss.dtype.type
     classes = x.shape[1]
     block_rows, piece = rows_per_block(x), piece_size(classes)
+    share = (first, last, block_rows)
     fused = grad is not None
     floor, ceiling = kind(low), kind(high)
     one, shrink, rise = kind(1), kind(1.0 - smoothing), kind(smoothing / 2)
     plain = smoothing == 0.0 and weight.size == 0
-    own = np.empty(max(inbox_size(x, loss), inbox_size(grad, loss)), loss.dtype)
-    target_box = np.empty(inbox_size(targets, loss), loss.dtype)
+    size = max(inbox_size(x, loss, block_rows), inbox_size(grad, loss, block_rows))
+    own = np.empty(size, loss.dtype)
+    target_box = np.empty(inbox_size(targets, loss, block_rows), loss.dtype)
     boxes = np.empty((3, block_rows * piece), loss.dtype)
     weight_box = np.empty((2, min(block_rows, last - first) * weight.size), loss.dtype)
     none = np.empty(0, loss.dtype)
@@ -107,8 +109,8 @@ def separable_part(
 
     for i in range(first, last, block_rows):
         rows = min(block_rows, last - i)
-        z, y = window(x, own, i, rows), window(targets, target_box, i, rows)
-        w, past = destination(x, grad, own, i, rows)
+        z, y = window(x, own, i, share), window(targets, target_box, i, share)
+        w, past = destination(x, z, grad, own, i)
         x_ahead, t_ahead = coming(x, i + rows), coming(targets, i + rows)
         row_values(scale, i, rows, row_scale)
         if classes == 0:
@@ -149,7 +151,7 @@ def separable_part(
             mine[r] = kind((total[r] + lost[r]) / divisor)
         clear_rows(keep, i, rows, loss, w)
         if fused:
-            unpack(w, i, rows, grad)
+            unpack(w, x, grad, i, share)
     hold(own)
     hold(target_box)
     hold(boxes)

@@ -71,8 +71,9 @@ def _dense_part(
         fill(loss[first:last], kind(0))
         return
     block_rows, piece = rows_per_block(x), piece_size(classes)
+    share = (first, last, block_rows)
     own = np.empty(scratch_size(x, grad, loss), loss.dtype)
-    target_box = np.empty(inbox_size(targets, loss), loss.dtype)
+    target_box = np.empty(inbox_size(targets, loss, block_rows), loss.dtype)
     changed_box, terms_box = np.empty((2, block_rows * piece), loss.dtype)
     changed, terms = memory(changed_box, loss.dtype), memory(terms_box, loss.dtype)
     top, power = stacked(np.dtype(np.int64)), stacked(np.dtype(np.int64))
@@ -86,9 +87,9 @@ def _dense_part(
     spare = (row_array(), row_array())
     traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
 
-    for number, i in enumerate(range(first, last, block_rows)):
-        rows, room = min(block_rows, last - i), room_for(x, grad, own, number)
-        v, y = window(x, room, i, rows), window(targets, target_box, i, rows)
+    for i in range(first, last, block_rows):
+        rows, room = min(block_rows, last - i), room_for(x, grad, own, i, share)
+        v, y = window(x, room, i, share), window(targets, target_box, i, share)
         w, whole, same = work_array(x, v, grad, room, i, rows)
         row_values(scale, i, rows, row_scale)
         for r in range(rows):
@@ -164,7 +165,7 @@ def _dense_part(
             for r in range(rows):
                 w[r * classes + top[r]] = kind(chosen[r])
             clear_rows(keep, i, rows, loss, w)
-            hand_over(w, x, grad, i, rows, traffic)
+            hand_over(w, x, grad, i, share, traffic)
         else:
             clear_rows(keep, i, rows, loss, w[:0])
     send_rest(traffic)

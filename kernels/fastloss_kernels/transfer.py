@@ -3,11 +3,18 @@
 Half precision is widened on the way in and rounded on the way out; see `halves`.
 """
 
+from fastloss_kernels.caches import prefetch
 from fastloss_kernels.halves import narrow, widen
 from fastloss_kernels.intrinsics import memory
 from fastloss_kernels.jit import block, called
+from fastloss_kernels.tiles import lines_of
 from fastloss_kernels.transpose import transpose
 from fastloss_kernels.typing import Array
+
+# Classes whose runs are read or written together: a square of registers has as many sides. Of each
+# a run of several cache lines is finished before the next classes are touched. Runs lie far apart,
+# where nothing but the program knows which comes next.
+STRIP = 16
 
 
 @block
@@ -22,14 +29,58 @@ def contiguous(x: Array) -> bool:
 
 
 @block
+def side_by_side(x: Array) -> bool:
+    """Return whether neighbours in memory are the same class of different rows."""
+    return lines_of(x)[1] == x.itemsize and x.strides[1] != x.itemsize
+
+
+@block
 def _run(x: Array, row: int, left: int) -> tuple[int, int]:
     """Return (offset of a row in bytes, how many rows from it on lie side by side)."""
-    inner = x.shape[2]
-    place = row % inner
-    offset = row // inner * x.strides[0] + place * x.strides[2]
-    if x.strides[2] == x.itemsize and x.strides[1] != x.itemsize:
-        return offset, min(left, inner - place)
-    return offset, 1
+    length, step, next_line = lines_of(x)
+    place = row % length
+    offset = row // length * next_line + place * step
+    return offset, min(left, length - place) if side_by_side(x) else 1
+
+
+@block
+def _strip(c: int, classes: int) -> tuple[int, int]:
+    """Return (first class, how many) of the strip at c: the last one overlaps the one before."""
+    return max(0, min(c, classes - STRIP)), min(STRIP, classes)
+
+
+@block
+def _fetch_strip(x: Array, offset: int, classes: int, size: int) -> None:
+    """Fetch the lines of the runs, `size` elements from `offset` on, of some classes."""
+    for c in range(min(STRIP, classes)):
+        run = memory(x, x.dtype, offset + c * x.strides[1])
+        before = run.ctypes.data % 64 // x.itemsize
+        prefetch(run, -before, before + size)
+
+
+@block
+def _gather_runs(x: Array, offset: int, side: int, work: Array) -> None:
+    """Put the rows together that lie side by side from `offset` on; fetch those behind them."""
+    classes, step = x.shape[1], x.strides[1]
+    for c in range(0, classes, STRIP):
+        following = c + STRIP
+        if following < classes:
+            _fetch_strip(x, offset + following * step, classes - following, side)
+        else:
+            _fetch_strip(x, offset + side * x.itemsize, classes, side)
+        start, lines = _strip(c, classes)
+        source = memory(x, work.dtype, offset + start * step)
+        transpose(source, step // x.itemsize, work[start:], classes, lines, side)
+
+
+@block
+def _scatter_runs(work: Array, grad: Array, offset: int, side: int) -> None:
+    """Write rows to where they lie side by side, from `offset` on."""
+    classes, step = grad.shape[1], grad.strides[1]
+    for c in range(0, classes, STRIP):
+        start, lines = _strip(c, classes)
+        target = memory(grad, work.dtype, offset + start * step)
+        transpose(work[start:], classes, target, step // grad.itemsize, side, lines)
 
 
 @called
@@ -45,9 +96,7 @@ def gather(x: Array, first: int, rows: int, work: Array) -> None:
     while r < rows:
         offset, side = _run(x, first + r, rows - r)
         if side > 1 and x.itemsize == work.itemsize:
-            lines = memory(x, work.dtype, offset)
-            row = work[r * classes :]
-            transpose(lines, x.strides[1] // x.itemsize, row, classes, classes, side)
+            _gather_runs(x, offset, side, work[r * classes :])
         elif x.strides[1] == x.itemsize:
             source, target = memory(x, x.dtype, offset), work[r * classes :]
             for c in range(classes):
@@ -77,9 +126,7 @@ def scatter(work: Array, first: int, rows: int, grad: Array) -> None:
     while r < rows:
         offset, side = _run(grad, first + r, rows - r)
         if side > 1 and grad.itemsize == work.itemsize:
-            lines = memory(grad, work.dtype, offset)
-            row = work[r * classes :]
-            transpose(row, classes, lines, grad.strides[1] // grad.itemsize, side, classes)
+            _scatter_runs(work[r * classes :], grad, offset, side)
         elif grad.strides[1] == grad.itemsize:
             source, target = work[r * classes :], memory(grad, grad.dtype, offset)
             for c in range(classes):
