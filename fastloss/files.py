@@ -157,7 +157,7 @@ class Sink:
     """A .npy file in the making: written beside its place, moved there whole when all went well.
 
     Leaving the `with` block by an exception removes what was written and leaves an older file of
-    that name as it was. Killed outright, the process leaves at most a hidden `.part` file.
+    that name as it was. Killed outright, the process leaves at most a hidden `.fastloss-….part`.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class Sink:
             raise FileError(f"{path}: a .npy file cannot hold {dtype}")
         if self.path.exists() and not self.path.is_file():
             raise FileError(f"{path}: not a regular file")
-        self._part = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.part")
+        self._part = self.path.with_name(f".fastloss-{secrets.token_hex(8)}.part")
 
     def __enter__(self) -> Sink:
         try:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-TIMEOUT = 300  # seconds after which a program counts as hanging
+TIMEOUT = 900  # seconds after which a program counts as hanging: some compile every kernel
 
 
 def environment(layer: str = "", **settings: str) -> dict[str, str]:

@@ -157,15 +157,19 @@ def test_a_file_that_really_is_3_TB() -> None:
         assert "must fit" in refused("x.npy", "y.npy", "--weights", "vast.npy", *option)
 
 
+def program(*arguments: str, script: str = "", **options: object) -> "subprocess.Popen[str]":
+    """Start any command, after `script`."""
+    return subprocess.Popen(
+        [sys.executable, "-c", script + RUN, *arguments],
+        text=True,
+        **{"env": environment(), "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},  # type: ignore[call-overload]
+    )
+
+
 def start(script: str = "", *more: str, **options: object) -> "subprocess.Popen[str]":
     """Start an evaluation in blocks of 5 rows, after `script`."""
     arguments = ["evaluate", "x.npy", "y.npy", *SPARSE, "--block-rows", "5", *more]
-    return subprocess.Popen(
-        [sys.executable, "-c", script + RUN, *arguments],
-        env=environment(),
-        text=True,
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},  # type: ignore[call-overload]
-    )
+    return program(*arguments, script=script, **options)
 
 
 # Runs `deed` when half of the blocks are done.
@@ -245,3 +249,33 @@ def test_a_terminal_that_goes_away() -> None:
     code, _, _ = ended(start(ignored + deed, *OUTPUTS))
     assert code == 0
     assert np.load("r.npy").shape == (40,)
+
+
+@pytest.mark.parametrize("command", [["check"], ["evaluate", "x.npy", "y.npy", *SPARSE]])
+def test_an_output_that_knows_ascii_alone(command: list[str]) -> None:
+    """A narrow table, in which rich shortens what it shows by a sign that is not ASCII."""
+    narrow = environment(PYTHONIOENCODING="ascii", COLUMNS="20")
+    code, out, errors = ended(program(*command, env=narrow))
+    assert (code, errors) == (0, "")
+    assert out.isascii()
+
+
+INTERRUPT = """
+import signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "fastloss.commands":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def test_an_interrupt_while_the_commands_are_loaded() -> None:
+    assert ended(program("check", script=INTERRUPT)) == (130, "", "fastloss: interrupted\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_an_error_that_cannot_be_told() -> None:
+    with open("/dev/full", "w") as full:
+        process = program("evaluate", "x.npy", "gone.npy", *SPARSE, stdout=full, stderr=full)
+        assert process.wait(300) == 2

@@ -86,6 +86,54 @@ def test_a_parallel_kernel_inside_a_parallel_loop(layer):
     assert out.split() == [layer, "True", "True"]
 
 
+@on_layers("workqueue")
+@pytest.mark.parametrize("before", ["", "threading.current_thread()"], ids=["new", "named"])
+def test_the_facade_inside_a_parallel_loop_of_the_user(layer, before):
+    """Python may know a worker of the layer by a name that it made up, as logging makes it do."""
+    out = run(
+        PRELUDE
+        + f"""
+import numba
+@numba.njit(parallel=True)
+def loop(right):
+    for i in numba.prange(right.size):
+        with numba.objmode(same="boolean"):
+            {before}
+            same = bits() == expected
+        right[i] = same
+expected = bits()
+right = np.zeros(8, np.bool_)
+loop(right)
+print(numba.threading_layer(), right.all(), bits() == expected)
+""",
+        layer=layer,
+        **TWO,
+    )
+    assert out.split() == [layer, "True", "True"]
+
+
+@on_layers("workqueue")
+def test_every_thread_of_python_may_share_its_work(layer):
+    out = run(
+        PRELUDE
+        + """
+from fastloss_kernels import threads
+found = []
+def work():
+    bits()
+    found.append(threads._threads())
+for _ in range(2):
+    work()
+    worker = threading.Thread(target=work)
+    worker.start(); worker.join()
+print(*found)
+""",
+        layer=layer,
+        **TWO,
+    )
+    assert out.split() == ["2"] * 4
+
+
 @on_layers("omp")
 def test_forks_of_forks_and_forks_beside_threads(layer):
     out = run(

@@ -194,6 +194,13 @@ def test_unwritable_places(tmp_path: Path) -> None:
             pass
 
 
+def test_the_longest_name_a_directory_takes(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 251 + ".npy")
+    with Sink(path, (2,), np.dtype(np.float32)) as sink:
+        sink.write((slice(0, 2),), np.ones(2, np.float32))
+    np.testing.assert_array_equal(np.load(path), [1, 1])
+
+
 def test_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "real.npy").write_bytes(b"older")
     (tmp_path / "link.npy").symlink_to("real.npy")

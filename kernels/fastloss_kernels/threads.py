@@ -3,7 +3,8 @@
 Small work stays on the calling thread and never touches the threading layer. Where the layer is
 unsafe the same kernel's serial loop runs instead, with the same bits:
 
-- ``workqueue`` aborts the process when two Python threads enter it: only one at a time may;
+- ``workqueue`` aborts the process when two Python threads enter it: only one at a time may, and
+  none of its own workers, where a parallel loop of the user's calls Python (``objmode``);
 - a child forked after the layer had started must not start it again (libgomp kills the child).
 """
 
@@ -33,10 +34,23 @@ def _layer() -> str:
         return ""
 
 
+def _of_python() -> bool:
+    """Return whether the `threading` module knows who started the running thread.
+
+    Not so a worker of the layer. Looking up `threading.current_thread()` there, as logging does,
+    makes an entry for it, but one of a class of its own.
+    """
+    ident = threading.get_ident()
+    foreign = threading._DummyThread
+    return any(t.ident == ident and not isinstance(t, foreign) for t in threading.enumerate())
+
+
 def _usable() -> bool:
-    """Return whether this process may run the threading layer; a fork must not inherit one."""
-    pid = os.getpid()
-    return pid in (_launched_by, _imported_by) or _layer() in ("", "tbb")
+    """Return whether this thread may run the threading layer; a fork must not inherit one."""
+    layer = _layer()
+    if layer == "workqueue" and not _of_python():
+        return False
+    return layer in ("", "tbb") or os.getpid() in (_launched_by, _imported_by)
 
 
 def _threads() -> int:
