@@ -189,6 +189,23 @@ def assert_columns_have_the_bits_of_rows(dtype, classes, size, step):
     np.testing.assert_allclose(loss, np.where(keep, expected, 0), rtol=2e-6, atol=1e-6)
 
 
+@steps
+@pytest.mark.parametrize("classes", [3, 40])
+def test_columns_of_half_precision(classes, step):
+    rng = np.random.default_rng(classes)
+    half = rng.normal(0, 2, (2, classes, 6 * step)).astype(np.float16)[:, :, ::step]
+    labels, one, every = rng.integers(0, classes, 12), np.ones(1), np.ones(1, bool)
+    x, bits = half.astype(np.float32), half.view(np.int16)
+    (loss, grad), (same, rounded) = (
+        (np.empty(12, np.float32), np.empty_like(a)) for a in (x, bits)
+    )
+    run = kernels.run
+    run(kernels.softmax_crossentropy_sparse, x, labels, one, every, loss, grad)
+    run(kernels.softmax_crossentropy_sparse, bits, labels, one, every, same, rounded)
+    np.testing.assert_array_equal(same, loss)
+    np.testing.assert_array_equal(rounded.view(np.float16), grad.astype(np.float16))
+
+
 def test_many_classes_leave_less_room_for_small_scales():
     """The factor scale / S is a normal number only where the bound takes the classes in."""
     rng = np.random.default_rng(0)
