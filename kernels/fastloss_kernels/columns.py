@@ -7,30 +7,25 @@ that stand side by side as well, and are kept in a scratch; then they are multip
 stand side by side, on their way to the gradient.
 
 Sums have the order that they have elsewhere, so a row has the same bits however it lies. For few
-classes that is the order of the classes (see `short`), for more it is that of `row_sums`: class c
-goes to lane c mod 16 (8 for float64), four registers at a time, and lanes are added in halves at
-the end. Lane by lane, in the order of their turned bits, that takes one sum for each halving: the
-lanes 0 and 8 are the first pair, 4 and 12 the second, and so on.
+classes that is the order of the classes (see `softmax_short`), for more that of `columnsums`.
 
 A class costs a far-away piece of memory: runs are long, and the next ones are fetched ahead.
 """
 
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from fastloss_kernels.blocks import STREAM, fill, piece_size
 from fastloss_kernels.caches import prefetch, stream
+from fastloss_kernels.columnsums import add_run, merge_run, slot_of, turned
 from fastloss_kernels.exponential import exp_bounded
 from fastloss_kernels.interleave import is_short
 from fastloss_kernels.intrinsics import bits, stacked
 from fastloss_kernels.jit import block, called
 from fastloss_kernels.registers import REGISTER
-from fastloss_kernels.rowsums import add_sums, two_sum
+from fastloss_kernels.rowsums import add_sums
 from fastloss_kernels.tiles import ROWS, lines_of, place_of, plain, read_run, run_at, write_run
 from fastloss_kernels.typing import Array, Scalar
 
-SUMS = 2 * 5 * ROWS  # sums and what they lost, of a lane and of each of four halvings
 CHUNK = ROWS // 4  # of four runs, that are fetched while four are worked on
 
 Runs: TypeAlias = tuple[Array, Array, Array, Array]
@@ -93,51 +88,6 @@ def _four(
 
 
 @block
-def _add(part: Array, start: bool, total: Array, lost: Array) -> None:
-    """Add a run of numbers to a run of sums, or set these to it if `start`.
-
-    What rounding takes from sums of float32 does not show: there `lost` stays as it is, 0.
-    """
-    compensated = part.itemsize == 8
-    if start:
-        for k in range(part.size):
-            total[k] = np.float64(part[k])
-            if compensated:
-                lost[k] = 0.0
-    else:
-        for k in range(part.size):
-            total[k], error = two_sum(total[k], np.float64(part[k]))
-            if compensated:
-                lost[k] += error
-
-
-@block
-def _merge(total: Array, lost: Array, more: Array, rest: Array, compensated: bool) -> None:
-    """Add the second runs of sums to the first."""
-    for k in range(more.size):
-        total[k], error = two_sum(total[k], more[k])
-        if compensated:
-            lost[k] = lost[k] + rest[k] + error
-
-
-@block
-def _slot(sums: Array, slot: int, rows: int) -> tuple[Array, Array]:
-    """Return (sums, what they lost) of one of the halvings that are under way."""
-    place = 2 * slot * ROWS
-    return sums[place : place + rows], sums[place + ROWS : place + ROWS + rows]
-
-
-@block
-def _turned(turn: int, lanes: int) -> tuple[int, int]:
-    """Return (the lane whose number has the bits of `turn` turned over, how many bits are set)."""
-    lane, ones = 0, 0
-    while lanes > 1:
-        lane, ones = 2 * lane + turn % 2, ones + turn % 2
-        turn, lanes = turn // 2, lanes // 2
-    return lane, ones
-
-
-@block
 def _source(x: Array, offset: int, rows: int, c: int, direct: bool, box: Array) -> Array:
     """Return the elements of class c of some rows: where they lie, or copied to `box`."""
     if direct:
@@ -190,18 +140,18 @@ def exponential_columns(
         for c in range(classes):
             run = _source(x, offset, rows, c, direct, box)
             largest = max(largest, _kept(run, c, target[:rows], w, part[:rows]))
-            _add(part[:rows], c == 0, others, lost)
+            add_run(part[:rows], c == 0, others, lost)
         return largest
     for start in range(0, classes, piece):
         stop = min(start + piece, classes)
         whole = stop - (stop - start) % (4 * lanes)
         for turn in range(lanes):
-            lane, slot = _turned(turn, lanes)
-            total, rest = _slot(sums, slot, rows)
+            lane, slot = turned(turn, lanes)
+            total, rest = slot_of(sums, slot, rows)
             for c in range(start + lane, whole, 4 * lanes):
                 following = c + 4 * lanes
                 if following >= whole:
-                    following = start + _turned((turn + 1) % lanes, lanes)[0]
+                    following = start + turned((turn + 1) % lanes, lanes)[0]
                 for k in range(0, rows, CHUNK):
                     n, here = min(CHUNK, rows - k), offset + k * step
                     if direct:
@@ -216,18 +166,18 @@ def exponential_columns(
                         kept = w[c * rows + k :]
                         size = _four(runs, c, lanes, mine, kept, apart, piece_sum)
                     largest = max(largest, size)
-                    _add(piece_sum, c == start + lane, total[k : k + n], rest[k : k + n])
+                    add_run(piece_sum, c == start + lane, total[k : k + n], rest[k : k + n])
             for c in range(whole + lane, stop, lanes):
                 run = _source(x, offset, rows, c, direct, box)
                 largest = max(largest, _kept(run, c, target[:rows], w, part[:rows]))
-                _add(part[:rows], c == start + lane, total, rest)
+                add_run(part[:rows], c == start + lane, total, rest)
             half = 1
             while turn & half:
-                total, rest = _slot(sums, slot - 1, rows)
-                if start + _turned(turn - half + 1, lanes)[0] < stop:  # else it has no class
-                    _merge(total, rest, *_slot(sums, slot, rows), compensated)
+                total, rest = slot_of(sums, slot - 1, rows)
+                if start + turned(turn - half + 1, lanes)[0] < stop:  # else it has no class
+                    merge_run(total, rest, *slot_of(sums, slot, rows), compensated)
                 slot, half = slot - 1, 2 * half
-        add_sums(start == 0, others, lost, *_slot(sums, 0, rows), rows)
+        add_sums(start == 0, others, lost, *slot_of(sums, 0, rows), rows)
     return largest
 
 

@@ -21,7 +21,8 @@ import numpy as np
 from fastloss_kernels.blocks import row_array, row_count
 from fastloss_kernels.caches import settle
 from fastloss_kernels.calls import call_part
-from fastloss_kernels.columns import SUMS, exponential_columns, write_columns
+from fastloss_kernels.columns import exponential_columns, write_columns
+from fastloss_kernels.columnsums import SUMS
 from fastloss_kernels.crossentropy import near_losses, slopes
 from fastloss_kernels.exponential import exp_bounded
 from fastloss_kernels.interleave import SHORT, is_short
