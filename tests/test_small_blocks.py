@@ -28,13 +28,16 @@ every_case = pytest.mark.parametrize(("fn", "from_logits"), CASES)
 def _sizes(request, monkeypatch):
     """Set the elements and the rows of a block, and the elements of a chunk, at least a cache line.
 
-    Rows side by side are worked on as columns from two on, in tiles of at most five; short ones put
-    in columns are filled up to 64. What is on the stack at first is nothing to rely on.
+    Rows side by side are put together by up to six, those longer than a piece by two. They are
+    worked on as columns from two on, in tiles of at most five; short ones put in columns are filled
+    up to 64. What is on the stack at first is nothing to rely on.
     """
     block, rows, chunk = request.param
     monkeypatch.setattr(blocks, "BLOCK", block)
     monkeypatch.setattr(blocks, "ROWS", rows)
-    monkeypatch.setattr(blocks, "SIDE_BY_SIDE", 2)
+    monkeypatch.setattr(blocks, "SIDE_BY_SIDE", 6)
+    monkeypatch.setattr(blocks, "FEW", 2)
+    monkeypatch.setattr(blocks, "WIDE", 30)
     for module in (blocks, columns) if rows == 3 else ():  # gradients go past the caches
         monkeypatch.setattr(module, "STREAM", 64)
     monkeypatch.setattr(blocks, "SHORT", 0)  # blocks of short rows need not be multiples of 64

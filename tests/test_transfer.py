@@ -67,6 +67,35 @@ def test_large_gradients_have_the_bits_of_small_ones(classes):
     np.testing.assert_array_equal(large, y_pred)
 
 
+@pytest.mark.parametrize("shape", [(3, 1000, 150), (1, 21, 1000), (1, 5000, 70), (2, 10, 520)])
+def test_rows_put_together_have_the_bits_of_rows_that_lie_so(shape):
+    """Of many blocks, of rows longer than a piece, and across the ends of lines."""
+    outer, classes, inner = shape
+    rng = np.random.default_rng(8)
+    x = rng.uniform(0.1, 0.9, (outer * inner, classes)).astype(np.float32)
+    t = rng.uniform(0.1, 0.9, x.shape).astype(np.float32)
+
+    def aside(a):
+        return np.ascontiguousarray(np.moveaxis(a.reshape(outer, inner, classes), 2, 1))
+
+    call = fl.value_and_grad(fl.binary_crossentropy)
+    value, gradient = call(t, x)
+    moved, slopes = call(aside(t), aside(x), axis=1)
+    np.testing.assert_array_equal(moved.ravel(), value)
+    np.testing.assert_array_equal(slopes, aside(gradient))
+    both = aside(x)
+    call(aside(t), both, axis=1, out=both)
+    np.testing.assert_array_equal(both, slopes)
+    columns = np.asfortranarray(x)
+    mixed, slopes = call(t, columns, out=np.empty_like(columns))
+    np.testing.assert_array_equal(mixed, value)
+    np.testing.assert_array_equal(slopes, gradient)
+    _, slopes = call(np.asfortranarray(t), columns, out=np.empty_like(x))
+    np.testing.assert_array_equal(slopes, gradient)
+    _, slopes = call(np.asfortranarray(t), x, out=np.empty_like(columns))
+    np.testing.assert_array_equal(slopes, gradient)
+
+
 def test_memory_starts_where_it_is_told():
     x = np.arange(12.0).reshape(3, 4)
     assert memory(x, x.dtype, 5 * x.itemsize)[0] == 5.0

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastloss_kernels.interleave import SHORT
 from fastloss_kernels.intrinsics import STACKED, memory, stacked
-from fastloss_kernels.jit import block
+from fastloss_kernels.jit import block, called
 from fastloss_kernels.traffic import Traffic, send_later
 from fastloss_kernels.transfer import contiguous, gather, scatter, side_by_side
 from fastloss_kernels.typing import Array
@@ -49,7 +49,7 @@ def rows_per_block(x: Array) -> int:
     return max(1, min(ROWS, rows))
 
 
-@block
+@called
 def rows_together(x: Array, block_rows: int) -> int:
     """Return how many rows of x the scratch holds: those of one block or more."""
     if not side_by_side(x):
@@ -151,7 +151,7 @@ def window(x: Array, scratch: Array, first: int, share: Share) -> Array:
     return work[place * x.shape[1] :][:size]
 
 
-@block
+@called
 def _empty(w: Array, x: Array, grad: Array, first: int, share: Share) -> None:
     """Write all rows of the scratch to the gradient, once w, its block from `first` on, is last."""
     begin, last, block_rows = share

@@ -7,6 +7,7 @@ from fastloss_kernels.caches import prefetch
 from fastloss_kernels.halves import narrow, widen
 from fastloss_kernels.intrinsics import memory
 from fastloss_kernels.jit import block, called
+from fastloss_kernels.registers import REGISTER
 from fastloss_kernels.tiles import lines_of
 from fastloss_kernels.transpose import transpose
 from fastloss_kernels.typing import Array
@@ -44,43 +45,24 @@ def _run(x: Array, row: int, left: int) -> tuple[int, int]:
 
 
 @block
-def _strip(c: int, classes: int) -> tuple[int, int]:
-    """Return (first class, how many) of the strip at c: the last one overlaps the one before."""
-    return max(0, min(c, classes - STRIP)), min(STRIP, classes)
-
-
-@block
-def _fetch_strip(x: Array, offset: int, classes: int, size: int) -> None:
-    """Fetch the lines of the runs, `size` elements from `offset` on, of some classes."""
-    for c in range(min(STRIP, classes)):
-        run = memory(x, x.dtype, offset + c * x.strides[1])
-        before = run.ctypes.data % 64 // x.itemsize
-        prefetch(run, -before, before + size)
-
-
-@block
 def _gather_runs(x: Array, offset: int, side: int, work: Array) -> None:
-    """Put the rows together that lie side by side from `offset` on; fetch those behind them."""
+    """Put the rows together that lie side by side from `offset` on; fetch those behind them.
+
+    The last strip overlaps the one before.
+    """
     classes, step = x.shape[1], x.strides[1]
+    width = min(STRIP, classes)
     for c in range(0, classes, STRIP):
-        following = c + STRIP
-        if following < classes:
-            _fetch_strip(x, offset + following * step, classes - following, side)
-        else:
-            _fetch_strip(x, offset + side * x.itemsize, classes, side)
-        start, lines = _strip(c, classes)
+        following, place = c + STRIP, offset
+        if following >= classes:
+            following, place = 0, offset + side * x.itemsize
+        for k in range(following, min(following + STRIP, classes)):
+            run = memory(x, x.dtype, place + k * step)
+            before = run.ctypes.data % 64 // x.itemsize
+            prefetch(run, -before, before + side)
+        start = max(0, min(c, classes - STRIP))
         source = memory(x, work.dtype, offset + start * step)
-        transpose(source, step // x.itemsize, work[start:], classes, lines, side)
-
-
-@block
-def _scatter_runs(work: Array, grad: Array, offset: int, side: int) -> None:
-    """Write rows to where they lie side by side, from `offset` on."""
-    classes, step = grad.shape[1], grad.strides[1]
-    for c in range(0, classes, STRIP):
-        start, lines = _strip(c, classes)
-        target = memory(grad, work.dtype, offset + start * step)
-        transpose(work[start:], classes, target, step // grad.itemsize, side, lines)
+        transpose(source, step // x.itemsize, work[start:], classes, width, side)
 
 
 @called
@@ -125,8 +107,13 @@ def scatter(work: Array, first: int, rows: int, grad: Array) -> None:
     r = 0
     while r < rows:
         offset, side = _run(grad, first + r, rows - r)
-        if side > 1 and grad.itemsize == work.itemsize:
-            _scatter_runs(work[r * classes :], grad, offset, side)
+        if side > 1 and grad.itemsize == work.itemsize and classes * grad.itemsize >= REGISTER:
+            width, step = min(STRIP, classes), grad.strides[1]
+            for c in range(0, classes, STRIP):
+                start = max(0, min(c, classes - STRIP))
+                source = work[r * classes + start :]
+                target = memory(grad, work.dtype, offset + start * step)
+                transpose(source, classes, target, step // grad.itemsize, side, width)
         elif grad.strides[1] == grad.itemsize:
             source, target = work[r * classes :], memory(grad, grad.dtype, offset)
             for c in range(classes):
