@@ -1,4 +1,4 @@
-"""The asv suite: time, memory and share of memory's speed of every case, and what starting costs.
+"""The asv suite: time, memory and speed beside memory's of every case, and what starting costs.
 
 asv makes a new process for every combination of parameters, and calls `setup` before each
 repetition; so kernels are compiled, and data drawn, outside what is timed. Threads are Numba's
@@ -81,7 +81,7 @@ class TimeInPlace(Prepared):
 
 
 class Speed:
-    """A call on LARGE data beside moving the same arrays: bytes a second, and the share reached."""
+    """A call on LARGE data beside moving the same arrays: bytes a second, and ratio of times."""
 
     params = (list(BY_NAME), DTYPES)
     param_names = ("case", "dtype")
@@ -97,29 +97,29 @@ class Speed:
         }
 
     def measure(self, form: str) -> tuple[float, float]:
-        """Return GB/s, and the share of the limit's speed."""
+        """Return GB/s, and the time as a multiple of the limit's."""
         entered = self.entered.items()
         calls = {name: call for name, forms in entered if (call := forms[form].reused)}
         laps = interleaved(calls, self.ROUNDS, get_num_threads())
         seconds = laps[OURS].seconds
         speed = limits.moved(form, *self.data) / seconds / 1e9
-        return round(speed, 3), round(laps[LIMIT].seconds / seconds, 3)
+        return round(speed, 3), round(seconds / laps[LIMIT].seconds, 3)
 
     def track_value_speed(self, *_: str) -> float:
         return self.measure("value")[0]
 
-    def track_value_share_of_read(self, *_: str) -> float:
+    def track_value_in_reads(self, *_: str) -> float:
         return self.measure("value")[1]
 
     def track_value_and_grad_speed(self, *_: str) -> float:
         return self.measure("value_and_grad")[0]
 
-    def track_value_and_grad_share_of_copy(self, *_: str) -> float:
+    def track_value_and_grad_in_copies(self, *_: str) -> float:
         return self.measure("value_and_grad")[1]
 
     track_value_speed.unit = track_value_and_grad_speed.unit = "GB/s"  # type: ignore[attr-defined]
-    track_value_share_of_read.unit = "of a read's speed"  # type: ignore[attr-defined]
-    track_value_and_grad_share_of_copy.unit = "of a copy's speed"  # type: ignore[attr-defined]
+    track_value_in_reads.unit = "times a read"  # type: ignore[attr-defined]
+    track_value_and_grad_in_copies.unit = "times a copy"  # type: ignore[attr-defined]
 
 
 class Memory:
