@@ -5,9 +5,10 @@ sums or averages over. Native float32 and float64 arrays get there as views wher
 can be merged; everything else is copied once.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from fastloss_kernels.overlaps import overlapped, overlaps_itself
@@ -26,7 +27,8 @@ _FLOATS = ("float16", "bfloat16", "float32", "float64")
 _POLICIES = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 
 
-class Layout(NamedTuple):
+@dataclass(frozen=True, slots=True)  # whose fields are faster to get at than a tuple's
+class Layout:
     """How an array of one shape is read as rows: see `layout`."""
 
     whole: Shape

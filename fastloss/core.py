@@ -69,14 +69,15 @@ def evaluate(
     reduction and dtype have been checked. repair_ranks: as Keras' classes do, and not its
     functions. Nothing is written to `out` before every argument has been found right.
     """
+    kernel, kind, axis, numbers, class_weight, pos_weight, ignore_class = recipe
     given, truth = as_array("y_pred", y_pred), as_array("y_true", y_true)
     weight = None if sample_weight is None else as_array("sample_weight", sample_weight)
     marks = None if mask is None else as_array("mask", mask)
     cotangent = None if upstream is None else as_array("upstream", upstream)
     shape = given.shape
-    if repair_ranks:
-        truth, shape = same_rank(truth, shape, recipe.targets == "labels")
-    form = layout(shape, recipe.axis)
+    if repair_ranks and truth.ndim + (kind == "labels") != given.ndim:
+        truth, shape = same_rank(truth, shape, kind == "labels")
+    form = layout(shape, axis)
     output = result_dtype(y_pred, given) if dtype is None else dtype
     working = FLOAT64 if output == FLOAT64 else FLOAT32
     if out is not None:
@@ -86,41 +87,41 @@ def evaluate(
             "sample_weight": weight,
             "mask": marks,
             "upstream": cotangent,
-            "class_weight": recipe.class_weight,
-            "pos_weight": recipe.pos_weight,
+            "class_weight": class_weight,
+            "pos_weight": pos_weight,
         }
         check_out(out, given, working, inputs)
 
     halves = half_bits(given) if working == FLOAT32 else None
     x = form.rows(convert(given, working) if halves is None else halves)
     per_class = None
-    if recipe.class_weight is not None or recipe.pos_weight is not None:
-        per_class = _per_class(recipe, form, FLOAT64 if recipe.targets == "labels" else working)
+    if class_weight is not None or pos_weight is not None:
+        per_class = _per_class(recipe, form, FLOAT64 if kind == "labels" else working)
     labels: Labels | None = None
     arguments: tuple[Any, ...]
-    if recipe.targets == "labels":
-        labels = class_labels(truth, form, recipe.ignore_class)
+    if kind == "labels":
+        labels = class_labels(truth, form, ignore_class)
         row_weight = None
         if per_class is not None:  # labels that are no class are found below, or do not count
             row_weight = per_class.take(labels.ids, mode="clip").reshape(form.kept)
         how = plan(form.kept, reduction, weight, marks, cotangent, row_weight, labels.ignored)
         if how.weight is not None and not how.keep.all():  # the kernel checks the rows it keeps
             labels.check(form, how.valid)
-        arguments = (labels.ids, *recipe.numbers)
+        arguments = (labels.ids, *numbers)
     else:
         how = plan(form.kept, reduction, weight, marks, cotangent)
-        targets = dense_targets(truth, form, working, recipe.targets == "broadcast")
-        arguments = (targets, *recipe.numbers)
-        if recipe.targets == "dense":
+        targets = dense_targets(truth, form, working, kind == "broadcast")
+        arguments = (targets, *numbers)
+        if kind == "dense":
             weights = np.empty(0, working) if per_class is None else per_class
-            arguments = (targets, weights, *recipe.numbers)
+            arguments = (targets, weights, *numbers)
 
     loss = np.empty(form.row_count, working)
     target = grad = None
     if gradient:
         target = np.empty(given.shape, output) if out is None else out
         grad = _kernel_output(np.asarray(target), form, working)  # no subclass
-    bad_row = launch(recipe.kernel, x, *arguments, how.scale, how.keep, loss, grad)
+    bad_row = launch(kernel, x, *arguments, how.scale, how.keep, loss, grad)
     if labels is not None and bad_row >= 0:
         raise labels.error(bad_row, form)
     if target is not None and grad is not None and not np.may_share_memory(target, grad):

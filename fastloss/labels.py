@@ -1,6 +1,6 @@
 """Class labels: of any integer, boolean or float dtype, and what is said of those that are none."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,8 @@ from fastloss.arrays import FLOAT64, Array, DType, Layout, convert
 INT64: DType = np.dtype(np.int64)
 
 
-class Labels(NamedTuple):
+@dataclass(slots=True)
+class Labels:
     """Class labels."""
 
     ids: NDArray[np.int64]

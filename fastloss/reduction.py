@@ -5,8 +5,8 @@ is False. Everything here is O(rows), and O(1) for a call without weights, mask 
 """
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import fastloss_kernels as kernels
 import numpy as np
@@ -44,7 +44,8 @@ def check_reduction(reduction: object) -> str | None:
     )
 
 
-class Plan(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Plan:
     """How the rows of one call become its result. See `plan`."""
 
     shape: Shape

@@ -9,8 +9,7 @@ import fastloss_kernels as kernels
 import numba
 import numpy as np
 import pytest
-from fastloss_kernels import blocks, columns, labelled, tiles
-from fastloss_kernels.interleave import room_of_columns
+from fastloss_kernels import blocks, columns, tiles
 from fastloss_kernels.intrinsics import STACKED
 from test_functional import FUNCTIONS, WITH_AXIS, differences, draw, formula
 
@@ -43,17 +42,18 @@ def _sizes(request, monkeypatch):
     monkeypatch.setattr(blocks, "SHORT", 0)  # blocks of short rows need not be multiples of 64
     monkeypatch.setattr(tiles, "ROWS", 5)
     monkeypatch.setattr(tiles, "LINE", 2)
-    monkeypatch.setattr(
-        labelled,
-        "room_of_columns",
-        lambda width, rows, like: room_of_columns(width, (rows + 63) // 64 * 64, like),
-    )
     for name, module in list(sys.modules.items()):
         if name.startswith("fastloss_kernels."):
             if hasattr(module, "CHUNK"):
                 monkeypatch.setattr(module, "CHUNK", 3 if module is columns else chunk)
             if hasattr(module, "stacked"):
                 monkeypatch.setattr(module, "stacked", _stacked)
+            if hasattr(module, "stacked_rows"):
+                monkeypatch.setattr(module, "stacked_rows", _stacked_rows)
+
+
+def _stacked_rows(dtype):
+    return np.tile(_stacked(dtype), 64 // dtype.itemsize)
 
 
 def _stacked(dtype):

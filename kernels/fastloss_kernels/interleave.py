@@ -3,7 +3,8 @@
 A row of three fills a fifth of a register. In columns neighbours are the same element of many rows,
 and whatever is done to all rows alike is vector code without shuffles. Rows are read and written as
 registers of the next power of two, 16 at a time; what they hold too much belongs to the rows behind
-them. So where these end, single elements are moved. Rows longer than a register gain nothing.
+them. Behind the last row there is nothing, so as one of 16 it is moved by way of a box. What is
+left of the rows is moved element by element. Rows longer than a register gain nothing.
 """
 
 from collections.abc import Callable
@@ -30,17 +31,11 @@ def is_short(width: int, like: Array) -> bool:
     return width * like.itemsize <= SHORT
 
 
-@block
-def room_of_columns(width: int, rows: int, like: Array) -> int:
-    """Return how many elements the columns of up to `rows` rows, a multiple of 16, need."""
-    return SHORT // like.itemsize * rows if is_short(width, like) else 0
-
-
 def to_columns(w: Array, rows: int, width: int, columns: Array, step: int) -> None:
     """Set ``columns[c * step + r]`` to ``w[r * width + c]``.
 
     For r below `rows` and c below `width`; a row has at most `SHORT` bytes. `columns` has room for
-    `room_of_columns`: those from `width` on are overwritten as well.
+    columns up to the next power of two: those from `width` on are overwritten as well.
     """
     for c in range(width):
         columns[c * step : c * step + rows] = w[c : rows * width : width]
@@ -59,10 +54,24 @@ def _moving_code(w: Any, columns: Any, back: bool) -> Callable[..., Any]:
         column_data = data_of(context, builder, columns, args[3])
         itemsize = w.dtype.bitwidth // 8
         zero, one, group = (rows.type(n) for n in (0, 1, GROUP))
+        with builder.goto_entry_block():
+            box = builder.alloca(row_data.type.pointee, SHORT // itemsize)
+        last_row = builder.gep(row_data, [builder.mul(builder.sub(rows, one), width)])
 
         def vector(data: Any, place: Any, lanes: int) -> Any:
             kind = ir.VectorType(data.type.pointee, lanes).as_pointer()
             return builder.bitcast(builder.gep(data, [place]), kind)
+
+        def copy(source: Any, target: Any) -> None:
+            """Copy the last row to the box or back, if it is the last one of 16."""
+            no_rest = builder.icmp_signed("==", builder.srem(rows, group), zero)
+            several = builder.icmp_signed(">", width, one)
+            some = builder.and_(builder.icmp_signed(">", rows, zero), several)
+            with (
+                builder.if_then(builder.and_(no_rest, some)),
+                cgutils.for_range_slice(builder, zero, width, one, inc=True) as (c, _),
+            ):
+                builder.store(builder.load(builder.gep(source, [c])), builder.gep(target, [c]))
 
         def squares(first: Any, lanes: int) -> None:
             """Move 16 rows as `lanes` registers, each of which holds 16 / `lanes` of them."""
@@ -77,6 +86,10 @@ def _moving_code(w: Any, columns: Any, back: bool) -> Callable[..., Any]:
                 ]
                 for k in range(lanes)
             ]
+            is_last = builder.icmp_signed("==", builder.add(first, group), rows)
+            row_places[-1][-1] = builder.select(
+                is_last, vector(box, zero, lanes), row_places[-1][-1]
+            )
             column_places = [
                 vector(column_data, builder.add(builder.mul(step, rows.type(c)), first), GROUP)
                 for c in range(lanes)
@@ -96,9 +109,11 @@ def _moving_code(w: Any, columns: Any, back: bool) -> Callable[..., Any]:
                     row = part_of(builder, register, n * lanes, lanes)
                     builder.store(row, places[n], align=itemsize)
 
+        if not back:
+            copy(last_row, box)
         done = cgutils.alloca_once_value(builder, zero)
         builder.store(zero, done)
-        least = 0
+        least = 1  # rows of one element are columns; two of them would reach beyond the last
         for lanes in (n for n in WIDTHS if n * itemsize <= SHORT):
             fits = builder.and_(
                 builder.icmp_signed(">", width, rows.type(least)),
@@ -106,11 +121,7 @@ def _moving_code(w: Any, columns: Any, back: bool) -> Callable[..., Any]:
             )
             least = lanes
             with builder.if_then(fits):
-                # The last of the 16 must not reach beyond the last row of all.
-                beyond = builder.sub(rows.type(lanes), width)
-                room = builder.sub(builder.mul(rows, width), beyond)
-                whole = builder.sdiv(room, builder.mul(width, group))
-                last = builder.mul(whole, group)
+                last = builder.sub(rows, builder.srem(rows, group))
                 with cgutils.for_range_slice(builder, zero, last, group, inc=True) as (r, _):
                     squares(r, lanes)
                 builder.store(last, done)
@@ -122,6 +133,8 @@ def _moving_code(w: Any, columns: Any, back: bool) -> Callable[..., Any]:
             column = builder.gep(column_data, [builder.add(builder.mul(c, step), r)])
             source, target = (column, row) if back else (row, column)
             builder.store(builder.load(source), target)
+        if back:
+            copy(box, last_row)
         return context.get_dummy_value()
 
     return codegen

@@ -145,14 +145,31 @@ def stacked(like: Any) -> Array:
     return np.empty(STACKED, like)
 
 
-@compiled(stacked)
-def _stacked(typingctx: Any, like: Any) -> Any:
-    result = types.Array(like.dtype, 1, "C")
+def stacked_rows(like: Any) -> Array:
+    """Return an array like `stacked`, with room for 512 registers of 64 bytes."""
+    return np.empty(STACKED * 64 // like.itemsize, like)
+
+
+def _on_stack(kind: Any, size: int) -> Any:
+    """Return the code generator of an array of `size` elements on the stack."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        room = ir.ArrayType(context.get_data_type(like.dtype), STACKED)
-        pointer = cgutils.alloca_once(builder, room)
+        room = ir.ArrayType(context.get_data_type(kind.dtype), size)
+        with builder.goto_entry_block():  # Numba's own helper would fill it with zeros
+            pointer = builder.alloca(room)
         pointer.align = 64
-        return _borrowed(context, builder, result, pointer, STACKED)
+        return _borrowed(context, builder, kind, pointer, size)
 
-    return result(like), codegen
+    return codegen
+
+
+@compiled(stacked)
+def _stacked(typingctx: Any, like: Any) -> Any:
+    kind = types.Array(like.dtype, 1, "C")
+    return kind(like), _on_stack(kind, STACKED)
+
+
+@compiled(stacked_rows)
+def _stacked_rows(typingctx: Any, like: Any) -> Any:
+    kind = types.Array(like.dtype, 1, "C")
+    return kind(like), _on_stack(kind, STACKED * 64 // (like.dtype.bitwidth // 8))

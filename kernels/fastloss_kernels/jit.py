@@ -58,7 +58,8 @@ part = cached
 """What one thread does with its share of the rows: ``(first, last, *arguments of the kernel)``."""
 
 _parts: dict[Any, Any] = {}  # kernel -> its part
-_ways: dict[Any, Any] = {}  # kernel -> the choice between it and kernels that do a part of its work
+ways: dict[Any, Any] = {}
+"""Kernel -> ``way(x, loss)``, the choice between it and kernels that do a part of its work."""
 
 
 def kernel(part: Any, way: Callable[[Any, Any], Any] | None = None) -> _Decorator:
@@ -75,7 +76,7 @@ def kernel(part: Any, way: Callable[[Any, Any], Any] | None = None) -> _Decorato
         decorated = _compiled(function, parallel=True)
         _parts[decorated] = part
         if way is not None:
-            _ways[decorated] = way
+            ways[decorated] = way
         return decorated
 
     return decorate
@@ -89,6 +90,19 @@ def each_part(part: Any, rows: int, threads: int, arguments: Any) -> None:
             call_part(part, p * rows // threads, (p + 1) * rows // threads, arguments)
     else:
         call_part(part, 0, rows, arguments)
+
+
+@generic
+def first_found(part: Any, rows: int, threads: int, arguments: Any) -> int:
+    """Do as `each_part`; return the first result that is not negative, in the order of the rows."""
+    found = np.empty(threads, np.int64)
+    for p in prange(threads):
+        found[p] = call_part(part, p * rows // threads, (p + 1) * rows // threads, arguments)
+    first = -1
+    for p in range(threads):
+        if first < 0:
+            first = found[p]
+    return first
 
 
 def signature(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -115,12 +129,6 @@ def parameters(kernel: Any) -> tuple[str, ...]:
     """Return the names of a kernel's arguments but `threads`; KeyError if it is none."""
     _ = _parts[kernel]
     return tuple(inspect.signature(kernel).parameters)[:-1]
-
-
-def enough(kernel: Any, x: Any, loss: Any) -> Any:
-    """Return the kernel to call in place of `kernel`, for there is less of it to compile."""
-    way = _ways.get(kernel)
-    return kernel if way is None else way(x, loss)
 
 
 def entry(kernel: Any, arguments: tuple[Any, ...], parallel: bool) -> Any:

@@ -16,9 +16,9 @@ from fastloss_kernels.blocks import (
     work_array,
 )
 from fastloss_kernels.caches import settle
-from fastloss_kernels.interleave import room_of_columns
+from fastloss_kernels.calls import call_part
 from fastloss_kernels.intrinsics import hold, memory, stacked
-from fastloss_kernels.jit import each_part, generic
+from fastloss_kernels.jit import each_part, first_found, generic, part
 from fastloss_kernels.labels import first_bad_label, kept_labels
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.traffic import coming, send_rest, traffic_of
@@ -39,9 +39,8 @@ def labelled_part(
 ) -> int:
     """Write the losses and gradients of some rows; return the first bad label's row, or -1.
 
-    ``work(v, w, whole, same, rows, scale, target, loss, grad, room, ahead, traffic)`` does a block:
-    it sets the losses of its rows v and, unless `grad` is None, w to their gradients. `room` holds
-    them as columns if they are short.
+    ``work(v, w, whole, same, rows, scale, target, loss, grad, ahead, traffic)`` does a block:
+    it sets the losses of its rows v and, unless `grad` is None, w to their gradients.
     """
     bad = -1
     if last - first == row_count(x):  # the labels of a share have been checked with all others
@@ -53,8 +52,6 @@ def labelled_part(
         share = (first, last, block_rows)
         own = np.empty(scratch_size(x, grad, loss), loss.dtype)
         target, row_scale = stacked(np.dtype(np.int64)), row_array()
-        columns = np.empty(room_of_columns(x.shape[1], block_rows, loss), loss.dtype)
-        room = memory(columns, loss.dtype)
         traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
         for i in range(first, last, block_rows):
             rows, own_block = min(block_rows, last - i), room_for(x, grad, own, i, share)
@@ -64,7 +61,7 @@ def labelled_part(
             row_values(scale, i, rows, row_scale)
             ahead = (coming(x, i + rows), memory(loss, loss.dtype)[:0])
             losses = memory(loss, loss.dtype)[i : i + rows]
-            work(v, w, whole, same, rows, row_scale, target, losses, grad, room, ahead, traffic)
+            work(v, w, whole, same, rows, row_scale, target, losses, grad, ahead, traffic)
             if grad is None:
                 clear_rows(keep, i, rows, loss, w[:0])
             else:
@@ -72,9 +69,13 @@ def labelled_part(
                 hand_over(w, x, grad, i, share, traffic)
         send_rest(traffic)
         hold(own)
-        hold(columns)
         settle()
     return bad
+
+
+@part
+def _labels_part(first: int, last: int, labels: Array, keep: Array, classes: int) -> int:
+    return first_bad_label(labels, first, last, classes, keep)
 
 
 @generic
@@ -82,7 +83,11 @@ def labelled_parts(
     part: Any, threads: int, x: Array, labels: Array, keep: Array, arguments: Any
 ) -> int:
     """Call a part on all rows if every label is one; return the first bad label's row, or -1."""
-    bad = first_bad_label(labels, 0, labels.size, x.shape[1], keep)
-    if bad < 0:
-        each_part(part, row_count(x), threads, arguments)
+    rows = row_count(x)
+    if threads > 1:
+        bad = first_found(_labels_part, rows, threads, (labels, keep, x.shape[1]))
+        if bad < 0:
+            each_part(part, rows, threads, arguments)
+    else:
+        bad = call_part(part, 0, rows, arguments)
     return bad

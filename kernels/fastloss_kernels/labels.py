@@ -8,14 +8,17 @@ from fastloss_kernels.typing import Array
 @called
 def first_bad_label(labels: Array, first: int, last: int, classes: int, keep: Array) -> int:
     """Return the first kept row whose label is not one of ``0 ... classes - 1``, or -1."""
-    kept = step(keep)
-    bad = 0
-    for i in range(first, last):  # no early exit: this loop is vector code
-        inside = (labels[i] >= 0) & (labels[i] < classes)
-        bad |= keep[i * kept] & (not inside)
+    mine, bad = labels[first:last], False
+    if keep.size == 1:  # no early exit: these loops are vector code
+        for k in range(mine.size):
+            bad |= (mine[k] < 0) | (mine[k] >= classes)
+    else:
+        kept = keep[first:last]
+        for k in range(mine.size):
+            bad |= kept[k] & ((mine[k] < 0) | (mine[k] >= classes))
     if bad:
         for i in range(first, last):
-            if keep[i * kept] and not 0 <= labels[i] < classes:
+            if keep[i * step(keep)] and not 0 <= labels[i] < classes:
                 return i
     return -1
 

@@ -18,7 +18,6 @@ from fastloss_kernels.blocks import (
     piece_size,
     room_for,
     row_array,
-    row_count,
     rows_per_block,
     scratch_size,
     window,
@@ -26,7 +25,8 @@ from fastloss_kernels.blocks import (
 )
 from fastloss_kernels.caches import settle
 from fastloss_kernels.intrinsics import hold, memory, stacked
-from fastloss_kernels.jit import each_part, kernel, part
+from fastloss_kernels.jit import kernel, part
+from fastloss_kernels.labelled import labelled_parts
 from fastloss_kernels.labels import first_bad_label, kept_labels
 from fastloss_kernels.logarithm import log, log1p
 from fastloss_kernels.rows import clear_rows, row_values
@@ -159,8 +159,5 @@ def probability_crossentropy_sparse(
     >>> grad.ravel()
     array([-1.,  1.,  1.], dtype=float32)
     """
-    bad = first_bad_label(labels, 0, labels.size, x.shape[1], keep)
-    if bad < 0:
-        arguments = (x, labels, eps, scale, keep, loss, grad)
-        each_part(_sparse_part, row_count(x), threads, arguments)
-    return bad
+    arguments = (x, labels, eps, scale, keep, loss, grad)
+    return labelled_parts(_sparse_part, threads, x, labels, keep, arguments)

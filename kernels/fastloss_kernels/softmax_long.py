@@ -6,7 +6,7 @@ See `softmax_sparse` for the formulas.
 from fastloss_kernels.blocks import piece_size, row_array
 from fastloss_kernels.crossentropy import far_losses, near_losses, slopes
 from fastloss_kernels.intrinsics import stacked
-from fastloss_kernels.jit import called, kernel, part
+from fastloss_kernels.jit import block, kernel, part
 from fastloss_kernels.labelled import labelled_part, labelled_parts
 from fastloss_kernels.lanes import scale_rows
 from fastloss_kernels.scaling import exponential_sums, lower_rows, lower_sums
@@ -14,7 +14,7 @@ from fastloss_kernels.traffic import Ahead, Traffic
 from fastloss_kernels.typing import Array
 
 
-@called
+@block
 def _long_rows(
     v: Array,
     w: Array,
@@ -25,7 +25,6 @@ def _long_rows(
     target: Array,
     loss: Array,
     grad: Array | None,
-    room: Array,
     ahead: Ahead,
     traffic: Traffic,
 ) -> None:

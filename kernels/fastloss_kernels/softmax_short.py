@@ -12,7 +12,7 @@ from fastloss_kernels.blocks import row_array
 from fastloss_kernels.crossentropy import far_losses, near_losses, slopes
 from fastloss_kernels.exponential import exp_bounded, exp_scaled
 from fastloss_kernels.interleave import to_columns, to_rows
-from fastloss_kernels.intrinsics import bits, memory, stacked
+from fastloss_kernels.intrinsics import bits, stacked, stacked_rows
 from fastloss_kernels.jit import block, called, kernel, part
 from fastloss_kernels.labelled import labelled_part, labelled_parts
 from fastloss_kernels.rowsums import two_sum
@@ -105,14 +105,12 @@ def _short_rows(
     target: Array,
     loss: Array,
     grad: Array | None,
-    room: Array,
     ahead: Ahead,
     traffic: Traffic,
 ) -> None:
-    """Set losses and gradients of a block; `room` has `room_of_columns`."""
     classes = v.size // rows
     side = (rows + SIDE - 1) // SIDE * SIDE
-    columns = memory(room, loss.dtype)[: classes * side]
+    columns = stacked_rows(loss.dtype)[: classes * side]
     label, chosen = stacked(np.dtype(np.int32)), stacked(loss.dtype)
     others, lost, total = row_array(), row_array(), row_array()
     power, shift, height, gap = stacked(target.dtype), row_array(), row_array(), row_array()

@@ -14,7 +14,7 @@ from typing import Any
 
 from numba import config, get_num_threads, threading_layer  # type: ignore[attr-defined]
 
-from fastloss_kernels.jit import enough, entry
+from fastloss_kernels.jit import entry, ways
 
 # Launching costs 4 to 10 microseconds; below this many elements one thread is done before that.
 SMALL = 16384
@@ -65,7 +65,9 @@ def launch(kernel: Any, x: Any, *rest: Any) -> Any:
     The arguments are believed: see `checked.run` for what must hold of them. Whoever has seen to
     that, as `fastloss` has, saves the microseconds that looking at them takes.
     """
-    kernel = enough(kernel, x, rest[-2])
+    way = ways.get(kernel)
+    if way is not None:
+        kernel = way(x, rest[-2])  # there is less of that to compile
     if x.size < SMALL:
         return _call(kernel, x, rest, 1)
     threads = _threads()
