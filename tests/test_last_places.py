@@ -120,3 +120,19 @@ def test_large_scales_bring_back_probabilities_that_are_no_normal_numbers(dtype,
     right[:, 1] = -right.sum(axis=1)
     assert (np.abs(right) > np.finfo(dtype).tiny).all()
     assert ulps(gradient, right) <= GOAL
+
+
+@pytest.mark.parametrize(("classes", "seed"), [(9, 4), (17, 5), (33, 5)])
+def test_slope_of_the_largest_logit_for_soft_targets(classes, seed):
+    """Its two products and its quotient had three of the roundings."""
+    rng = np.random.default_rng(seed)
+    rows = 100_000
+    x = rng.normal(size=(rows, classes)) * np.exp2(rng.uniform(-10, 3, (rows, 1)))
+    t = rng.dirichlet(np.ones(classes), rows)
+    both = fl.value_and_grad(fl.categorical_crossentropy)
+    grad = both(t, x, from_logits=True, upstream=np.ones(rows))[1]
+    r, k = np.arange(rows), x.argmax(axis=1)
+    e = np.exp(np.longdouble(x) - np.longdouble(x[r, k, None]))
+    share = e[r, k] / e.sum(axis=1) * np.longdouble(t).sum(axis=1)
+    size = np.maximum(share, t[r, k]).astype(np.float64)
+    assert ulps(grad[r, k], share - t[r, k], size) <= GOAL

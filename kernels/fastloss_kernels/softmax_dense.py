@@ -154,9 +154,14 @@ def _dense_part(
                 s = row_scale[r]
                 factor[r] = kind(row_factor[r] / total[r])
                 minus[r] = kind(-s)
-                # t_sum p_k - t_k of the largest logit, with what is in both taken out
-                rest = other_targets[r] * chosen[r] - top_target[r] * others[r]
-                chosen[r] = s / total[r] * rest
+                # t_sum p_k - t_k of the largest logit, with what is in both taken out; and what the
+                # products and the quotient lost put back
+                less = top_target[r] * others[r]
+                rest = fma(other_targets[r], chosen[r], -less)
+                rest += fma(-top_target[r], others[r], less)
+                q = s / total[r]
+                more = fma(-q, total[r], s) / total[r] * rest  # NaN if s is infinite
+                chosen[r] = fma(q, rest, more if abs(more) < np.inf else 0.0)
             for c in range(0, classes, piece):
                 size = rows * min(piece, classes - c)
                 y_part = y[c : c + size]
