@@ -9,7 +9,7 @@ import fastloss_kernels as kernels
 import numba
 import numpy as np
 import pytest
-from fastloss_kernels import blocks, columns, tiles
+from fastloss_kernels import blocks, columns, softmax_long, tiles
 from fastloss_kernels.intrinsics import STACKED
 from test_functional import FUNCTIONS, WITH_AXIS, differences, draw, formula
 
@@ -109,7 +109,7 @@ def test_stray_labels(width, row, label):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("size", [1e2, 3e3, 4e6, 1e14])
 @pytest.mark.parametrize("width", [3, 21])
-@pytest.mark.parametrize("upstream", [1.0, 0.0, -(2.0**-70)])
+@pytest.mark.parametrize("upstream", [1.0, 0.0, -(2.0**-70), 2.0**-110])
 def test_large_logits(dtype, size, width, upstream):
     rng = np.random.default_rng(5)
     x = (rng.uniform(-size, size, (7, width)) + rng.normal(0, 2, (7, width))).astype(dtype)
@@ -222,3 +222,42 @@ def test_many_classes_leave_less_room_for_small_scales():
     e = np.exp(rows[:, :, 0].astype(np.float64))
     expected = scale[:, None] * (e / e.sum(axis=1, keepdims=True) - np.eye(133)[:6])
     np.testing.assert_allclose(slopes[:, :, 0], expected, rtol=3e-7)
+
+
+LABELLED = [
+    (kernels.softmax_crossentropy_sparse, ()),
+    (softmax_long.softmax_crossentropy_long, ()),
+    (kernels.probability_crossentropy_sparse, (1e-7,)),
+]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 20])
+@pytest.mark.parametrize(("kernel", "numbers"), LABELLED)
+def test_labels_are_looked_at_by_all_threads_before_anything_is_written(kernel, numbers, threads):
+    rng = np.random.default_rng(threads)
+    x, labels = rng.uniform(0.1, 1, (13, 21, 1)), rng.integers(0, 21, 13)
+    one, keep = np.ones(1), np.arange(13) != 6
+    loss, grad = np.full(13, 7.0), np.full_like(x, 7)
+    for bad in [(12,), (9, 4), (0, 1, 2), (6, 8)]:
+        wrong = labels.copy()
+        wrong[list(bad)] = 21
+        found = kernel(x, wrong, *numbers, one, keep, loss, grad, threads)
+        assert found == min(row for row in bad if keep[row])
+        assert np.all(loss == 7)
+        assert np.all(grad == 7)
+    wrong = np.where(keep, labels, -5)
+    assert kernel(x, wrong, *numbers, one, keep, loss, grad, threads) == -1
+    again, same = np.empty(13), np.empty_like(x)
+    kernels.run(kernel, x, wrong, *numbers, one, keep, again, same)
+    np.testing.assert_array_equal(loss, again)
+    np.testing.assert_array_equal(grad, same)
+    assert np.all(loss[keep] > 0)
+    assert loss[6] == 0
+
+
+@pytest.mark.parametrize(("kernel", "numbers"), LABELLED)
+def test_no_classes_and_no_row_that_counts(kernel, numbers):
+    labels, one, none = np.zeros(3, np.int64), np.ones(1), np.zeros(1, bool)
+    x, loss = np.empty((3, 0, 1)), np.full(3, 7.0)
+    assert kernels.run(kernel, x, labels, *numbers, one, none, loss, np.empty_like(x)) == -1
+    assert not loss.any()

@@ -1,0 +1,8 @@
+"""What holds for every test, and for the programs that tests start."""
+
+import signal
+
+# A shell starts a background job with interrupts ignored, and its children inherit that: a program
+# that a test interrupts would go on for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
