@@ -12,7 +12,7 @@ from mutation.trials import OPTIONS, forget
 
 SLOW = 1.0
 """Tests that take more seconds than that, as plain Python with coverage, are left out."""
-BUDGET = 6.0
+BUDGET = 15.0
 """Seconds of tests that a mutant has to survive."""
 
 COLLECTING = "collecting"

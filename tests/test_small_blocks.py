@@ -261,3 +261,15 @@ def test_no_classes_and_no_row_that_counts(kernel, numbers):
     x, loss = np.empty((3, 0, 1)), np.full(3, 7.0)
     assert kernels.run(kernel, x, labels, *numbers, one, none, loss, np.empty_like(x)) == -1
     assert not loss.any()
+
+
+@pytest.mark.parametrize("classes", [3, 21])
+def test_weights_of_classes_count_where_terms_are_subnormal(classes):
+    rng = np.random.default_rng(classes)
+    x = rng.normal(size=(7, classes)).astype(np.float32)
+    t = (rng.uniform(1, 2, x.shape) * 2.0**-124).astype(np.float32)
+    weight = rng.uniform(0.5, 2, classes).astype(np.float32)
+    loss = fl.categorical_crossentropy(t, x, from_logits=True, class_weight=weight)
+    e = np.exp(x.astype(np.float64))
+    expected = -(np.float64(weight) * t * np.log(e / e.sum(axis=1, keepdims=True))).sum(axis=1)
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
