@@ -136,3 +136,20 @@ def test_slope_of_the_largest_logit_for_soft_targets(classes, seed):
     share = e[r, k] / e.sum(axis=1) * np.longdouble(t).sum(axis=1)
     size = np.maximum(share, t[r, k]).astype(np.float64)
     assert ulps(grad[r, k], share - t[r, k], size) <= GOAL
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_slope_of_the_labels_own_probability(seed):
+    """-(others / p) (scale / total) had five roundings: up to 4.2 last places of float64."""
+    rng = np.random.default_rng(seed)
+    rows, classes = 100_000, 10
+    p = rng.uniform(0, 1, (rows, classes)) * np.exp2(rng.uniform(-20, 20, (rows, 1)))
+    labels, upstream = rng.integers(0, classes, rows), rng.uniform(1, 2, rows)
+    both = fl.value_and_grad(fl.sparse_categorical_crossentropy)
+    grad = both(labels, p, upstream=upstream)[1]
+    r, wide = np.arange(rows), np.longdouble(p)
+    own = wide[r, labels]
+    others = np.where(np.arange(classes) == labels[:, None], 0, wide).sum(axis=1)
+    right = -others / own / (others + own) * upstream
+    inside = own / (others + own) > 2e-7  # else it is clipped
+    assert ulps(grad[r, labels][inside], right[inside]) <= 3

@@ -24,7 +24,7 @@ from fastloss_kernels.blocks import (
     work_array,
 )
 from fastloss_kernels.caches import settle
-from fastloss_kernels.intrinsics import hold, memory, stacked
+from fastloss_kernels.intrinsics import fma, hold, memory, stacked
 from fastloss_kernels.jit import kernel, part
 from fastloss_kernels.labelled import labelled_parts
 from fastloss_kernels.labels import first_bad_label, kept_labels
@@ -84,7 +84,12 @@ def _sparse_part(
             mine[r] = kind(-(log_low if below else log_high) if clipped else log1p(odds))
             factor = np.nan if total[r] == 0 else row_scale[r] / total[r]
             factor = 0.0 if clipped else factor
-            slope[r], chosen[r] = kind(factor), 0.0 if clipped else -odds * factor
+            label_slope = odds * factor
+            if loss.itemsize == 8:  # two of its five roundings, made good; NaN where odds are inf
+                missing = fma(-odds, chosen[r], others) / chosen[r] * factor
+                missing += fma(-factor, total[r], row_scale[r]) / total[r] * odds
+                label_slope = fma(odds, factor, missing if abs(missing) < np.inf else 0.0)
+            slope[r], chosen[r] = kind(factor), 0.0 if clipped else -label_slope
         if grad is not None:
             w, _, _ = work_array(x, v, grad, room, i, rows)
             for r in range(rows):
