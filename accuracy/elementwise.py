@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from accuracy.cases import SMOOTHING, WEIGHT
 from accuracy.wide import (
+    ONE,
     Wide,
     add,
     compiled,
@@ -22,7 +23,6 @@ from accuracy.wide import (
 )
 
 Array = NDArray[np.float64]
-ONE: Wide = (1.0, 0.0, 0)
 
 
 @compiled

@@ -30,7 +30,7 @@ from accuracy.elementwise import (
     poisson,
 )
 from accuracy.wide import (
-    Wide,
+    ONE,
     add,
     compiled,
     div,
@@ -48,7 +48,6 @@ from accuracy.wide import (
 )
 
 Array = NDArray[np.float64]
-ONE: Wide = (1.0, 0.0, 0)
 
 
 @compiled

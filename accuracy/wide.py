@@ -13,6 +13,7 @@ from typing import Any
 from numba import njit
 
 Wide = tuple[float, float, int]
+ONE: Wide = (1.0, 0.0, 0)
 compiled: Callable[[Callable[..., Any]], Any] = njit(nogil=True, error_model="numpy")
 
 # log(2), 1/3! and 1/4! to twice the precision of a double.

@@ -75,7 +75,7 @@ def evaluate(
     marks = None if mask is None else as_array("mask", mask)
     cotangent = None if upstream is None else as_array("upstream", upstream)
     shape = given.shape
-    if repair_ranks and truth.ndim + (kind == "labels") != given.ndim:
+    if repair_ranks and truth.ndim + (kind == "labels") != given.ndim:  # else it changes nothing
         truth, shape = same_rank(truth, shape, kind == "labels")
     form = layout(shape, axis)
     output = result_dtype(y_pred, given) if dtype is None else dtype

@@ -43,20 +43,22 @@ def _calls(function: Callable[..., Any], dtype: str) -> Iterator[tuple[str, Call
     by_label = function is functional.sparse_categorical_crossentropy
     scored = function in (functional.poisson, functional.kl_divergence)
     both = functional.value_and_grad(function)
-    options: dict[str, Any]
     for options in [{}] if scored else [{"from_logits": False}, {"from_logits": True}]:
         kind = "" if scored else " of logits" if options["from_logits"] else " of probabilities"
         ways = _WAYS if by_label and options.get("from_logits") else _WAYS[:1]
-        for (way, classes, axis), rows in product(ways, (2, fastloss_kernels.threads.SMALL)):
-            y_pred = np.full((rows, classes), 0.5, dtype)
+        for (way, classes, more), rows in product(ways, (2, fastloss_kernels.threads.SMALL)):
+            y_pred = np.full((classes, rows) if more else (rows, classes), 0.5, dtype)
             y_true = np.zeros(rows, np.int64) if by_label else y_pred
-            if axis == 0:
-                y_pred, options = np.ascontiguousarray(y_pred.T), {**options, "axis": 0}
             size = "small" if rows == 2 else "large"
             what = f"{function.__name__}{kind}, {dtype}, {size}{way}"
-            yield what, partial(function, y_true, y_pred, **options)
-            yield f"{what}, gradient", partial(both, y_true, y_pred, **options, reduction="mean")
+            how: dict[str, Any] = {**options, **more}
+            yield what, partial(function, y_true, y_pred, **how)
+            yield f"{what}, gradient", partial(both, y_true, y_pred, **how, reduction="mean")
 
 
-# What the sparse loss of logits has code of its own for: (description, classes, class axis).
-_WAYS = (("", 2, -1), (", more classes", 17, -1), (", class axis first", 2, 0))
+# What the sparse loss of logits has code of its own for: (description, classes, options).
+_WAYS: tuple[tuple[str, int, dict[str, int]], ...] = (
+    ("", 2, {}),
+    (", more classes", 17, {}),
+    (", class axis first", 2, {"axis": 0}),
+)

@@ -18,11 +18,19 @@ from fastloss_kernels.blocks import (
 from fastloss_kernels.caches import settle
 from fastloss_kernels.calls import call_part
 from fastloss_kernels.intrinsics import hold, memory, stacked
-from fastloss_kernels.jit import each_part, first_found, generic, part
+from fastloss_kernels.jit import block, each_part, first_found, generic, part
 from fastloss_kernels.labels import first_bad_label, kept_labels
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.traffic import coming, send_rest, traffic_of
 from fastloss_kernels.typing import Array
+
+
+@block
+def unchecked_label(first: int, last: int, x: Array, labels: Array, keep: Array) -> int:
+    """Return the first bad label's row among all rows, or -1."""
+    if last - first < row_count(x):  # the labels of a share have been checked with all others
+        return -1
+    return first_bad_label(labels, first, last, x.shape[1], keep)
 
 
 @generic
@@ -42,9 +50,7 @@ def labelled_part(
     ``work(v, w, whole, same, rows, scale, target, loss, grad, ahead, traffic)`` does a block:
     it sets the losses of its rows v and, unless `grad` is None, w to their gradients.
     """
-    bad = -1
-    if last - first == row_count(x):  # the labels of a share have been checked with all others
-        bad = first_bad_label(labels, first, last, x.shape[1], keep)
+    bad = unchecked_label(first, last, x, labels, keep)
     if bad < 0 and x.shape[1] == 0:  # a sum over nothing, and not one element to read
         fill(loss[first:last], loss.dtype.type(0))
     elif bad < 0:

@@ -26,8 +26,8 @@ from fastloss_kernels.blocks import (
 from fastloss_kernels.caches import settle
 from fastloss_kernels.intrinsics import fma, hold, memory, stacked
 from fastloss_kernels.jit import kernel, part
-from fastloss_kernels.labelled import labelled_parts
-from fastloss_kernels.labels import first_bad_label, kept_labels
+from fastloss_kernels.labelled import labelled_parts, unchecked_label
+from fastloss_kernels.labels import kept_labels
 from fastloss_kernels.logarithm import log, log1p
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.shares import inside, row_totals
@@ -49,7 +49,7 @@ def _sparse_part(
 ) -> int:
     kind = loss.dtype.type
     classes = x.shape[1]
-    bad = first_bad_label(labels, first, last, classes, keep)
+    bad = unchecked_label(first, last, x, labels, keep)
     if bad >= 0:
         return bad
     if classes == 0:  # a sum over nothing, and not one element to read

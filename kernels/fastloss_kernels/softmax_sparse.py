@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from fastloss_kernels.blocks import row_array, row_count
+from fastloss_kernels.blocks import row_array
 from fastloss_kernels.caches import settle
 from fastloss_kernels.calls import call_part
 from fastloss_kernels.columns import exponential_columns, write_columns
@@ -28,8 +28,8 @@ from fastloss_kernels.exponential import exp_bounded
 from fastloss_kernels.interleave import SHORT, is_short
 from fastloss_kernels.intrinsics import hold, memory, stacked
 from fastloss_kernels.jit import called, kernel, part
-from fastloss_kernels.labelled import labelled_parts
-from fastloss_kernels.labels import first_bad_label, kept_labels
+from fastloss_kernels.labelled import labelled_parts, unchecked_label
+from fastloss_kernels.labels import kept_labels
 from fastloss_kernels.rows import clear_rows, clear_values, row_values
 from fastloss_kernels.scaling import close_sums, small_magnitude
 from fastloss_kernels.softmax_long import long_part, softmax_crossentropy_long
@@ -119,9 +119,7 @@ def _sparse_part(
     most = rows_per_tile(x, grad) if x.shape[1] else 0
     if most == 0:
         return _rows(first, last, x, labels, scale, keep, loss, grad)
-    bad = -1
-    if last - first == row_count(x):  # the labels of a share have been checked with all others
-        bad = first_bad_label(labels, first, last, x.shape[1], keep)
+    bad = unchecked_label(first, last, x, labels, keep)
     if bad < 0:
         _columns(first, last, most, x, labels, scale, keep, loss, grad)
     return bad
