@@ -47,13 +47,12 @@ def _logistic(t: Array, x: Array, smoothing: float, weight: float, out: Array) -
             small, large, p, q = large, small, q, p
         # now `small` = softplus(-x), `large` = softplus(x), p = sigma(x), q = sigma(-x)
         value = add(value, add(mul(yes, small), mul(no, large)))
-        slope = div(add(mul(no, p), minus(mul(yes, q))), count)
-        # with l = yes + no: l sigma(x) - yes = no - l sigma(-x)
-        mine, yours = (p, yes) if x[c] < 0.0 else (q, no)
-        mine = mul(add(yes, no), mine)
+        mine, yours = mul(no, p), mul(yes, q)
+        slope = div(add(mine, minus(yours)), count)
         if smoothing != 0.0 or weight != 1.0:
             size = exponent(div(add(mine, yours), count))
-        else:
+        else:  # p - t, or (1 - t) - (1 - p)
+            mine, yours = (p, yes) if x[c] < 0.0 else (q, no)
             hard = t[c] == 0.0 or t[c] == 1.0
             size = size_of(hard, slope, div(mine, count), div(yours, count))
         put(out, 1 + c, slope, size)

@@ -41,7 +41,7 @@ def loss_table(results: Sequence[Result], what: str) -> str:
         of_case = [result for result in mine if result.case == case]
         worst = (_worst(of_case, dtype, part) for dtype in losses.DTYPES for part in PARTS)
         count = f"{sum(result.rows for result in of_case):,}"
-        rows.append([f"`{case}`", count, *(_number(number, number.goal) for number in worst)])
+        rows.append([f"`{case}`", count, *(_number(number, losses.GOAL) for number in worst)])
     over = [
         f"- `{result.case}`, {result.dtype}, {number}"
         for result in mine

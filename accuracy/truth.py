@@ -72,11 +72,9 @@ def logistic_crossentropy(
     rows = [(*k, c, mp.exp(c)) for k, c in zip(answers, x, strict=True)]
     terms = [v * mp.log(1 + 1 / e) + u * mp.log(1 + e) for v, u, _, e in rows]
     gradient = [u * e / (1 + e) - v / (1 + e) for v, u, _, e in rows]
-    pairs = [
-        (u, (u + v) / (1 + e)) if c >= 0 else (v, (u + v) * e / (1 + e)) for v, u, c, e in rows
-    ]
     if (smoothing, weight) != (0.0, 1.0):
-        return _mean(terms, gradient, [mp.fsum(pair) for pair in pairs])
+        return _mean(terms, gradient, [(u * e + v) / (1 + e) for v, u, _, e in rows])
+    pairs = [(u, 1 / (1 + e)) if c >= 0 else (v, e / (1 + e)) for v, u, c, e in rows]
     soft = [max(pair) for pair in pairs]
     scale = [abs(g) if k in (0, 1) else s for g, s, k in zip(gradient, soft, t, strict=True)]
     return _mean(terms, gradient, scale)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fastloss_kernels import poisson
 from fastloss_kernels.logarithm import log1p
 from numba import njit
 
@@ -96,7 +97,35 @@ def test_smoothed_and_weighted_answers_near_certainty(dtype, edge):
     )[1]
     p, s = np.longdouble(x), np.longdouble(smoothing)
     v, u = weight * (t * (1 - s) + s / 2) / p, ((1 - t) * (1 - s) + s / 2) / (1 - p)
-    assert ulps(gradient, (u - v) / 2, np.maximum(u, v) / 2) <= 5
+    assert ulps(gradient, (u - v) / 2, (u + v) / 2) <= GOAL
+
+
+@both_dtypes
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize(("smoothing", "weight"), [(0.1, 1), (0, 2.7), (0, 1.1), (0.1, 2.7)])
+def test_changed_answers_are_rounded_once(dtype, soft, smoothing, weight):
+    """Up to 5.5 last places: the targets were rounded three times, and so was the factor 1 / C."""
+    rng = np.random.default_rng(3)
+    x = rng.uniform(-6, 6, (400, 2281)).astype(dtype)
+    t = (rng.random(x.shape) if soft else rng.integers(0, 2, x.shape)).astype(dtype)
+    options = {"from_logits": True, "label_smoothing": smoothing, "pos_weight": [dtype(weight)]}
+    gradient = fl.value_and_grad(fl.binary_crossentropy)(t, x, **options)[1]
+    s, e = np.longdouble(smoothing), np.exp(np.longdouble(x))
+    v = dtype(weight) * (t * (1 - s) + s / 2) / (1 + e)
+    u = ((1 - np.longdouble(t)) * (1 - s) + s / 2) * e / (1 + e)
+    assert ulps(gradient, (u - v) / 2281, (u + v) / 2281) <= 3.6
+
+
+def test_an_infinite_slope_is_infinite_whatever_it_is_multiplied_with():
+    rates = np.array([[-(2.0**-20), 2.0, 2.0]])
+    one, all_rows, loss, grad = np.ones(1), np.ones(1, bool), np.empty(1), np.empty((1, 3, 1))
+    for factor in (1.0, 3.0, -1e300):
+        poisson(
+            rates.reshape(1, 3, 1), np.ones((1, 3, 1)), 2.0**-20, one * factor, all_rows, loss,
+            grad, 1,
+        )  # fmt: skip
+        assert grad[0, 0, 0] == -np.inf * factor
+        assert grad[0, 1, 0] == pytest.approx(factor / 6)
 
 
 @both_dtypes

@@ -14,12 +14,13 @@ from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.logarithm_bounded import log_pair
 from fastloss_kernels.separable import separable_part
+from fastloss_kernels.targets import Pair
 from fastloss_kernels.typing import Array, Scalar
 
 
 @block
 def _rate(
-    x: Scalar, t: Scalar, v: Scalar, u: Scalar, plain: bool, eps: Scalar, infinity: Scalar
+    x: Scalar, t: Scalar, answer: Pair, scaled: Pair, plain: bool, eps: Scalar, infinity: Scalar
 ) -> Any:
     z, zero = x + eps, eps - eps
     small, large = (x, eps) if x < eps else (eps, x)

@@ -15,12 +15,13 @@ from fastloss_kernels.blocks import row_count
 from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.quotient import aligned, log_aligned, power
 from fastloss_kernels.separable import separable_part
+from fastloss_kernels.targets import Pair
 from fastloss_kernels.typing import Array, Scalar
 
 
 @block
 def _divergence(
-    x: Scalar, t: Scalar, v: Scalar, u: Scalar, plain: bool, eps: Scalar, one: Scalar
+    x: Scalar, t: Scalar, answer: Pair, scaled: Pair, plain: bool, eps: Scalar, one: Scalar
 ) -> Any:
     t = eps if t < eps else one if t > one else t
     p = eps if x < eps else one if x > one else x

@@ -7,9 +7,10 @@ With v = w t, where w is the weight of the positive class (1 unless given), u = 
 
 where p = clip(x, eps, 1 - eps), q = 1 - p, and m = 1 where x is inside the closed bounds.
 
-From logits both signs use ``e = e^-|x|``, which never overflows: softplus(-|x|) = log1p(e) and
-sigmoid(-|x|) = e / (1 + e). With k = u for x >= 0 and -v below, term = k x + l log1p(e) and slope =
-k -+ l e / (1 + e): nothing cancels where t is 0 or 1. k x is left out where k = 0, so an infinite
+From logits both signs use ``e = e^-|x|``, which never overflows: softplus(-|x|) = log1p(e). With
+(k, o) = (u, -v) for x >= 0 and (-v, u) below, term = k x + l log1p(e) and slope = (k + o e) /
+(1 + e): nothing cancels where t is 0 or 1, and elsewhere no more than u sigmoid(x) and
+v sigmoid(-x) do, of which the slope is the difference. k x is left out where k = 0, so an infinite
 logit on the right side costs nothing.
 """
 
@@ -21,21 +22,27 @@ from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.logarithm_bounded import log1p_unit, log_normal, log_pair
 from fastloss_kernels.separable import separable_part
+from fastloss_kernels.targets import Pair
 from fastloss_kernels.typing import Array, Scalar
 
 
 @block
 def _logit(
-    x: Scalar, t: Scalar, v: Scalar, u: Scalar, plain: bool, low: Scalar, one: Scalar
+    x: Scalar, t: Scalar, answer: Pair, scaled: Pair, plain: bool, low: Scalar, one: Scalar
 ) -> Any:
-    both = u + v
+    (v, u), (v_scaled, u_scaled) = answer, scaled
     e = exp_falling(-abs(x))
     right = x >= 0
     k = u if right else -v
-    # e / (1 + e) as e - e (e / (1 + e)): where e is small the quotient's errors do not show.
-    share = both * fma(-e, e / (one + e), e)
     linear = k * x if k != 0 else low
-    return fma(both, log1p_unit(e), linear), (k - share if right else k + share)
+    term = fma(u + v, log1p_unit(e), linear)
+    k, other = (u_scaled, -v_scaled) if right else (-v_scaled, u_scaled)
+    n = fma(other, e, k)
+    # n / (1 + e) as n - n (e / (1 + e)) where e is small: there the quotient's two roundings count
+    # for little.
+    small = e + e < one
+    quotient = (e if small else n) / (one + e)
+    return term, fma(-n, quotient, n) if small else quotient
 
 
 @part
@@ -133,15 +140,21 @@ def logistic_crossentropy(
 
 @block
 def _probability(
-    x: Scalar, t: Scalar, v: Scalar, u: Scalar, plain: bool, low: Scalar, high: Scalar
+    x: Scalar, t: Scalar, answer: Pair, scaled: Pair, plain: bool, low: Scalar, high: Scalar
 ) -> Any:
+    (v, u), (v_scaled, u_scaled) = answer, scaled
     one, none = low / low, low - low
+    half = one / (one + one)
     p = low if x < low else high if x > high else x
     rest = one - p
     term = fma(-v, log_normal(p), -u * log_pair(rest, (one - rest) - p))
-    # u p - v (1 - p) is p - t for plain targets: exact where the two nearly cancel. Others carry
-    # roundings of their own, which must not be larger than the terms that they are part of.
-    difference = p - t if plain else fma(u, p, -v * rest)
+    # u p - v (1 - p) is p - t for plain targets: exact where the two nearly cancel. For others it
+    # is (u + v) p - v where 1 - p is rounded, so that what it lost does not count.
+    below = p < half
+    difference = fma(
+        u_scaled + v_scaled if below else u_scaled, p, -v_scaled if below else -v_scaled * rest
+    )
+    difference = p - t if plain else difference
     slope = difference / fma(-p, p, p)  # p (1 - p) rounded once: fma keeps p p whole
     return term, (none if x < low or x > high else slope)
 

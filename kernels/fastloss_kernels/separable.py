@@ -1,8 +1,11 @@
 """The common form of the losses whose elements do not meet: a row's loss is a sum of terms.
 
-Every such loss is one element function ``(x, t, v, u, plain, low, high) -> (term, slope)`` with
-slope = d term / d x; here are the loops around it. Rows are cut into blocks and pieces like
-everywhere, and within one the loop is flat: no row starts or ends in it.
+Every such loss is one element function
+
+    (x, t, answer, scaled, plain, low, high) -> (term, slope),   slope = d term / d x;
+
+here are the loops around it. Rows are cut into blocks and pieces like everywhere, and within one
+the loop is flat: no row starts or ends in it.
 """
 
 from typing import Any
@@ -24,42 +27,37 @@ from fastloss_kernels.intrinsics import fma, hold, memory, stacked
 from fastloss_kernels.jit import block, generic
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.rowsums import add_rows
-from fastloss_kernels.targets import dense_targets
+from fastloss_kernels.targets import answers
 from fastloss_kernels.traffic import chunk_size, coming, deliver, fetch
 from fastloss_kernels.typing import Array
 
 
 @block
-def _spread(values: Array, rows: int, divisor: float, spread: Array) -> None:
-    """Repeat each row's value over its elements, divided."""
-    width = spread.size // rows
-    for r in range(rows):
-        fill(spread[r * width : (r + 1) * width], spread.dtype.type(values[r] / divisor))
+def _spread(values: Array, rows: int, divisor: float, factors: Array, rests: Array) -> None:
+    """Repeat each row's factor, value / divisor, over its elements: a float and what it lacks.
 
-
-@block
-def _repeat(weight: Array, smoothing: float, shrink: Array, rise: Array) -> None:
-    """Repeat, for all elements of a block, what makes a smoothed and weighted target of a target.
-
-    The factor `shrink` and the summand `rise` hold the weight already: so a target is rounded once,
-    and not after each of three steps.
+    The float lies nearer to 0, so neither is 0 unless the factor is, and they have one sign: an
+    infinite slope times both is that infinity, and not a difference of two.
     """
-    kind, width = weight.dtype.type, max(1, weight.size)
-    for r in range(shrink.size // width):
+    kind = factors.dtype.type
+    width = factors.size // rows
+    for r in range(rows):
+        high = values[r] / divisor
+        low = fma(-high, divisor, values[r]) / divisor
+        first = kind(high * (1.0 - np.finfo(factors.dtype).eps))
+        rest = first if np.isinf(first) else kind((high - first) + low)
         row = slice(r * width, (r + 1) * width)
-        factors, summands = shrink[row], rise[row]
-        for c in range(width):
-            w = np.float64(weight[c])
-            factors[c], summands[c] = kind(w * (1.0 - smoothing)), kind(w * (smoothing / 2))
+        fill(factors[row], first)
+        fill(rests[row], rest)
 
 
 @block
-def _weighted(t: Array, shrink: Array, rise: Array, own: Array) -> Array:
-    """Return the targets t, smoothed and weighted, in `own`."""
-    v = own[: t.size]
-    for k in range(t.size):
-        v[k] = fma(t[k], shrink[k], rise[k])
-    return v
+def _repeat(weight: Array, weights: Array, width: int) -> None:
+    """Repeat the weights of `width` classes, 1 where none are given, over a block's elements."""
+    fill(weights, 1.0)
+    if weight.size:
+        for k in range(weights.size):
+            weights[k] = weight[k % width]
 
 
 @generic
@@ -81,9 +79,10 @@ def separable_part(
 ) -> None:
     """Write the losses, sums of terms over `divisor`, and the gradients of some rows.
 
-    v and u are the targets t and 1 - t, each smoothed towards 1/2 by itself, lest a small u be what
-    rounding left of 1 - v; `weight` is empty or has a value per class, with which v is multiplied.
-    They are `plain` if there is neither. `low` and `high` go to `element` in the working dtype.
+    An `answer` is t and 1 - t, smoothed towards 1/2, the first multiplied with `weight`, which is
+    empty or has a value per class. It is `plain` if there is neither; else `scaled` is the answer
+    times the gradient's factor, rounded once, so that the slope needs not be multiplied. `low` and
+    `high` go to `element` in the working dtype.
     """
     kind = loss.dtype.type
     classes = x.shape[1]
@@ -91,18 +90,19 @@ def separable_part(
     share = (first, last, block_rows)
     fused = grad is not None
     floor, ceiling = kind(low), kind(high)
-    one, shrink, rise = kind(1), kind(1.0 - smoothing), kind(smoothing / 2)
+    one = kind(1)
     plain = smoothing == 0.0 and weight.size == 0
     size = max(inbox_size(x, loss, block_rows), inbox_size(grad, loss, block_rows))
     own = np.empty(size, loss.dtype)
     target_box = np.empty(inbox_size(targets, loss, block_rows), loss.dtype)
-    boxes = np.empty((3, block_rows * piece), loss.dtype)
-    weight_box = np.empty((2, min(block_rows, last - first) * weight.size), loss.dtype)
-    none = np.empty(0, loss.dtype)
-    changed, terms = memory(boxes[0], loss.dtype), memory(boxes[1], loss.dtype)
-    factors = memory(boxes[2], loss.dtype)
-    shrinks, rises = weight_box[0], weight_box[1]
-    _repeat(weight, smoothing, shrinks, rises)
+    boxes = np.empty((7, block_rows * piece), loss.dtype)
+    terms = memory(boxes[0], loss.dtype)
+    factors, rests = memory(boxes[1], loss.dtype), memory(boxes[2], loss.dtype)
+    answer_boxes = memory(boxes[3], loss.dtype), memory(boxes[4], loss.dtype)
+    scaled_boxes = memory(boxes[5], loss.dtype), memory(boxes[6], loss.dtype)
+    width = weight.size if weight.size else min(piece, classes)
+    weights = np.empty(0 if plain else min(block_rows, last - first) * width, loss.dtype)
+    _repeat(weight, weights, width)
     row_scale, total, lost = row_array(), row_array(), row_array()
     spare = (row_array(), row_array())
     slopes = stacked(loss.dtype)
@@ -116,34 +116,43 @@ def separable_part(
         if classes == 0:
             fill(total[:rows], 0.0)
             fill(lost[:rows], 0.0)
-        if fused and (scale.size > 1 or i == first):
-            _spread(row_scale, rows, divisor, factors[: rows * min(piece, classes)])
+        if scale.size > 1 or i == first:
+            size = rows * min(piece, classes)
+            _spread(row_scale, rows, divisor, factors[:size], rests[:size])
         for c in range(0, classes, piece):
             size = rows * min(piece, classes - c)
             t = y[c : c + size]
-            if weight.size:
-                v = _weighted(t, shrinks[c : c + size], rises[c : c + size], changed)
-            else:
-                v = dense_targets(t, rows, 0, none, smoothing, 2, changed)
+            (yes, no), (yes_scaled, no_scaled) = (t, t), (t, t)
+            if not plain:
+                (yes, no), (yes_scaled, no_scaled) = answer_boxes, scaled_boxes
+                own_weights = weights[c if weight.size else 0 :]
+                answers(t, own_weights, smoothing, (factors, rests), answer_boxes, scaled_boxes)
             k = 0
             while k < size:
                 n = chunk_size(w, c + k, size - k)
                 fetch(x_ahead, c + k)
                 fetch(t_ahead, c + k)
-                x_k, t_k, v_k, terms_k = z[c + k :], t[k:], v[k:], terms[k:]
+                x_k, t_k, terms_k = z[c + k :], t[k:], terms[k:]
+                yes_k, no_k = yes[k:], no[k:]
                 if fused:
-                    f_k = factors[k:]
+                    f_k, r_k = factors[k:], rests[k:]
+                    ys_k, ns_k = yes_scaled[k:], no_scaled[k:]
                     for e in range(n):
-                        u = fma(one - t_k[e], shrink, rise)
+                        u = one - t_k[e]
+                        answer = yes_k[e], (u if plain else no_k[e])
+                        scaled = ys_k[e], (u if plain else ns_k[e])
                         terms_k[e], slope = element(
-                            x_k[e], t_k[e], v_k[e], u, plain, floor, ceiling
+                            x_k[e], t_k[e], answer, scaled, plain, floor, ceiling
                         )
-                        slopes[e] = slope * f_k[e]
+                        product = fma(slope, f_k[e], slope * r_k[e])
+                        slopes[e] = product if plain else slope
                     deliver(slopes, w[c + k :], n, past)
                 else:
                     for e in range(n):
-                        u = fma(one - t_k[e], shrink, rise)
-                        terms_k[e] = element(x_k[e], t_k[e], v_k[e], u, plain, floor, ceiling)[0]
+                        answer = yes_k[e], (one - t_k[e] if plain else no_k[e])
+                        terms_k[e] = element(x_k[e], t_k[e], answer, answer, plain, floor, ceiling)[
+                            0
+                        ]
                 k += n
             add_rows(terms[:size], rows, c == 0, total, lost, spare)
         mine = memory(loss, loss.dtype)[i : i + rows]

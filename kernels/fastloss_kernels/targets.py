@@ -1,8 +1,62 @@
-"""Dense targets of crossentropy: smoothed and weighted by class on the way in."""
+"""Targets that are smoothed and weighted on the way in, each rounded once.
+
+A smoothed target t (1 - s) + s / C is a sum of two products whose factors are no floats themselves:
+rounding after each step would cost the gradients up to two ulp before they are begun.
+"""
+
+from typing import Any
 
 from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block
-from fastloss_kernels.typing import Array
+from fastloss_kernels.typing import Array, Scalar
+
+Pair = tuple[Scalar, Scalar]  # a number as a float and what rounding took from it
+
+
+@block
+def _rounded(high: float, low: float, like: Array) -> Any:
+    """Return high + low, |low| <= ulp(high) / 2, as a pair of like's dtype."""
+    kind = like.dtype.type
+    first = kind(high)
+    return first, kind((high - first) + low)
+
+
+@block
+def smoothing_pairs(smoothing: float, classes: int, like: Array) -> Any:
+    """Return 1 - s, s / C and 1 - s / C as pairs of like's dtype."""
+    shrink, rise = 1.0 - smoothing, smoothing / classes
+    rise_lost = -fma(rise, float(classes), -smoothing) / classes
+    rest = 1.0 - rise
+    return (
+        _rounded(shrink, (1.0 - shrink) - smoothing, like),
+        _rounded(rise, rise_lost, like),
+        _rounded(rest, ((1.0 - rest) - rise) - rise_lost, like),
+    )
+
+
+@block
+def smoothed(t: Scalar, shrink: Pair, rise: Pair) -> Any:
+    """Return t shrink + rise as a pair."""
+    product = t * shrink[0]
+    total = product + rise[0]
+    part = total - product  # Knuth's two-sum: what rounding took from `total`, exactly
+    lost = (product - (total - part)) + (rise[0] - part)
+    return total, lost + (fma(t, shrink[0], -product) + fma(t, shrink[1], rise[1]))
+
+
+@block
+def times(weight: Scalar, number: Pair) -> Any:
+    """Return weight * number as a pair."""
+    high, low = number
+    first = weight * high
+    return first, fma(weight, low, fma(weight, high, -first))
+
+
+@block
+def product(a: Pair, b: Pair) -> Scalar:
+    """Return a * b, rounded about once."""
+    first, rest = times(b[0], a)
+    return first + fma(a[0], b[1], rest)
 
 
 @block
@@ -21,16 +75,41 @@ def dense_targets(
     """
     if smoothing == 0.0 and class_weight.size == 0:
         return y
-    kind = own.dtype.type
-    shrink, rise = kind(1.0 - smoothing), kind(smoothing / classes)
+    shrink, rise, _ = smoothing_pairs(smoothing, classes, own)
     target = own[: y.size]
-    for k in range(y.size):
-        target[k] = fma(y[k], shrink, rise)
-    if class_weight.size:
-        width = y.size // rows
-        weight = class_weight[c0 : c0 + width]
-        for r in range(rows):
-            row = target[r * width : (r + 1) * width]
-            for c in range(width):
-                row[c] *= weight[c]
+    if class_weight.size == 0:
+        for k in range(y.size):
+            high, low = smoothed(y[k], shrink, rise)
+            target[k] = high + low
+        return target
+    width = y.size // rows
+    weight = class_weight[c0 : c0 + width]
+    for r in range(rows):
+        row, t = target[r * width : (r + 1) * width], y[r * width : (r + 1) * width]
+        for c in range(width):
+            high, low = times(weight[c], smoothed(t[c], shrink, rise))
+            row[c] = high + low
     return target
+
+
+@block
+def answers(
+    y: Array,
+    weight: Array,
+    smoothing: float,
+    factor: tuple[Array, Array],
+    own: tuple[Array, Array],
+    scaled: tuple[Array, Array],
+) -> None:
+    """Write w t' and 1 - t' of the smoothed binary targets t' = t (1 - s) + s / 2, also `scaled`.
+
+    The second does not come of the first, lest a small one be what rounding left of 1 - t'.
+    `scaled` are the exact ones times a factor, each rounded once.
+    """
+    shrink, rise, rest = smoothing_pairs(smoothing, 2, y)
+    for k in range(y.size):
+        f = factor[0][k], factor[1][k]
+        yes = times(weight[k], smoothed(y[k], shrink, rise))
+        no = smoothed(-y[k], shrink, rest)
+        own[0][k], own[1][k] = yes[0] + yes[1], no[0] + no[1]
+        scaled[0][k], scaled[1][k] = product(yes, f), product(no, f)
