@@ -23,7 +23,7 @@ CASES = [(fn, False) for fn in FUNCTIONS] + [(fn, True) for fn in WITH_AXIS]
 every_case = pytest.mark.parametrize(("fn", "from_logits"), CASES)
 
 
-@pytest.fixture(autouse=True, params=[(8, 512, 256), (16, 3, 16), (40, 512, 16)], ids=str)
+@pytest.fixture(autouse=True, params=[(8, 512, 256), (16, 3, 32), (40, 512, 32)], ids=str)
 def _sizes(request, monkeypatch):
     """Set the elements and the rows of a block, and the elements of a chunk, at least a cache line.
 
@@ -207,6 +207,22 @@ def test_columns_of_half_precision(classes, step):
     run(kernels.softmax_crossentropy_sparse, bits, labels, one, every, same, rounded)
     np.testing.assert_array_equal(same, loss)
     np.testing.assert_array_equal(rounded.view(np.float16), grad.astype(np.float16))
+
+
+@pytest.mark.parametrize("width", [3, 21])
+@pytest.mark.parametrize("fn", [fl.sparse_categorical_crossentropy, fl.categorical_crossentropy])
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_rows_of_half_precision(fn, from_logits, width):
+    y, x = draw(fn, (7, width), -1, from_logits)
+    half = x.astype(np.float16)
+    y = y if y.ndim == 1 else y.astype(np.float32)
+    call = fl.value_and_grad(fn)
+    value, gradient = call(y, half.astype(np.float32), from_logits=from_logits)
+    for order in "CF":
+        out = np.empty_like(half)
+        same, slopes = call(y, np.asarray(half, order=order), from_logits=from_logits, out=out)
+        np.testing.assert_array_equal(same, value)
+        np.testing.assert_array_equal(slopes, gradient.astype(np.float16))
 
 
 def test_many_classes_leave_less_room_for_small_scales():

@@ -1,5 +1,6 @@
 """Rows on their way to and from a scratch: transposed in registers, or past the caches."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 from fastloss_kernels.blocks import STREAM
@@ -65,6 +66,25 @@ def test_large_gradients_have_the_bits_of_small_ones(classes):
     np.testing.assert_array_equal(large[part], small)
     call(labels, y_pred, from_logits=True, out=y_pred)
     np.testing.assert_array_equal(large, y_pred)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+def test_large_gradients_of_half_precision_are_those_of_float32_rounded(name, order):
+    """They are rounded into a second scratch, of which one half waits while the other is filled."""
+    kind, classes = np.dtype(getattr(ml_dtypes, name, name)), 5_003
+    rows = STREAM // 2 // classes + 3
+    half = np.random.default_rng(7).normal(0, 3, (rows, classes)).astype(kind, order=order)
+    labels = np.arange(rows) % classes
+    call = fl.value_and_grad(fl.sparse_categorical_crossentropy)
+    loss, gradient = call(labels, half, from_logits=True, out=np.empty((rows, classes), kind))
+    part = slice(rows // 2, None)
+    same, slopes = call(labels[part], half[part].astype(np.float32), from_logits=True)
+    np.testing.assert_array_equal(loss[part], same)
+    np.testing.assert_array_equal(gradient[part].view(np.int16), slopes.astype(kind).view(np.int16))
+    if order == "C":
+        call(labels, half, from_logits=True, out=half)
+        np.testing.assert_array_equal(half.view(np.int16), gradient.view(np.int16))
 
 
 @pytest.mark.parametrize("shape", [(3, 1000, 150), (1, 21, 1000), (1, 5000, 70), (2, 10, 520)])

@@ -14,7 +14,7 @@ from fastloss_kernels.interleave import SHORT
 from fastloss_kernels.intrinsics import STACKED, memory, stacked
 from fastloss_kernels.jit import block, called
 from fastloss_kernels.traffic import Traffic, send_later
-from fastloss_kernels.transfer import contiguous, gather, scatter, side_by_side
+from fastloss_kernels.transfer import contiguous, gather, round_to, scatter, side_by_side
 from fastloss_kernels.typing import Array
 
 # About 4,096 elements a block: predictions, targets and what is made of them stay in a first-level
@@ -97,10 +97,9 @@ def _direct(x: Array, grad: Array | None, work: Array) -> bool:
 @block
 def streams(x: Array, grad: Array | None, work: Array) -> bool:
     """Return whether finished rows go from the scratch to the gradient past the caches."""
-    if grad is None:
+    if grad is None or not contiguous(grad) or _direct(x, grad, work):
         return False
-    large = grad.size * grad.itemsize >= STREAM
-    return large and _plain(grad, work) and not _direct(x, grad, work)
+    return grad.size * grad.itemsize >= STREAM and x.ctypes.data != grad.ctypes.data
 
 
 @block
@@ -125,11 +124,24 @@ def scratch_size(x: Array, grad: Array | None, work: Array) -> int:
 @block
 def room_for(x: Array, grad: Array | None, scratch: Array, row: int, share: Share) -> Array:
     """Return the part of the scratch for rows from `row` on: the last may still be on their way."""
-    if streams(x, grad, scratch):
+    offset = 0
+    if grad is not None and grad.itemsize == scratch.itemsize and streams(x, grad, scratch):
         number = (row - share[0]) // rows_together(x, share[2])
         offset = number % 2 * (scratch.size // 2) * scratch.itemsize
-        return memory(scratch, scratch.dtype, offset)
-    return memory(scratch, scratch.dtype)
+    return memory(scratch, scratch.dtype, offset)
+
+
+@block
+def _outbox(x: Array, first: int, share: Share, traffic: Traffic) -> Array:
+    """Return room for the rounded rows from `first` on, of a gradient in half precision.
+
+    Of the two halves of the scratch the first is worked in. The second has room for twice as many
+    rows of half the width: for the rows before these, which may still be on their way, too.
+    """
+    begin, _, block_rows = share
+    whole = rows_together(x, block_rows) * x.shape[1]
+    number = (first - begin) // block_rows
+    return traffic[0][2 * whole + number % 2 * whole :]
 
 
 @block
@@ -188,7 +200,12 @@ def work_array(
 def hand_over(w: Array, x: Array, grad: Array, first: int, share: Share, traffic: Traffic) -> None:
     """Write the finished rows to the gradient, unless they were worked on where they belong."""
     if streams(x, grad, w):
-        send_later(traffic, w, first * x.shape[1])
+        if grad.itemsize == w.itemsize:
+            send_later(traffic, w, w.size, first * x.shape[1])
+        else:
+            outbox = _outbox(x, first, share, traffic)
+            round_to(w, outbox)
+            send_later(traffic, outbox, w.size, first * x.shape[1])
     elif not _direct(x, grad, w):
         _empty(w, x, grad, first, share)
 

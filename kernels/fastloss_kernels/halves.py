@@ -100,8 +100,8 @@ def _to_bfloat16(x: Scalar) -> Any:
     b = bits(x)
     odd = _I(_I(b >> _I(16)) & _I(1))
     rounded = _I(_I(_I(b + _I(0x7FFF)) + odd) >> _I(16))
-    h = _I(_I(b >> _I(16)) | _I(0x40)) if _I(b & _I(0x7FFFFFFF)) > _INFINITY else rounded
-    return np.uint16(h & _I(0xFFFF))
+    quiet = _I(_I(b >> _I(16)) | _I(0x40))
+    return np.uint16((rounded if x == x else quiet) & _I(0xFFFF))
 
 
 def narrow(x: Scalar, like: Any) -> Any:

@@ -7,7 +7,7 @@ rounding after each step would cost the gradients up to two ulp before they are 
 from typing import Any
 
 from fastloss_kernels.intrinsics import fma
-from fastloss_kernels.jit import block
+from fastloss_kernels.jit import block, called
 from fastloss_kernels.typing import Array, Scalar
 
 Pair = tuple[Scalar, Scalar]  # a number as a float and what rounding took from it
@@ -59,6 +59,24 @@ def product(a: Pair, b: Pair) -> Scalar:
     return first + fma(a[0], b[1], rest)
 
 
+@called
+def _change(
+    y: Array, rows: int, class_weight: Array, smoothing: float, classes: int, target: Array
+) -> None:
+    shrink, rise, _ = smoothing_pairs(smoothing, classes, y)
+    if class_weight.size == 0:
+        for k in range(y.size):
+            high, low = smoothed(y[k], shrink, rise)
+            target[k] = high + low
+        return
+    width = y.size // rows
+    for r in range(rows):
+        row, t = target[r * width : (r + 1) * width], y[r * width : (r + 1) * width]
+        for c in range(width):
+            high, low = times(class_weight[c], smoothed(t[c], shrink, rise))
+            row[c] = high + low
+
+
 @block
 def dense_targets(
     y: Array,
@@ -75,24 +93,11 @@ def dense_targets(
     """
     if smoothing == 0.0 and class_weight.size == 0:
         return y
-    shrink, rise, _ = smoothing_pairs(smoothing, classes, own)
-    target = own[: y.size]
-    if class_weight.size == 0:
-        for k in range(y.size):
-            high, low = smoothed(y[k], shrink, rise)
-            target[k] = high + low
-        return target
-    width = y.size // rows
-    weight = class_weight[c0 : c0 + width]
-    for r in range(rows):
-        row, t = target[r * width : (r + 1) * width], y[r * width : (r + 1) * width]
-        for c in range(width):
-            high, low = times(weight[c], smoothed(t[c], shrink, rise))
-            row[c] = high + low
-    return target
+    _change(y, rows, class_weight[c0:], smoothing, classes, own)
+    return own[: y.size]
 
 
-@block
+@called
 def answers(
     y: Array,
     weight: Array,

@@ -6,8 +6,10 @@ a chunk of each at a time, between chunks of arithmetic.
 
 from typing import TypeAlias
 
+from numba import types
+
 from fastloss_kernels.caches import prefetch, stream
-from fastloss_kernels.intrinsics import memory
+from fastloss_kernels.intrinsics import inlined, memory
 from fastloss_kernels.jit import block
 from fastloss_kernels.transfer import contiguous
 from fastloss_kernels.typing import Array
@@ -16,7 +18,8 @@ CHUNK = 256  # elements: what is in flight has to fit the processor's buffers
 
 # The predictions and the targets of the next block, see `coming`.
 Ahead: TypeAlias = tuple[Array, Array]
-# (scratch, gradient, [place in the scratch, place in the gradient, how many elements are left])
+# (scratch, gradient, [place in the scratch, place in the gradient, how many elements are left]),
+# the scratch seen as elements of the gradient
 Traffic: TypeAlias = tuple[Array, Array, Array]
 
 
@@ -62,14 +65,26 @@ def deliver(chunk: Array, w: Array, size: int, past: bool) -> None:
             w[k] = chunk[k]
 
 
+def _written(grad: Array | None, scratch: Array) -> Array:
+    """Return the array that is written: without a gradient none is, and it is the scratch."""
+    return scratch if grad is None else grad
+
+
+inlined(_written)(
+    lambda grad, scratch: (
+        (lambda grad, scratch: scratch)
+        if isinstance(grad, types.NoneType)
+        else (lambda grad, scratch: grad)
+    )
+)
+
+
 @block
 def traffic_of(scratch: Array, grad: Array | None, left: Array) -> Traffic:
     """Return the traffic of one thread, with nothing under way."""
     left[0], left[1], left[2] = 0, 0, 0
-    source = memory(scratch, scratch.dtype)
-    if grad is None:
-        return source, source, left
-    return source, memory(grad, scratch.dtype), left
+    written = _written(grad, scratch)
+    return memory(scratch, written.dtype), memory(written, written.dtype), left
 
 
 @block
@@ -97,9 +112,9 @@ def send_rest(traffic: Traffic) -> None:
 
 
 @block
-def send_later(traffic: Traffic, w: Array, place: int) -> None:
-    """Put the finished rows w on the way, to the gradient's elements from `place` on."""
+def send_later(traffic: Traffic, w: Array, size: int, place: int) -> None:
+    """Put ``w[:size]``, of finished rows, on the way to the gradient's elements from `place` on."""
     source, _, left = traffic
     send_rest(traffic)
     left[0] = (w.ctypes.data - source.ctypes.data) // w.itemsize
-    left[1], left[2] = place, w.size
+    left[1], left[2] = place, size

@@ -94,15 +94,23 @@ def gather(x: Array, first: int, rows: int, work: Array) -> None:
         r += side
 
 
+@block
+def round_to(source: Array, target: Array) -> None:
+    """Copy `source` to the beginning of `target`, in its dtype."""
+    like = target.dtype.type(0)
+    target = target[: source.size]  # with a known end, or LLVM leaves the loop scalar
+    for k in range(source.size):
+        target[k] = narrow(source[k], like)
+
+
 @called
 def scatter(work: Array, first: int, rows: int, grad: Array) -> None:
     """Copy `work` into the rows `first` to ``first + rows`` of the gradient."""
     classes = grad.shape[1]
     like = grad.dtype.type(0)
     if contiguous(grad):
-        target = memory(grad, grad.dtype, first * classes * grad.itemsize)
-        for k in range(rows * classes):
-            target[k] = narrow(work[k], like)
+        size = rows * classes
+        round_to(work[:size], memory(grad, grad.dtype, first * classes * grad.itemsize))
         return
     r = 0
     while r < rows:
@@ -115,9 +123,8 @@ def scatter(work: Array, first: int, rows: int, grad: Array) -> None:
                 target = memory(grad, work.dtype, offset + start * step)
                 transpose(source, classes, target, step // grad.itemsize, side, width)
         elif grad.strides[1] == grad.itemsize:
-            source, target = work[r * classes :], memory(grad, grad.dtype, offset)
-            for c in range(classes):
-                target[c] = narrow(source[c], like)
+            source = work[r * classes : (r + 1) * classes]
+            round_to(source, memory(grad, grad.dtype, offset))
         else:
             for c in range(classes):
                 source = work[r * classes + c :]
