@@ -151,13 +151,13 @@ def result_dtype(value: ArrayLike, array: Array) -> DType:
     float64 arrays (and wider) stay float64. Half precision, integers, booleans and Python lists
     become float32.
     """
-    wide = array.dtype.kind == "f" and array.dtype.itemsize >= 8
+    wide = array.itemsize >= 8 and array.dtype.kind == "f"
     return FLOAT64 if wide and not isinstance(value, list | tuple) else FLOAT32
 
 
 def half_bits(array: Array) -> Array | None:
     """Return float16 as int16 and bfloat16 as uint16, the bits that kernels read; else None."""
-    if array.dtype.itemsize != 2 or not (array.dtype.isnative and array.flags.aligned):
+    if array.itemsize != 2 or not (array.dtype.isnative and array.flags.aligned):
         return None
     kind = {"float16": np.int16, "bfloat16": np.uint16}.get(array.dtype.name)
     return None if kind is None else np.asarray(array).view(kind)
@@ -175,10 +175,11 @@ def convert(array: Array, dtype: DType) -> Array:
 
 def scalar(value: float, dtype: DType) -> np.floating[Any]:
     """Return `value` as a float of `dtype`; what is too large becomes inf."""
-    fits_all = abs(value) <= 65504.0  # the largest float16; no other float type has a smaller one
-    number: np.floating[Any] = (
-        dtype.type(value) if fits_all else convert(np.array([value]), dtype)[0]
-    )
+    number: np.floating[Any]
+    if -65504.0 <= value <= 65504.0:  # the largest float16; no other float type has a smaller one
+        number = dtype.type(value)
+    else:
+        number = convert(np.array([value]), dtype)[0]
     return number
 
 

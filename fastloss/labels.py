@@ -59,10 +59,11 @@ def class_labels(y_true: Array, layout: Layout, ignore_class: int | None) -> Lab
             "y_true and y_pred must have the same shape apart from the class axis,"
             f" got {y_true.shape} and {layout.whole}, where {layout.kept} was expected"
         )
-    given = y_true.reshape(-1)
-    plain = given.dtype == INT64 and given.flags.c_contiguous and given.flags.aligned
-    if plain and ignore_class is None:  # nothing to do: half a microsecond less in a small call
-        return Labels(given, given, None)
+    given = y_true if y_true.ndim == 1 else y_true.reshape(-1)
+    if ignore_class is None and given.dtype == INT64:
+        flags = given.flags
+        if flags.c_contiguous and flags.aligned:  # nothing to do: a small call takes 5 microseconds
+            return Labels(given, given, None)
     if given.dtype.kind in "iub":
         exact, ids = given, convert(given, INT64)
     else:

@@ -69,33 +69,39 @@ def launch(kernel: Any, x: Any, *rest: Any) -> Any:
     if way is not None:
         kernel = way(x, rest[-2])  # there is less of that to compile
     if x.size < SMALL:
-        return _call(kernel, x, rest, 1)
+        return _alone(kernel, x, rest)
     threads = _threads()
-    if threads == 1 or _shared_layer:
-        return _call(kernel, x, rest, threads)
+    if threads == 1:
+        return _alone(kernel, x, rest)
+    if _shared_layer:
+        return _compiled(kernel, x, rest, True)(x, *rest, threads)
     if not _gate.acquire(blocking=False):
-        return _call(kernel, x, rest, 1)
+        return _alone(kernel, x, rest)
     try:
         return _first_call(kernel, x, rest, threads)
     finally:
         _gate.release()
 
 
-def _call(kernel: Any, x: Any, rest: tuple[Any, ...], threads: int) -> Any:
+def _alone(kernel: Any, x: Any, rest: tuple[Any, ...]) -> Any:
+    """Call on this thread."""
+    return _compiled(kernel, x, rest, False)(0, rest[-2].size, x, *rest)
+
+
+def _compiled(kernel: Any, x: Any, rest: tuple[Any, ...], parallel: bool) -> Any:
+    """Return the compiled form of the kernel, or of its part, for arguments of these types."""
     grad = rest[-1]
-    key = (kernel, x.dtype, None if grad is None else grad.dtype, threads > 1)
-    compiled = _entries.get(key)
-    if compiled is None:
-        compiled = _entries[key] = entry(kernel, (x, *rest, threads), threads > 1)
-    if threads > 1:
-        return compiled(x, *rest, threads)
-    return compiled(0, x.shape[0] * x.shape[2], x, *rest)
+    key = kernel, x.dtype, None if grad is None else grad.dtype, parallel
+    try:
+        return _entries[key]
+    except KeyError:
+        return _entries.setdefault(key, entry(kernel, (x, *rest, 0), parallel))
 
 
 def _first_call(kernel: Any, x: Any, rest: tuple[Any, ...], threads: int) -> Any:
     """Call, and remember which process the layer was started in and whether it may be shared."""
     global _launched_by, _shared_layer
-    result = _call(kernel, x, rest, threads)
+    result = _compiled(kernel, x, rest, True)(x, *rest, threads)
     _launched_by = os.getpid()
     _shared_layer = _layer() in ("omp", "tbb")
     return result
