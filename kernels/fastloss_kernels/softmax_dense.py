@@ -97,7 +97,8 @@ def _dense_part(
         for c in range(0, classes, piece):
             size = rows * min(piece, classes - c)
             t = dense_targets(y[c : c + size], rows, c, class_weight, smoothing, classes, changed)
-            part = terms[:size]
+            # Where the exponentials will be there is room for the terms: one array less in the cache.
+            part = terms[:size] if same else w[c * whole : c * whole + size]
             for r in range(rows):
                 if c <= top[r] < c + size // rows:
                     top_target[r] = t[r * (size // rows) + top[r] - c]
