@@ -97,7 +97,7 @@ def _dense_part(
         for c in range(0, classes, piece):
             size = rows * min(piece, classes - c)
             t = dense_targets(y[c : c + size], rows, c, class_weight, smoothing, classes, changed)
-            # Where the exponentials will be there is room for the terms: one array less in the cache.
+            # Where the exponentials will be there is room: one array less in the cache.
             part = terms[:size] if same else w[c * whole : c * whole + size]
             for r in range(rows):
                 if c <= top[r] < c + size // rows:
