@@ -182,3 +182,19 @@ def test_slope_of_the_labels_own_probability(seed):
     right = -others / own / (others + own) * upstream
     inside = own / (others + own) > 2e-7  # else it is clipped
     assert ulps(grad[r, labels][inside], right[inside]) <= 3
+
+
+@both_dtypes
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_an_enormous_factor_does_not_meet_the_answers(dtype, from_logits):
+    """w t' times it is beyond all floats where the slope may not be, or is an infinity of a sign."""
+    x = dtype([[20.0, 0.0, 2.0]] if from_logits else [[0.75, 0.5, 0.25]])
+    t, weight = dtype([[1.0, 0.0, 1.0]]), [dtype(2.5)]
+    options = {"from_logits": from_logits, "label_smoothing": 0.125, "pos_weight": weight}
+    call = fl.value_and_grad(fl.binary_crossentropy)
+    most = float(np.finfo(dtype).max) / 4
+    small = call(t, x, upstream=[1.0], **options)[1]
+    large = call(t, x, upstream=[most], **options)[1]
+    np.testing.assert_allclose(large, small * most, rtol=8 * np.finfo(dtype).eps)
+    beyond = call(t, dtype([[0.75, 0.5, 0.25]]), upstream=[np.inf], **options)[1]
+    np.testing.assert_array_equal(beyond, np.sign(beyond) * np.inf)

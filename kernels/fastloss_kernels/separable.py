@@ -33,14 +33,17 @@ from fastloss_kernels.typing import Array
 
 
 @block
-def _spread(values: Array, rows: int, divisor: float, factors: Array, rests: Array) -> None:
+def _spread(values: Array, rows: int, divisor: float, factors: Array, rests: Array) -> bool:
     """Repeat each row's factor, value / divisor, over its elements: a float and what it lacks.
 
     The float lies nearer to 0, so neither is 0 unless the factor is, and they have one sign: an
     infinite slope times both is that infinity, and not a difference of two.
+
+    Returns whether answers may be multiplied by them: whether there is room to the largest floats.
     """
     kind = factors.dtype.type
     width = factors.size // rows
+    large, fine = 2.0**64 if factors.itemsize == 4 else 2.0**512, True
     for r in range(rows):
         high = values[r] / divisor
         low = fma(-high, divisor, values[r]) / divisor
@@ -49,6 +52,8 @@ def _spread(values: Array, rows: int, divisor: float, factors: Array, rests: Arr
         row = slice(r * width, (r + 1) * width)
         fill(factors[row], first)
         fill(rests[row], rest)
+        fine &= abs(high) < large
+    return fine
 
 
 @block
@@ -81,8 +86,8 @@ def separable_part(
 
     An `answer` is t and 1 - t, smoothed towards 1/2, the first multiplied with `weight`, which is
     empty or has a value per class. It is `plain` if there is neither; else `scaled` is the answer
-    times the gradient's factor, rounded once, so that the slope needs not be multiplied. `low` and
-    `high` go to `element` in the working dtype.
+    times the gradient's factor, rounded once, so that the slope needs not be multiplied `late`,
+    unless that is enormous. `low` and `high` go to `element` in the working dtype.
     """
     kind = loss.dtype.type
     classes = x.shape[1]
@@ -106,6 +111,7 @@ def separable_part(
     row_scale, total, lost = row_array(), row_array(), row_array()
     spare = (row_array(), row_array())
     slopes = stacked(loss.dtype)
+    late = True
 
     for i in range(first, last, block_rows):
         rows = min(block_rows, last - i)
@@ -118,15 +124,17 @@ def separable_part(
             fill(lost[:rows], 0.0)
         if scale.size > 1 or i == first:
             size = rows * min(piece, classes)
-            _spread(row_scale, rows, divisor, factors[:size], rests[:size])
+            fine = _spread(row_scale, rows, divisor, factors[:size], rests[:size])
+            late = plain or not fine
         for c in range(0, classes, piece):
             size = rows * min(piece, classes - c)
             t = y[c : c + size]
             (yes, no), (yes_scaled, no_scaled) = (t, t), (t, t)
             if not plain:
-                (yes, no), (yes_scaled, no_scaled) = answer_boxes, scaled_boxes
                 own_weights = weights[c if weight.size else 0 :]
                 answers(t, own_weights, smoothing, (factors, rests), answer_boxes, scaled_boxes)
+                yes, no = answer_boxes
+                yes_scaled, no_scaled = answer_boxes if late else scaled_boxes
             k = 0
             while k < size:
                 n = chunk_size(w, c + k, size - k)
@@ -145,7 +153,7 @@ def separable_part(
                             x_k[e], t_k[e], answer, scaled, plain, floor, ceiling
                         )
                         product = fma(slope, f_k[e], slope * r_k[e])
-                        slopes[e] = product if plain else slope
+                        slopes[e] = product if late else slope
                     deliver(slopes, w[c + k :], n, past)
                 else:
                     for e in range(n):
