@@ -27,7 +27,7 @@ demo: .venv/demo
 
 test: lint
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/test_small_blocks.py tests/test_edges.py
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/test_small_blocks.py tests/test_edges.py tests/test_targets.py
 
 hardening: .venv/dev
 	$(BIN)/python tools/harden.py

@@ -34,6 +34,7 @@ KERNEL_TESTS = [
     "lanes.py",
     "small_blocks.py",
     "sums.py",
+    "targets.py",
     "transfer.py::test_transpose",
     "last_places.py::test_losses_near_the_smallest_normal_number_are_not_sums_of_subnormal_ones",
     "kernels.py::test_bad_label_writes_nothing",

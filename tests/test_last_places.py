@@ -187,7 +187,7 @@ def test_slope_of_the_labels_own_probability(seed):
 @both_dtypes
 @pytest.mark.parametrize("from_logits", [False, True])
 def test_an_enormous_factor_does_not_meet_the_answers(dtype, from_logits):
-    """w t' times it is beyond all floats where the slope may not be, or is an infinity of a sign."""
+    """w t' times it may be beyond all floats where the slope is not."""
     x = dtype([[20.0, 0.0, 2.0]] if from_logits else [[0.75, 0.5, 0.25]])
     t, weight = dtype([[1.0, 0.0, 1.0]]), [dtype(2.5)]
     options = {"from_logits": from_logits, "label_smoothing": 0.125, "pos_weight": weight}

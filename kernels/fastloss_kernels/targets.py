@@ -6,6 +6,8 @@ rounding after each step would cost the gradients up to two ulp before they are 
 
 from typing import Any
 
+import numpy as np
+
 from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block, called
 from fastloss_kernels.typing import Array, Scalar
@@ -18,7 +20,7 @@ def _rounded(high: float, low: float, like: Array) -> Any:
     """Return high + low, |low| <= ulp(high) / 2, as a pair of like's dtype."""
     kind = like.dtype.type
     first = kind(high)
-    return first, kind((high - first) + low)
+    return first, kind((high - np.float64(first)) + low)
 
 
 @block
