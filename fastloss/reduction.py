@@ -69,8 +69,7 @@ class Plan:
             loss = _product(loss, self.weight, self.kept)
         if self.divisor is None:
             return loss.reshape(self.shape)
-        total: float = kernels.total(loss)
-        return total / self.divisor if self.divisor else 0.0
+        return float(kernels.total(loss)) / self.divisor if self.divisor else 0.0
 
 
 def float_sum(values: FloatArray) -> float:
