@@ -59,7 +59,7 @@ class Layout:
         """Write `rows`, in `form`, into `target`, of shape `whole` and of any float dtype."""
         if self.order is not None:
             target = target.transpose(self.order)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             np.copyto(target, rows.reshape(target.shape), casting="same_kind")
 
 
@@ -169,7 +169,7 @@ def convert(array: Array, dtype: DType) -> Array:
         return array
     if array.dtype.kind in "iub":  # no integer is too large for what they become
         return array.astype(dtype)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         return array.astype(dtype)
 
 

@@ -113,7 +113,7 @@ def evaluate(
         for box in boxes(inputs.shape, limit):
             progress(second.block(box))
         seconds = time.perf_counter() - start
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         value = None if counts.divisor is None else float(output.type(second.mean()))
     return Summary(
         value,

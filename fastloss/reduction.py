@@ -206,7 +206,7 @@ def _truth(mask: Array) -> Bools:
     return mask.astype(np.bool_)
 
 
-@np.errstate(over="ignore")  # of a weight that does not count
+@np.errstate(over="ignore", under="ignore")  # of a weight that does not count
 def _in_range(weights: FloatArray, valid: Bools | None) -> FloatArray:
     """Return the weights of a weighted mean, times the power of two that keeps its sums in range.
 

@@ -119,13 +119,47 @@ def test_changed_answers_are_rounded_once(dtype, soft, smoothing, weight):
 def test_an_infinite_slope_is_infinite_whatever_it_is_multiplied_with():
     rates = np.array([[-(2.0**-20), 2.0, 2.0]])
     one, all_rows, loss, grad = np.ones(1), np.ones(1, bool), np.empty(1), np.empty((1, 3, 1))
-    for factor in (1.0, 3.0, -1e300):
+    for factor in (1.0, 3.0, -1e300, 1e-310, -1e-315):
         poisson(
             rates.reshape(1, 3, 1), np.ones((1, 3, 1)), 2.0**-20, one * factor, all_rows, loss,
             grad, 1,
         )  # fmt: skip
         assert grad[0, 0, 0] == -np.inf * factor
-        assert grad[0, 1, 0] == pytest.approx(factor / 6)
+        assert grad[0, 1, 0] == pytest.approx(factor / 6, rel=1e-6, abs=1e-323)
+
+
+@pytest.mark.parametrize("smoothing", [1e-12, 3e-8, 1e-7])
+def test_smoothing_of_a_last_place(smoothing):
+    rng = np.random.default_rng(3)
+    x = rng.uniform(-0.7, 0.7, (100_000, 3)).astype(np.float32)
+    _, gradient = fl.value_and_grad(fl.binary_crossentropy)(
+        np.ones_like(x), x, from_logits=True, label_smoothing=smoothing, pos_weight=1e-20,
+        sample_weight=np.full(100_000, 7e16),
+    )  # fmt: skip
+    e = np.exp(np.longdouble(x))
+    right = (smoothing / 2 * e - np.float32(1e-20) * (1 - np.longdouble(smoothing) / 2)) / (1 + e)
+    assert ulps(gradient, right * 7e16 / 3) <= GOAL
+
+
+@pytest.mark.parametrize("logits", [False, True])
+def test_answers_times_a_weight_may_be_beyond_all_numbers(logits):
+    # of float32, of which the gradients are some or not
+    t = np.array([[1.0, 0.0, 0.25, 1.0]], np.float32)
+    x = np.array([[0.25, 0.125, 0.5, 0.75]], np.float32) * (20 if logits else 1)
+    z = np.exp(-np.float64(x))
+    p = 1 / (1 + z) if logits else np.float64(x)
+    for weight in (1e-36, 1e16, 1e39, -1e39, 1e60, 1e300, np.inf):
+        for smoothing, positive in ((0.1, 1), (0, np.float32(2.7)), (0, np.float32(1e25))):
+            v, u = positive * (t * (1 - smoothing) + smoothing / 2), 1 - smoothing / 2
+            u -= t * (1 - smoothing)
+            right = (u * p - v * (1 - p)) * (1 if logits else 1 / (p * (1 - p)))
+            _, gradient = fl.value_and_grad(fl.binary_crossentropy)(
+                t, x, from_logits=logits, label_smoothing=smoothing, pos_weight=positive,
+                sample_weight=[weight],
+            )  # fmt: skip
+            with np.errstate(over="ignore"):
+                right = np.float32(right * (weight / 4))
+            np.testing.assert_allclose(gradient, right, rtol=2e-6, atol=2e-45)
 
 
 @both_dtypes

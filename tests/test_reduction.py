@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fastloss as fl
 from fastloss.reduction import align, check_reduction, plan
 
 MEANS = ["sum_over_batch_size", "mean", "mean_with_sample_weight"]
@@ -278,3 +279,16 @@ def test_upstream_multiplies_the_scale():
 def test_upstream_has_the_shape_of_the_result(reduction, losses, upstream):
     with pytest.raises(ValueError, match="upstream must have the shape of the result"):
         plan(losses, reduction, upstream=np.ones(upstream))
+
+
+def test_results_too_small_for_their_type_do_not_raise():
+    """Whatever NumPy was told to raise: 1e-300 is 0 in float32."""
+    y, x = np.zeros((2, 3), np.float32), np.full((2, 3), 0.5, np.float32)
+    with np.errstate(all="raise"):
+        loss = fl.BinaryCrossentropy(reduction=None)
+        value, grad = loss.value_and_grad(y, x, sample_weight=[1e-300, 1e-42])
+        half = fl.BinaryCrossentropy(dtype="float16", reduction="sum")(y, x, [1e-6, 1e-9])
+    assert value[0] == 0
+    assert value[1] > 0
+    assert not grad[0].any()
+    assert half > 0

@@ -33,26 +33,26 @@ from fastloss_kernels.typing import Array
 
 
 @block
-def _spread(values: Array, rows: int, divisor: float, factors: Array, rests: Array) -> bool:
+def _spread(
+    values: Array, rows: int, divisor: float, heaviest: float, factors: Array, rests: Array
+) -> bool:
     """Repeat each row's factor, value / divisor, over its elements: a float and what it lacks.
 
-    The float lies nearer to 0, so neither is 0 unless the factor is, and they have one sign: an
-    infinite slope times both is that infinity, and not a difference of two.
-
-    Returns whether answers may be multiplied by them: whether there is room to the largest floats.
+    The float lies nearer to 0, so that both have one sign, and overflow to one infinity. Returns
+    whether answers of at most `heaviest` may be multiplied by them: whether there is room to the
+    largest floats and to the smallest ones.
     """
     kind = factors.dtype.type
     width = factors.size // rows
-    large, fine = 2.0**64 if factors.itemsize == 4 else 2.0**512, True
+    room, fine = 2.0**40 if factors.itemsize == 4 else 2.0**400, True
     for r in range(rows):
         high = values[r] / divisor
         low = fma(-high, divisor, values[r]) / divisor
         first = kind(high * (1.0 - np.finfo(factors.dtype).eps))
-        rest = first if np.isinf(first) else kind((high - first) + low)
         row = slice(r * width, (r + 1) * width)
         fill(factors[row], first)
-        fill(rests[row], rest)
-        fine &= abs(high) < large
+        fill(rests[row], kind((high - first) + low) if abs(first) < np.inf else kind(0))
+        fine &= 1 / room < abs(high) < room * room / heaviest
     return fine
 
 
@@ -87,7 +87,7 @@ def separable_part(
     An `answer` is t and 1 - t, smoothed towards 1/2, the first multiplied with `weight`, which is
     empty or has a value per class. It is `plain` if there is neither; else `scaled` is the answer
     times the gradient's factor, rounded once, so that the slope needs not be multiplied `late`,
-    unless that is enormous. `low` and `high` go to `element` in the working dtype.
+    unless that is out of the common. `low` and `high` go to `element` in the working dtype.
     """
     kind = loss.dtype.type
     classes = x.shape[1]
@@ -95,7 +95,7 @@ def separable_part(
     share = (first, last, block_rows)
     fused = grad is not None
     floor, ceiling = kind(low), kind(high)
-    one = kind(1)
+    one, none, infinity = kind(1), kind(0), kind(np.inf)
     plain = smoothing == 0.0 and weight.size == 0
     size = max(inbox_size(x, loss, block_rows), inbox_size(grad, loss, block_rows))
     own = np.empty(size, loss.dtype)
@@ -111,7 +111,9 @@ def separable_part(
     row_scale, total, lost = row_array(), row_array(), row_array()
     spare = (row_array(), row_array())
     slopes = stacked(loss.dtype)
-    late = True
+    late, heaviest = True, 1.0
+    for k in range(weight.size):
+        heaviest = max(heaviest, weight[k])
 
     for i in range(first, last, block_rows):
         rows = min(block_rows, last - i)
@@ -124,7 +126,7 @@ def separable_part(
             fill(lost[:rows], 0.0)
         if scale.size > 1 or i == first:
             size = rows * min(piece, classes)
-            fine = _spread(row_scale, rows, divisor, factors[:size], rests[:size])
+            fine = _spread(row_scale, rows, divisor, heaviest, factors[:size], rests[:size])
             late = plain or not fine
         for c in range(0, classes, piece):
             size = rows * min(piece, classes - c)
@@ -152,8 +154,9 @@ def separable_part(
                         terms_k[e], slope = element(
                             x_k[e], t_k[e], answer, scaled, plain, floor, ceiling
                         )
-                        product = fma(slope, f_k[e], slope * r_k[e])
-                        slopes[e] = product if late else slope
+                        # The rest of a subnormal factor is 0, and infinity times 0 is NaN.
+                        rest = slope * r_k[e] if abs(slope) < infinity else none
+                        slopes[e] = fma(slope, f_k[e], rest) if late else slope
                     deliver(slopes, w[c + k :], n, past)
                 else:
                     for e in range(n):

@@ -114,9 +114,12 @@ def answers(
     `scaled` are the exact ones times a factor, each rounded once.
     """
     shrink, rise, rest = smoothing_pairs(smoothing, 2, y)
+    one = y.dtype.type(1)
     for k in range(y.size):
         f = factor[0][k], factor[1][k]
         yes = times(weight[k], smoothed(y[k], shrink, rise))
-        no = smoothed(-y[k], shrink, rest)
+        near = y[k] + y[k] >= one  # then 1 - t is exact, and a small sum not one of large numbers
+        start = rise if near else rest
+        no = smoothed(one - y[k] if near else -y[k], shrink, start)
         own[0][k], own[1][k] = yes[0] + yes[1], no[0] + no[1]
         scaled[0][k], scaled[1][k] = product(yes, f), product(no, f)
