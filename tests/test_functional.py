@@ -507,3 +507,14 @@ def test_empty_batches(fn):
         assert value == 0.0
         assert gradient.shape == (0, 3)
     assert fn(y, np.empty((0, 3))).shape == (0,)
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_labels_may_lie_apart(from_logits):
+    x = np.random.default_rng(0).uniform(0.1, 1, (5, 4)).astype(np.float32)
+    labels = np.array([3, 9, 0, 9, 2, 9, 1, 9, 0, 9])[::2]
+    call = fl.value_and_grad(fl.sparse_categorical_crossentropy)
+    rows, gradient = call(labels, x, from_logits=from_logits)
+    expected, slopes = call(labels.copy(), x, from_logits=from_logits)
+    np.testing.assert_array_equal(rows, expected)
+    np.testing.assert_array_equal(gradient, slopes)
