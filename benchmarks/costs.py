@@ -128,7 +128,8 @@ def _element(function: Any) -> Any:
     @compiled
     def loop(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
         for k in range(x.size):
-            terms[k], w[k] = function(x[k], t[k], t[k], high - t[k], True, low, high)
+            answer = t[k], high - t[k]
+            terms[k], w[k] = function(x[k], t[k], answer, answer, True, low, high)
 
     return loop
 

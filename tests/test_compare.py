@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import pytest
 
-from benchmarks import compare, limits, ours, peers, plot, report
+from benchmarks import compare, costs, limits, ours, peers, plot, report
 from benchmarks.cases import CASES
 from benchmarks.contest import Call, Mismatch, check_same, interleaved
 from benchmarks.equal import check_threads, processors
@@ -345,3 +345,15 @@ def test_only_whole_runs_are_published(more, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         compare.arguments()
     assert "whole runs" in capsys.readouterr().err
+
+
+# What each step costs
+
+
+@pytest.mark.parametrize("step", costs.STEPS)
+def test_every_step_runs_as_it_is_called_in_the_kernels(step):
+    x, t, w, terms = np.full((4, costs.SIZE), 0.25, np.float32)
+    costs.STEPS[step](x, t, w, terms, np.float32(1e-7), np.float32(1 - 1e-7))
+    if "term" in step:
+        assert not (terms == 0.25).any()
+        assert not (w == 0.25).any()

@@ -8,7 +8,7 @@ from fastloss_kernels.targets import answers, dense_targets
 # In plain Python a fused multiplication of float64 rounds twice: there float32 alone is exact.
 DTYPES = [np.float32] if numba.config.DISABLE_JIT else [np.float32, np.float64]
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
-smoothings = pytest.mark.parametrize("smoothing", [0.0, 1e-12, 0.1, 1 / 3, 0.9, 1.0])
+smoothings = pytest.mark.parametrize("smoothing", [0.0, 1e-12, 3e-8, 0.1, 1 / 3, 0.9, 1.0])
 ROWS, CLASSES = 7, 45
 
 
