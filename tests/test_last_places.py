@@ -232,3 +232,17 @@ def test_an_enormous_factor_does_not_meet_the_answers(dtype, from_logits):
     np.testing.assert_allclose(large, small * most, rtol=8 * np.finfo(dtype).eps)
     beyond = call(t, dtype([[0.75, 0.5, 0.25]]), upstream=[np.inf], **options)[1]
     np.testing.assert_array_equal(beyond, np.sign(beyond) * np.inf)
+
+
+@both_dtypes
+def test_the_weights_of_other_rows_change_no_bit(dtype):
+    """Whether answers meet the factor before or after is for each row to say."""
+    rng = np.random.default_rng(4)
+    x, t = rng.normal(size=(60, 7)).astype(dtype), rng.random((60, 7)).astype(dtype)
+    weight = rng.choice([0.0, 1.0, -3.7, 1e-30, 1e30], 60)
+    call = fl.value_and_grad(fl.binary_crossentropy)
+    options = {"from_logits": True, "label_smoothing": 0.1, "pos_weight": [dtype(2.7)]}
+    _, together = call(t, x, sample_weight=weight, **options)
+    for r in range(60):
+        _, alone = call(t[[r]], x[[r]], sample_weight=weight[[r]], **options)
+        np.testing.assert_array_equal(together[[r]], alone)

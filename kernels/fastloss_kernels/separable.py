@@ -34,26 +34,34 @@ from fastloss_kernels.typing import Array
 
 @block
 def _spread(
-    values: Array, rows: int, divisor: float, heaviest: float, factors: Array, rests: Array
-) -> bool:
+    values: Array,
+    rows: int,
+    divisor: float,
+    heaviest: float,
+    early: tuple[Array, Array],
+    late: tuple[Array, Array],
+) -> None:
     """Repeat each row's factor, value / divisor, over its elements: a float and what it lacks.
 
-    The float lies nearer to 0, so that both have one sign, and overflow to one infinity. Returns
-    whether answers of at most `heaviest` may be multiplied by them: whether there is room to the
-    largest floats and to the smallest ones.
+    The float lies nearer to 0, so that both have one sign, and overflow to one infinity. Answers of
+    at most `heaviest` are multiplied `early`, if the row's factor leaves them room to the largest
+    floats and to the smallest ones, else slopes are `late`; the other factor is 1. That depends on
+    nothing but the row's own factor.
     """
-    kind = factors.dtype.type
-    width = factors.size // rows
-    room, fine = 2.0**40 if factors.itemsize == 4 else 2.0**400, True
+    kind = late[0].dtype.type
+    width = late[0].size // rows
+    room = 2.0**40 if late[0].itemsize == 4 else 2.0**400
     for r in range(rows):
         high = values[r] / divisor
         low = fma(-high, divisor, values[r]) / divisor
-        first = kind(high * (1.0 - np.finfo(factors.dtype).eps))
+        first = kind(high * (1.0 - np.finfo(late[0].dtype).eps))
+        rest = kind((high - first) + low) if abs(first) < np.inf else kind(0)
+        before = 1 / room < abs(high) < room * room / heaviest
         row = slice(r * width, (r + 1) * width)
-        fill(factors[row], first)
-        fill(rests[row], kind((high - first) + low) if abs(first) < np.inf else kind(0))
-        fine &= 1 / room < abs(high) < room * room / heaviest
-    return fine
+        fill(early[0][row], first if before else kind(1))
+        fill(early[1][row], rest if before else kind(0))
+        fill(late[0][row], kind(1) if before else first)
+        fill(late[1][row], kind(0) if before else rest)
 
 
 @block
@@ -86,8 +94,9 @@ def separable_part(
 
     An `answer` is t and 1 - t, smoothed towards 1/2, the first multiplied with `weight`, which is
     empty or has a value per class. It is `plain` if there is neither; else `scaled` is the answer
-    times the gradient's factor, rounded once, so that the slope needs not be multiplied `late`,
-    unless that is out of the common. `low` and `high` go to `element` in the working dtype.
+    times the gradient's factor, rounded once, so that the slope needs not be multiplied, unless
+    that is out of the common (see `_spread`). `low` and `high` go to `element` in the dtype that is
+    worked in.
     """
     kind = loss.dtype.type
     classes = x.shape[1]
@@ -100,18 +109,19 @@ def separable_part(
     size = max(inbox_size(x, loss, block_rows), inbox_size(grad, loss, block_rows))
     own = np.empty(size, loss.dtype)
     target_box = np.empty(inbox_size(targets, loss, block_rows), loss.dtype)
-    boxes = np.empty((7, block_rows * piece), loss.dtype)
+    boxes = np.empty((9, block_rows * piece), loss.dtype)
     terms = memory(boxes[0], loss.dtype)
     factors, rests = memory(boxes[1], loss.dtype), memory(boxes[2], loss.dtype)
-    answer_boxes = memory(boxes[3], loss.dtype), memory(boxes[4], loss.dtype)
+    yes_box, no_box = memory(boxes[3], loss.dtype), memory(boxes[4], loss.dtype)
     scaled_boxes = memory(boxes[5], loss.dtype), memory(boxes[6], loss.dtype)
+    early = memory(boxes[7], loss.dtype), memory(boxes[8], loss.dtype)
     width = weight.size if weight.size else min(piece, classes)
     weights = np.empty(0 if plain else min(block_rows, last - first) * width, loss.dtype)
     _repeat(weight, weights, width)
     row_scale, total, lost = row_array(), row_array(), row_array()
     spare = (row_array(), row_array())
     slopes = stacked(loss.dtype)
-    late, heaviest = True, 1.0
+    heaviest = np.inf if plain else 1.0  # no factor leaves room to that
     for k in range(weight.size):
         heaviest = max(heaviest, weight[k])
 
@@ -126,17 +136,16 @@ def separable_part(
             fill(lost[:rows], 0.0)
         if scale.size > 1 or i == first:
             size = rows * min(piece, classes)
-            fine = _spread(row_scale, rows, divisor, heaviest, factors[:size], rests[:size])
-            late = plain or not fine
+            late = factors[:size], rests[:size]
+            _spread(row_scale, rows, divisor, heaviest, (early[0][:size], early[1][:size]), late)
         for c in range(0, classes, piece):
             size = rows * min(piece, classes - c)
             t = y[c : c + size]
             (yes, no), (yes_scaled, no_scaled) = (t, t), (t, t)
             if not plain:
                 own_weights = weights[c if weight.size else 0 :]
-                answers(t, own_weights, smoothing, (factors, rests), answer_boxes, scaled_boxes)
-                yes, no = answer_boxes
-                yes_scaled, no_scaled = answer_boxes if late else scaled_boxes
+                answers(t, own_weights, smoothing, early, (yes_box, no_box), scaled_boxes)
+                (yes, no), (yes_scaled, no_scaled) = (yes_box, no_box), scaled_boxes
             k = 0
             while k < size:
                 n = chunk_size(w, c + k, size - k)
@@ -156,14 +165,14 @@ def separable_part(
                         )
                         # The rest of a subnormal factor is 0, and infinity times 0 is NaN.
                         rest = slope * r_k[e] if abs(slope) < infinity else none
-                        slopes[e] = fma(slope, f_k[e], rest) if late else slope
+                        slopes[e] = fma(slope, f_k[e], rest)
                     deliver(slopes, w[c + k :], n, past)
                 else:
                     for e in range(n):
                         answer = yes_k[e], (one - t_k[e] if plain else no_k[e])
-                        terms_k[e] = element(x_k[e], t_k[e], answer, answer, plain, floor, ceiling)[
-                            0
-                        ]
+                        terms_k[e], _ = element(
+                            x_k[e], t_k[e], answer, answer, plain, floor, ceiling
+                        )
                 k += n
             add_rows(terms[:size], rows, c == 0, total, lost, spare)
         mine = memory(loss, loss.dtype)[i : i + rows]
