@@ -19,7 +19,7 @@ it. What survives is listed with the reason, or is a hole in the tests. After te
 survivors alone may have been tried again (`--again`): what was killed before counts as killed.
 
 The tests are those that are fast in plain Python and run in one process; from every test function
-that reaches a line the fastest case comes first, up to two seconds of them. So a survivor may still
+that reaches a line the fastest case comes first, up to 15 seconds of them. So a survivor may still
 die of a slower test, of a test of compiled code, or of the exhaustive ones of `make hardening` and
 `make accuracy`. Not tried are modules about compiling, caches, threads and the machine's registers,
 which do nothing in plain Python; the exponentials and logarithms, of which `make accuracy` tries

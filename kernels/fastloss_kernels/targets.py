@@ -10,6 +10,7 @@ import numpy as np
 
 from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block, called
+from fastloss_kernels.rowsums import two_sum
 from fastloss_kernels.typing import Array, Scalar
 
 Pair = tuple[Scalar, Scalar]  # a number as a float and what rounding took from it
@@ -40,9 +41,7 @@ def smoothing_pairs(smoothing: float, classes: int, like: Array) -> Any:
 def smoothed(t: Scalar, shrink: Pair, rise: Pair) -> Any:
     """Return t shrink + rise as a pair."""
     product = t * shrink[0]
-    total = product + rise[0]
-    part = total - product  # Knuth's two-sum: what rounding took from `total`, exactly
-    lost = (product - (total - part)) + (rise[0] - part)
+    total, lost = two_sum(product, rise[0])
     return total, lost + (fma(t, shrink[0], -product) + fma(t, shrink[1], rise[1]))
 
 

@@ -18,8 +18,8 @@ CHUNK = 256  # elements: what is in flight has to fit the processor's buffers
 
 # The predictions and the targets of the next block, see `coming`.
 Ahead: TypeAlias = tuple[Array, Array]
-# (scratch, gradient, [place in the scratch, place in the gradient, how many elements are left]),
-# the scratch seen as elements of the gradient
+# (scratch, gradient, [place in the scratch, place in the gradient, how many elements are left]);
+# the scratch is seen as elements of the gradient.
 Traffic: TypeAlias = tuple[Array, Array, Array]
 
 
