@@ -9,7 +9,7 @@ import fastloss_kernels as kernels
 import numba
 import numpy as np
 import pytest
-from fastloss_kernels import blocks, columns, softmax_long, tiles
+from fastloss_kernels import blocks, columns, runs, softmax_long, tiles
 from fastloss_kernels.intrinsics import STACKED
 from test_functional import FUNCTIONS, WITH_AXIS, differences, draw, formula
 
@@ -37,7 +37,7 @@ def _sizes(request, monkeypatch):
     monkeypatch.setattr(blocks, "SIDE_BY_SIDE", 6)
     monkeypatch.setattr(blocks, "FEW", 2)
     monkeypatch.setattr(blocks, "WIDE", 30)
-    for module in (blocks, columns) if rows == 3 else ():  # gradients go past the caches
+    for module in (blocks, runs) if rows == 3 else ():  # gradients go past the caches
         monkeypatch.setattr(module, "STREAM", 64)
     monkeypatch.setattr(blocks, "SHORT", 0)  # blocks of short rows need not be multiples of 64
     monkeypatch.setattr(tiles, "ROWS", 5)

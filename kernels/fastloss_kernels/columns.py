@@ -14,16 +14,25 @@ A class costs a far-away piece of memory: runs are long, and the next ones are f
 
 from typing import Any, TypeAlias
 
-from fastloss_kernels.blocks import STREAM, fill, piece_size
-from fastloss_kernels.caches import prefetch, stream
-from fastloss_kernels.columnsums import add_run, merge_run, slot_of, turned
+from fastloss_kernels.blocks import fill, piece_size
+from fastloss_kernels.caches import prefetch
+from fastloss_kernels.columnsums import (
+    END,
+    FOUR,
+    MERGE,
+    ONE,
+    add_run,
+    close_piece,
+    merge_runs,
+    slot_of,
+)
 from fastloss_kernels.exponential import exp_bounded
 from fastloss_kernels.interleave import is_short
 from fastloss_kernels.intrinsics import bits, stacked
 from fastloss_kernels.jit import block, called
 from fastloss_kernels.registers import REGISTER
-from fastloss_kernels.rowsums import add_sums
-from fastloss_kernels.tiles import ROWS, lines_of, place_of, plain, read_run, run_at, write_run
+from fastloss_kernels.runs import past_caches, run_at, run_of, send_run
+from fastloss_kernels.tiles import ROWS, lines_of, place_of, plain
 from fastloss_kernels.typing import Array, Scalar
 
 CHUNK = ROWS // 4  # of four runs, that are fetched while four are worked on
@@ -88,24 +97,15 @@ def _four(
 
 
 @block
-def _source(x: Array, offset: int, rows: int, c: int, direct: bool, box: Array) -> Array:
-    """Return the elements of class c of some rows: where they lie, or copied to `box`."""
-    if direct:
-        return run_at(x, offset, c, rows, box)
-    read_run(x, offset + c * x.strides[1], box[:rows])
-    return box[:rows]
-
-
-@block
 def _sources(
     x: Array, offset: int, rows: int, c: int, lanes: int, direct: bool, box: Array
 ) -> Runs:
     """Return four runs, `lanes` classes apart."""
     return (
-        _source(x, offset, rows, c, direct, box),
-        _source(x, offset, rows, c + lanes, direct, box[CHUNK:]),
-        _source(x, offset, rows, c + 2 * lanes, direct, box[2 * CHUNK :]),
-        _source(x, offset, rows, c + 3 * lanes, direct, box[3 * CHUNK :]),
+        run_of(x, offset, rows, c, direct, box),
+        run_of(x, offset, rows, c + lanes, direct, box[CHUNK:]),
+        run_of(x, offset, rows, c + 2 * lanes, direct, box[2 * CHUNK :]),
+        run_of(x, offset, rows, c + 3 * lanes, direct, box[3 * CHUNK :]),
     )
 
 
@@ -119,65 +119,62 @@ def exponential_columns(
     others: Array,
     lost: Array,
     part: Array,
+    plans: Array,
     sums: Array,
 ) -> Any:
     """Set `others` and `lost` to the sums of e^x of each row, but for its class `target`.
 
     A w that is not None receives the exponentials, with 0 in the place of the target, class after
-    class. `part` has room for a row's worth of the dtype that is computed in, `sums` for SUMS
-    float64, 0 at first.
+    class. `part` has room for a run of the dtype that is computed in, `sums` for SUMS float64,
+    0 at first. The `plans` are those of `sum_plans`.
 
     Returns the `largest_magnitude` of the rows. Nothing here means anything unless it is small; see
     `scaling`.
     """
     classes, lanes = x.shape[1], REGISTER // part.itemsize
-    piece, compensated = piece_size(classes), part.itemsize == 8
+    piece = piece_size(classes)
     direct, offset, step = plain(x, part), place_of(x, first), lines_of(x)[1]
     box = stacked(part.dtype)
     largest = bits(part.dtype.type(0))
     if is_short(classes, part):
         fill(lost[:rows], 0.0)
         for c in range(classes):
-            run = _source(x, offset, rows, c, direct, box)
+            run = run_of(x, offset, rows, c, direct, box)
             largest = max(largest, _kept(run, c, target[:rows], w, part[:rows]))
             add_run(part[:rows], c == 0, others, lost)
         return largest
     for start in range(0, classes, piece):
-        stop = min(start + piece, classes)
-        whole = stop - (stop - start) % (4 * lanes)
-        for turn in range(lanes):
-            lane, slot = turned(turn, lanes)
+        plan, k = plans[0 if start + piece < classes else 1], 0
+        while plan[k, 0] != END:
+            what, slot, starts = plan[k, 0], int(plan[k, 1]), plan[k, 3] != 0
+            c, following = start + int(plan[k, 2]), start + int(plan[k, 4])
+            k += 1
+            if what == MERGE:
+                merge_runs(sums, slot, rows, part)
+                continue
             total, rest = slot_of(sums, slot, rows)
-            for c in range(start + lane, whole, 4 * lanes):
-                following = c + 4 * lanes
-                if following >= whole:
-                    following = start + turned((turn + 1) % lanes, lanes)[0]
-                for k in range(0, rows, CHUNK):
-                    n, here = min(CHUNK, rows - k), offset + k * step
-                    if direct:
-                        for j in range(4):
-                            prefetch(run_at(x, here, following + j * lanes, n, part), 0, n)
-                    runs = _sources(x, here, n, c, lanes, direct, box)
-                    mine, piece_sum = target[k : k + n], part[:n]
-                    apart = lanes * rows
-                    if w is None:
-                        size = _four(runs, c, lanes, mine, None, apart, piece_sum)
-                    else:
-                        kept = w[c * rows + k :]
-                        size = _four(runs, c, lanes, mine, kept, apart, piece_sum)
-                    largest = max(largest, size)
-                    add_run(piece_sum, c == start + lane, total[k : k + n], rest[k : k + n])
-            for c in range(whole + lane, stop, lanes):
-                run = _source(x, offset, rows, c, direct, box)
+            if what == ONE:
+                if direct:
+                    prefetch(run_at(x, offset, following, rows, part), 0, rows)
+                run = run_of(x, offset, rows, c, direct, box)
                 largest = max(largest, _kept(run, c, target[:rows], w, part[:rows]))
-                add_run(part[:rows], c == start + lane, total, rest)
-            half = 1
-            while turn & half:
-                total, rest = slot_of(sums, slot - 1, rows)
-                if start + turned(turn - half + 1, lanes)[0] < stop:  # else it has no class
-                    merge_run(total, rest, *slot_of(sums, slot, rows), compensated)
-                slot, half = slot - 1, 2 * half
-        add_sums(start == 0, others, lost, *slot_of(sums, 0, rows), rows)
+                add_run(part[:rows], starts, total, rest)
+                continue
+            for r in range(0, rows, CHUNK):
+                n, here = min(CHUNK, rows - r), offset + r * step
+                if direct:
+                    for j in range(FOUR):
+                        prefetch(run_at(x, here, following + j * lanes, n, part), 0, n)
+                runs = _sources(x, here, n, c, lanes, direct, box)
+                mine, piece_sum = target[r : r + n], part[:n]
+                apart = lanes * rows
+                if w is None:
+                    size = _four(runs, c, lanes, mine, None, apart, piece_sum)
+                else:
+                    size = _four(runs, c, lanes, mine, w[c * rows + r :], apart, piece_sum)
+                largest = max(largest, size)
+                add_run(piece_sum, starts, total[r : r + n], rest[r : r + n])
+        close_piece(sums, rows, start == 0, others, lost)
     return largest
 
 
@@ -196,7 +193,7 @@ def write_columns(
     The class `target` of each row receives `slope`.
     """
     direct, offset = plain(grad, w), place_of(grad, first)
-    past = direct and grad.size * grad.itemsize >= STREAM
+    past, last = past_caches(grad, w), grad.shape[1] - 1
     box = stacked(w.dtype)
     mine, f, s = target[:rows], factor[:rows], slope[:rows]
     for c in range(grad.shape[1]):
@@ -204,11 +201,5 @@ def write_columns(
         out = run_at(grad, offset, c, rows, w) if direct and not past else box[:rows]
         for k in range(rows):
             out[k] = s[k] if mine[k] == c else e[k] * f[k]
-        if past:
-            # Lines that are written in part are read first: ahead, or the others would wait.
-            ahead = run_at(grad, offset, min(c + 4, grad.shape[1] - 1), rows, w)
-            prefetch(ahead, 0, 1)
-            prefetch(ahead, rows - 1, 1)
-            stream(out, run_at(grad, offset, c, rows, w), rows)
-        elif not direct:
-            write_run(out, grad, offset + c * grad.strides[1])
+        if past or not direct:
+            send_run(out, grad, offset, c, min(c + 4, last), past)

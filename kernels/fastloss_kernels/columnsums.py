@@ -3,26 +3,96 @@
 The order is that of `row_sums`, so that a row has the same bits however it lies: class c goes to
 lane c mod 16 (8 for float64), four registers at a time, and lanes are added in halves at the end.
 Lane by lane, in the order of their turned bits, that takes one sum for each halving: the lanes 0
-and 8 are the first pair, 4 and 12 the second, and so on.
+and 8 are the first pair, 4 and 12 the second, and so on. A plan says it step by step.
 """
 
 import numpy as np
 
-from fastloss_kernels.jit import block
-from fastloss_kernels.rowsums import two_sum
+from fastloss_kernels.blocks import BLOCK, piece_size
+from fastloss_kernels.jit import block, called
+from fastloss_kernels.registers import REGISTER
+from fastloss_kernels.rowsums import add_sums, two_sum
 from fastloss_kernels.tiles import ROWS
 from fastloss_kernels.typing import Array
 
 SUMS = 2 * 5 * ROWS  # sums and what they lost, of a lane and of each of four halvings
+
+# A plan is a list of steps (what, slot, class, whether it starts the slot, the class after that).
+# A step adds one run, of `class`, or four, each as many classes further as there are lanes, to a
+# slot of sums; or it merges the next slot into this one.
+MERGE, ONE, FOUR, END = 0, 1, 4, -1
+WORDS = 5
+# Fours of a whole piece, up to three single runs a lane, a merge for each but one, and the end.
+STEPS = BLOCK // FOUR + 4 * (REGISTER // 4)
+
+
+@block
+def _turned(turn: int, lanes: int) -> int:
+    """Return the lane whose number has the bits of `turn` turned over."""
+    lane = 0
+    while lanes > 1:
+        lane = 2 * lane + turn % 2
+        turn, lanes = turn // 2, lanes // 2
+    return lane
+
+
+@called
+def _write_plan(width: int, lanes: int, plan: Array) -> None:
+    """Write the plan of the sum over `width` classes."""
+    steps, slot = 0, 0
+    whole = width - width % (FOUR * lanes)
+    for turn in range(lanes):
+        lane = _turned(turn, lanes)
+        c = lane
+        while c < width:
+            what = FOUR if c < whole else ONE
+            plan[steps, 0], plan[steps, 1], plan[steps, 2], plan[steps, 3] = (
+                what,
+                slot,
+                c,
+                c == lane,
+            )
+            steps, c = steps + 1, c + what * lanes
+        slot, half = slot + 1, 1
+        while turn & half:  # two neighbouring slots, of as many lanes, are complete
+            slot -= 1
+            if _turned(turn - half + 1, lanes) < width:  # else the second has no class
+                plan[steps, 0], plan[steps, 1] = MERGE, slot - 1
+                steps += 1
+            half *= 2
+    plan[steps, 0] = END
+    following = 0
+    for step in range(steps - 1, -1, -1):
+        if plan[step, 0] != MERGE:
+            plan[step, 4], following = following, plan[step, 2]
+
+
+@called
+def sum_plans(classes: int, like: Array) -> Array:
+    """Return two plans: of the pieces of rows of like's dtype, and of the last piece."""
+    plans, lanes = np.empty((2, STEPS, WORDS), np.int64), REGISTER // like.itemsize
+    piece = piece_size(classes)
+    _write_plan(piece, lanes, plans[0])
+    _write_plan((classes - 1) % piece + 1, lanes, plans[1])
+    return plans
+
+
+@block
+def _compensated(like: Array) -> bool:
+    """Return whether sums of numbers like these keep what rounding takes: float32's do not show it.
+
+    The dtype knows at compile time, other than `itemsize`: loops have no branch.
+    """
+    return np.finfo(like.dtype).bits == 64
 
 
 @block
 def add_run(part: Array, start: bool, total: Array, lost: Array) -> None:
     """Add a run of numbers to a run of sums, or set these to it if `start`.
 
-    What rounding takes from sums of float32 does not show: there `lost` stays as it is, 0.
+    Of sums of float32 `lost` stays as it is, 0.
     """
-    compensated = part.itemsize == 8
+    compensated = _compensated(part)
     if start:
         for k in range(part.size):
             total[k] = np.float64(part[k])
@@ -36,8 +106,10 @@ def add_run(part: Array, start: bool, total: Array, lost: Array) -> None:
 
 
 @block
-def merge_run(total: Array, lost: Array, more: Array, rest: Array, compensated: bool) -> None:
-    """Add the second runs of sums to the first."""
+def merge_runs(sums: Array, slot: int, rows: int, like: Array) -> None:
+    """Add the sums of the next slot to those of a slot; they are of numbers like these."""
+    compensated = _compensated(like)
+    (total, lost), (more, rest) = slot_of(sums, slot, rows), slot_of(sums, slot + 1, rows)
     for k in range(more.size):
         total[k], error = two_sum(total[k], more[k])
         if compensated:
@@ -52,10 +124,7 @@ def slot_of(sums: Array, slot: int, rows: int) -> tuple[Array, Array]:
 
 
 @block
-def turned(turn: int, lanes: int) -> tuple[int, int]:
-    """Return (the lane whose number has the bits of `turn` turned over, how many bits are set)."""
-    lane, ones = 0, 0
-    while lanes > 1:
-        lane, ones = 2 * lane + turn % 2, ones + turn % 2
-        turn, lanes = turn // 2, lanes // 2
-    return lane, ones
+def close_piece(sums: Array, rows: int, first: bool, total: Array, lost: Array) -> None:
+    """Add what a plan has come to to the sums of the rows, or set these to it if `first`."""
+    more, rest = slot_of(sums, 0, rows)
+    add_sums(first, total, lost, more, rest, rows)

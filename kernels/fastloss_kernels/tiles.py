@@ -1,6 +1,6 @@
 """Tiles: rows that lie side by side, of all classes; each class is a run of neighbours."""
 
-from fastloss_kernels.halves import narrow, widen
+from fastloss_kernels.halves import widen
 from fastloss_kernels.intrinsics import STACKED, memory
 from fastloss_kernels.jit import block
 from fastloss_kernels.typing import Array
@@ -52,38 +52,6 @@ def place_of(x: Array, row: int) -> int:
 def plain(x: Array, like: Array) -> bool:
     """Return whether runs of x can be worked on where they lie."""
     return lines_of(x)[1] == x.itemsize and x.itemsize == like.itemsize
-
-
-@block
-def read_run(x: Array, offset: int, target: Array) -> None:
-    """Copy elements that lie side by side to `target`, in its dtype."""
-    step = lines_of(x)[1]
-    if step == x.itemsize:
-        source = memory(x, x.dtype, offset)
-        for k in range(target.size):
-            target[k] = widen(source[k])
-    else:
-        for k in range(target.size):
-            target[k] = widen(memory(x, x.dtype, offset + k * step)[0])
-
-
-@block
-def write_run(source: Array, grad: Array, offset: int) -> None:
-    """Copy `source` to elements of the gradient that lie side by side."""
-    step, like = lines_of(grad)[1], grad.dtype.type(0)
-    if step == grad.itemsize:
-        target = memory(grad, grad.dtype, offset)
-        for k in range(source.size):
-            target[k] = narrow(source[k], like)
-    else:
-        for k in range(source.size):
-            memory(grad, grad.dtype, offset + k * step)[0] = narrow(source[k], like)
-
-
-@block
-def run_at(x: Array, offset: int, c: int, size: int, like: Array) -> Array:
-    """Return the elements of class c of `size` rows where they lie, in the dtype of `like`."""
-    return memory(x, like.dtype, offset + c * x.strides[1])[:size]
 
 
 @block
