@@ -16,6 +16,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from fastloss_kernels.bernoulli import _probability
 from fastloss_kernels.caches import stream
 from fastloss_kernels.counts import _rate
 from fastloss_kernels.divergence import _divergence
@@ -24,7 +25,7 @@ from fastloss_kernels.intrinsics import fma, memory
 from fastloss_kernels.lanes import fine_sums, row_sums, scale_rows
 from fastloss_kernels.logarithm import log
 from fastloss_kernels.logarithm_bounded import log1p_unit, log_normal, log_pair
-from fastloss_kernels.logistic import _logit, _probability
+from fastloss_kernels.logistic import _logit
 from fastloss_kernels.quotient import aligned, log_aligned
 from numba import njit
 

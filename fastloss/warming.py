@@ -45,20 +45,24 @@ def _calls(function: Callable[..., Any], dtype: str) -> Iterator[tuple[str, Call
     both = functional.value_and_grad(function)
     for options in [{}] if scored else [{"from_logits": False}, {"from_logits": True}]:
         kind = "" if scored else " of logits" if options["from_logits"] else " of probabilities"
-        ways = _WAYS if by_label and options.get("from_logits") else _WAYS[:1]
-        for (way, classes, more), rows in product(ways, (2, fastloss_kernels.threads.SMALL)):
-            y_pred = np.full((classes, rows) if more else (rows, classes), 0.5, dtype)
+        ways = _ways(function, bool(options.get("from_logits")))
+        for (way, classes, apart), rows in product(ways, (2, fastloss_kernels.threads.SMALL)):
+            shape = (classes, rows) if apart else (rows, classes)
+            y_pred = np.full(shape, 0.5, dtype)
+            y_pred = y_pred.T if apart else y_pred
             y_true = np.zeros(rows, np.int64) if by_label else y_pred
             size = "small" if rows == 2 else "large"
             what = f"{function.__name__}{kind}, {dtype}, {size}{way}"
-            how: dict[str, Any] = {**options, **more}
-            yield what, partial(function, y_true, y_pred, **how)
-            yield f"{what}, gradient", partial(both, y_true, y_pred, **how, reduction="mean")
+            yield what, partial(function, y_true, y_pred, **options)
+            yield f"{what}, gradient", partial(both, y_true, y_pred, **options, reduction="mean")
 
 
-# What the sparse loss of logits has code of its own for: (description, classes, options).
-_WAYS: tuple[tuple[str, int, dict[str, int]], ...] = (
-    ("", 2, {}),
-    (", more classes", 17, {}),
-    (", class axis first", 2, {"axis": 0}),
-)
+# What some losses have code of their own for: (description, classes, whether they lie apart).
+_FEW, _MORE, _APART = ("", 2, False), (", more classes", 17, False), (", classes apart", 2, True)
+
+
+def _ways(function: Callable[..., Any], from_logits: bool) -> tuple[tuple[str, int, bool], ...]:
+    """Return which of these the loss has."""
+    if function is functional.sparse_categorical_crossentropy:
+        return (_FEW, _MORE, _APART) if from_logits else (_FEW,)
+    return (_FEW,) if function is functional.categorical_crossentropy else (_FEW, _APART)

@@ -233,7 +233,7 @@ def test_doctor_names_what_a_report_needs() -> None:
 
 
 def test_warmup_calls_what_was_asked_for() -> None:
-    assert run("warmup", "poisson", "--dtype", "float64").stdout == "4 calls compiled\n"
+    assert run("warmup", "poisson", "--dtype", "float64").stdout == "8 calls compiled\n"
     assert "loss must be one of" in run("warmup", "hinge", code=2).stderr
     assert "dtype must be one of" in run("warmup", "--dtype", "float16", code=2).stderr
 

@@ -10,6 +10,7 @@ LAZY = {
     "fastloss.checking",
     "fastloss.pages",
     "fastloss.reference",
+    "fastloss_kernels.bernoulli",
     "fastloss_kernels.blocks",
     "fastloss_kernels.counts",
     "fastloss_kernels.divergence",

@@ -24,10 +24,14 @@ PARTS = {
     "dense_logits": ("softmax_dense", "_dense_part", (X, NONE, 0.0)),
     "sparse_probabilities": ("probability_sparse", "_sparse_part", (LABELS, EPS)),
     "dense_probabilities": ("probability_dense", "_dense_part", (X, NONE, 0.0, EPS)),
-    "binary_logits": ("logistic", "_logits_part", (X, NONE, 0.0)),
-    "binary_probabilities": ("logistic", "_probabilities_part", (X, NONE, 0.0, EPS)),
-    "poisson": ("counts", "_poisson_part", (X, EPS)),
-    "kl_divergence": ("divergence", "_divergence_part", (X, EPS)),
+    "binary_logits": ("logistic", "_logistic_rows", (X, NONE, 0.0)),
+    "binary_probabilities": ("bernoulli", "_bernoulli_rows", (X, NONE, 0.0, EPS)),
+    "poisson": ("counts", "_poisson_rows", (X, EPS)),
+    "kl_divergence": ("divergence", "_divergence_rows", (X, EPS)),
+    "binary_logits, side by side": ("logistic", "_logistic_part", (X, NONE, 0.0)),
+    "binary_probabilities, side by side": ("bernoulli", "_bernoulli_part", (X, NONE, 0.0, EPS)),
+    "poisson, side by side": ("counts", "_poisson_part", (X, EPS)),
+    "kl_divergence, side by side": ("divergence", "_divergence_part", (X, EPS)),
 }
 # Multiplications with an addition, the bulk of every exponential and logarithm.
 PACKED = {

@@ -29,7 +29,7 @@ from typing import Any
 from fastloss_kernels.checked import run
 
 _HOMES = {
-    "bernoulli_crossentropy": "logistic",
+    "bernoulli_crossentropy": "bernoulli",
     "kullback_leibler": "divergence",
     "logistic_crossentropy": "logistic",
     "poisson": "counts",

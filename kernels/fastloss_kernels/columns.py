@@ -15,7 +15,6 @@ A class costs a far-away piece of memory: runs are long, and the next ones are f
 from typing import Any, TypeAlias
 
 from fastloss_kernels.blocks import fill, piece_size
-from fastloss_kernels.caches import prefetch
 from fastloss_kernels.columnsums import (
     END,
     FOUR,
@@ -25,13 +24,14 @@ from fastloss_kernels.columnsums import (
     close_piece,
     merge_runs,
     slot_of,
+    step_of,
 )
 from fastloss_kernels.exponential import exp_bounded
 from fastloss_kernels.interleave import is_short
 from fastloss_kernels.intrinsics import bits, stacked
 from fastloss_kernels.jit import block, called
 from fastloss_kernels.registers import REGISTER
-from fastloss_kernels.runs import past_caches, run_at, run_of, send_run
+from fastloss_kernels.runs import fetch_run, past_caches, run_at, run_of, send_run
 from fastloss_kernels.tiles import ROWS, lines_of, place_of, plain
 from fastloss_kernels.typing import Array, Scalar
 
@@ -97,15 +97,13 @@ def _four(
 
 
 @block
-def _sources(
-    x: Array, offset: int, rows: int, c: int, lanes: int, direct: bool, box: Array
-) -> Runs:
+def _sources(x: Array, offset: int, rows: int, c: int, lanes: int, box: Array) -> Runs:
     """Return four runs, `lanes` classes apart."""
     return (
-        run_of(x, offset, rows, c, direct, box),
-        run_of(x, offset, rows, c + lanes, direct, box[CHUNK:]),
-        run_of(x, offset, rows, c + 2 * lanes, direct, box[2 * CHUNK :]),
-        run_of(x, offset, rows, c + 3 * lanes, direct, box[3 * CHUNK :]),
+        run_of(x, offset, rows, c, box),
+        run_of(x, offset, rows, c + lanes, box[CHUNK:]),
+        run_of(x, offset, rows, c + 2 * lanes, box[2 * CHUNK :]),
+        run_of(x, offset, rows, c + 3 * lanes, box[3 * CHUNK :]),
     )
 
 
@@ -133,39 +131,36 @@ def exponential_columns(
     """
     classes, lanes = x.shape[1], REGISTER // part.itemsize
     piece = piece_size(classes)
-    direct, offset, step = plain(x, part), place_of(x, first), lines_of(x)[1]
+    offset, step = place_of(x, first), lines_of(x)[1]
     box = stacked(part.dtype)
     largest = bits(part.dtype.type(0))
     if is_short(classes, part):
         fill(lost[:rows], 0.0)
         for c in range(classes):
-            run = run_of(x, offset, rows, c, direct, box)
+            run = run_of(x, offset, rows, c, box)
             largest = max(largest, _kept(run, c, target[:rows], w, part[:rows]))
             add_run(part[:rows], c == 0, others, lost)
         return largest
     for start in range(0, classes, piece):
         plan, k = plans[0 if start + piece < classes else 1], 0
         while plan[k, 0] != END:
-            what, slot, starts = plan[k, 0], int(plan[k, 1]), plan[k, 3] != 0
-            c, following = start + int(plan[k, 2]), start + int(plan[k, 4])
+            what, slot, starts, c, following = step_of(plan, k, start)
             k += 1
             if what == MERGE:
                 merge_runs(sums, slot, rows, part)
                 continue
             total, rest = slot_of(sums, slot, rows)
             if what == ONE:
-                if direct:
-                    prefetch(run_at(x, offset, following, rows, part), 0, rows)
-                run = run_of(x, offset, rows, c, direct, box)
+                fetch_run(x, offset, following, rows)
+                run = run_of(x, offset, rows, c, box)
                 largest = max(largest, _kept(run, c, target[:rows], w, part[:rows]))
                 add_run(part[:rows], starts, total, rest)
                 continue
             for r in range(0, rows, CHUNK):
                 n, here = min(CHUNK, rows - r), offset + r * step
-                if direct:
-                    for j in range(FOUR):
-                        prefetch(run_at(x, here, following + j * lanes, n, part), 0, n)
-                runs = _sources(x, here, n, c, lanes, direct, box)
+                for j in range(FOUR):
+                    fetch_run(x, here, following + j * lanes, n)
+                runs = _sources(x, here, n, c, lanes, box)
                 mine, piece_sum = target[r : r + n], part[:n]
                 apart = lanes * rows
                 if w is None:

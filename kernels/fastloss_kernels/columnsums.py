@@ -6,6 +6,8 @@ Lane by lane, in the order of their turned bits, that takes one sum for each hal
 and 8 are the first pair, 4 and 12 the second, and so on. A plan says it step by step.
 """
 
+from typing import Any
+
 import numpy as np
 
 from fastloss_kernels.blocks import BLOCK, piece_size
@@ -75,6 +77,13 @@ def sum_plans(classes: int, like: Array) -> Array:
     _write_plan(piece, lanes, plans[0])
     _write_plan((classes - 1) % piece + 1, lanes, plans[1])
     return plans
+
+
+@block
+def step_of(plan: Array, k: int, start: int) -> Any:
+    """Return step k of the plan of the piece that begins with class `start`."""
+    c, following = start + int(plan[k, 2]), start + int(plan[k, 4])
+    return plan[k, 0], int(plan[k, 1]), plan[k, 3] != 0, c, following
 
 
 @block

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from fastloss_kernels.blocks import row_count
+from fastloss_kernels.calls import call_part
 from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.logarithm_bounded import log_pair
-from fastloss_kernels.separable import separable_part
+from fastloss_kernels.separable import separable_rows
+from fastloss_kernels.separable_columns import enough, separable_columns
 from fastloss_kernels.targets import Pair
+from fastloss_kernels.tiles import rows_per_tile
 from fastloss_kernels.typing import Array, Scalar
 
 
@@ -34,7 +37,7 @@ def _rate(
 
 
 @part
-def _poisson_part(
+def _poisson_rows(
     first: int,
     last: int,
     x: Array,
@@ -47,12 +50,65 @@ def _poisson_part(
 ) -> None:
     none = np.empty(0, loss.dtype)
     divisor = float(x.shape[1])
-    separable_part(
+    separable_rows(
         _rate, first, last, x, targets, none, 0.0, eps, np.inf, divisor, scale, keep, loss, grad
     )
 
 
-@kernel(_poisson_part)
+@part
+def _poisson_part(
+    first: int,
+    last: int,
+    x: Array,
+    targets: Array,
+    eps: float,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+) -> None:
+    most = rows_per_tile(x, grad) if x.shape[1] else 0
+    if most == 0:
+        call_part(_poisson_rows, first, last, (x, targets, eps, scale, keep, loss, grad))
+        return
+    none = np.empty(0, loss.dtype)
+    divisor = float(x.shape[1])
+    separable_columns(
+        most,
+        _rate,
+        first,
+        last,
+        x,
+        targets,
+        none,
+        0.0,
+        eps,
+        np.inf,
+        divisor,
+        scale,
+        keep,
+        loss,
+        grad,
+    )
+
+
+@kernel(_poisson_rows)
+def poisson_rows(
+    x: Array,
+    targets: Array,
+    eps: float,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+    threads: int,
+) -> None:
+    """Do as `poisson`, in the way of rows that lie one behind the other."""
+    arguments = (x, targets, eps, scale, keep, loss, grad)
+    each_part(_poisson_rows, row_count(x), threads, arguments)
+
+
+@kernel(_poisson_part, enough(poisson_rows))
 def poisson(
     x: Array,
     targets: Array,

@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from fastloss_kernels.blocks import row_count
+from fastloss_kernels.calls import call_part
 from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.quotient import aligned, log_aligned, power
-from fastloss_kernels.separable import separable_part
+from fastloss_kernels.separable import separable_rows
+from fastloss_kernels.separable_columns import enough, separable_columns
 from fastloss_kernels.targets import Pair
+from fastloss_kernels.tiles import rows_per_tile
 from fastloss_kernels.typing import Array, Scalar
 
 
@@ -33,7 +36,7 @@ def _divergence(
 
 
 @part
-def _divergence_part(
+def _divergence_rows(
     first: int,
     last: int,
     x: Array,
@@ -45,12 +48,64 @@ def _divergence_part(
     grad: Array | None,
 ) -> None:
     none = np.empty(0, loss.dtype)
-    separable_part(
+    separable_rows(
         _divergence, first, last, x, targets, none, 0.0, eps, 1.0, 1.0, scale, keep, loss, grad
     )
 
 
-@kernel(_divergence_part)
+@part
+def _divergence_part(
+    first: int,
+    last: int,
+    x: Array,
+    targets: Array,
+    eps: float,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+) -> None:
+    most = rows_per_tile(x, grad) if x.shape[1] else 0
+    if most == 0:
+        call_part(_divergence_rows, first, last, (x, targets, eps, scale, keep, loss, grad))
+        return
+    none = np.empty(0, loss.dtype)
+    separable_columns(
+        most,
+        _divergence,
+        first,
+        last,
+        x,
+        targets,
+        none,
+        0.0,
+        eps,
+        1.0,
+        1.0,
+        scale,
+        keep,
+        loss,
+        grad,
+    )
+
+
+@kernel(_divergence_rows)
+def kullback_leibler_rows(
+    x: Array,
+    targets: Array,
+    eps: float,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+    threads: int,
+) -> None:
+    """Do as `kullback_leibler`, in the way of rows that lie one behind the other."""
+    arguments = (x, targets, eps, scale, keep, loss, grad)
+    each_part(_divergence_rows, row_count(x), threads, arguments)
+
+
+@kernel(_divergence_part, enough(kullback_leibler_rows))
 def kullback_leibler(
     x: Array,
     targets: Array,

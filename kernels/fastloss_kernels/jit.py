@@ -59,13 +59,13 @@ part = cached
 
 _parts: dict[Any, Any] = {}  # kernel -> its part
 ways: dict[Any, Any] = {}
-"""Kernel -> ``way(x, loss)``, the choice between it and kernels that do a part of its work."""
+"""Kernel -> ``way(x, loss)``: the kernel that does a part of its work, if that is enough."""
 
 
 def kernel(part: Any, way: Callable[[Any, Any], Any] | None = None) -> _Decorator:
     """Return the decorator of a kernel that shares its rows between threads, each calling `part`.
 
-    ``way(x, loss)`` is a kernel with the same arguments that is enough for these.
+    ``way(x, loss)`` is another kernel with the same arguments that is enough for these, or None.
 
     Numba compiles the body of a parallel loop five times over (the loop body and the three wrappers
     around it each hold a copy), which is why the body is but a call: see `calls`. Small work does

@@ -42,17 +42,26 @@ def run_at(x: Array, offset: int, c: int, size: int, like: Array) -> Array:
 
 
 @block
-def run_of(x: Array, offset: int, rows: int, c: int, direct: bool, box: Array) -> Array:
+def run_of(x: Array, offset: int, rows: int, c: int, box: Array) -> Array:
     """Return the elements of class c of some rows: where they lie, or copied to `box`."""
-    if direct:
+    if plain(x, box):
         return run_at(x, offset, c, rows, box)
     _read(x, offset + c * x.strides[1], box[:rows])
     return box[:rows]
 
 
 @block
-def past_caches(grad: Array, like: Array) -> bool:
+def fetch_run(x: Array, offset: int, c: int, rows: int) -> None:
+    """Ask for the elements of class c of some rows to be brought near, if they lie side by side."""
+    if lines_of(x)[1] == x.itemsize:
+        prefetch(run_at(x, offset, c, rows, x), 0, rows)
+
+
+@block
+def past_caches(grad: Array | None, like: Array) -> bool:
     """Return whether runs of a gradient, made in like's dtype, go there past the caches."""
+    if grad is None:
+        return False
     return plain(grad, like) and grad.size * grad.itemsize >= STREAM
 
 

@@ -67,7 +67,7 @@ def launch(kernel: Any, x: Any, *rest: Any) -> Any:
     """
     way = ways.get(kernel)
     if way is not None:
-        kernel = way(x, rest[-2])  # there is less of that to compile
+        kernel = way(x, rest[-2]) or kernel  # there is less of that to compile
     if x.size < SMALL:
         return _alone(kernel, x, rest)
     threads = _threads()
