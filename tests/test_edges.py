@@ -192,3 +192,21 @@ def test_tiles_of_a_line_are_alike():
     x = np.empty((1, 2**14, 640), np.float32)
     assert rows_per_tile(x, x) == 128
     assert rows_per_tile(x, None) == 320
+
+
+@FLOATS
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("classes", [5, 5000])
+def test_an_infinite_term_makes_an_infinite_loss(kind, order, classes):
+    """Also where it is one of thousands, whose sums keep what rounding took from them."""
+    x, t = np.zeros((70, classes), kind), np.zeros((70, classes), kind)
+    x[3, 1], x[4, 0], t[4, 0] = np.inf, -np.inf, 0.5
+    none, loss = np.empty(0, kind), np.empty(70, kind)
+    x, t = (np.asarray(a, order=order).reshape(70, classes, 1) for a in (x, t))
+    kernels.run(kernels.logistic_crossentropy, x, t, none, 0.0, ONE, ALL, loss, None)
+    assert np.isposinf(loss[3:5]).all()
+    assert np.isfinite(loss[[2, 5]]).all()
+    x[3] = 0
+    kernels.run(kernels.softmax_crossentropy_dense, x, t, none, 0.0, ONE, ALL, loss, None)
+    assert np.isposinf(loss[4])
+    assert np.isfinite(loss[[2, 3, 5]]).all()

@@ -17,6 +17,7 @@ import numpy as np
 from fastloss_kernels.blocks import fill
 from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block, generic
+from fastloss_kernels.rowsums import whole_sum
 from fastloss_kernels.typing import Array, Scalar
 
 Both: TypeAlias = tuple[Array, Array]
@@ -112,4 +113,4 @@ def write_elements(
 def divide_sums(total: Array, lost: Array, divisor: float, loss: Array) -> None:
     """Set the losses of some rows to the sums of their terms over the divisor."""
     for r in range(loss.size):
-        loss[r] = loss.dtype.type((total[r] + lost[r]) / divisor)
+        loss[r] = loss.dtype.type(whole_sum(total[r], lost[r]) / divisor)

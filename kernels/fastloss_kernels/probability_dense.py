@@ -31,7 +31,7 @@ from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.logarithm import log
 from fastloss_kernels.quotient import aligned, log_aligned, power
 from fastloss_kernels.rows import clear_rows, row_values
-from fastloss_kernels.rowsums import add_fine, add_rows
+from fastloss_kernels.rowsums import add_fine, add_rows, whole_sum
 from fastloss_kernels.shares import inside, lift, row_totals
 from fastloss_kernels.targets import dense_targets
 from fastloss_kernels.traffic import coming, deliver, fetch_next
@@ -152,7 +152,7 @@ def _dense_part(
             add_fine(own_targets[:size], rows, c == 0, slope, slope_lost, spare)
         mine = memory(loss, loss.dtype)[i : i + rows]
         for r in range(rows):
-            mine[r] = kind(value[r] + value_lost[r])
+            mine[r] = kind(whole_sum(value[r], value_lost[r]))
         if grad is not None:
             for c in range(0, classes, piece):
                 width = min(piece, classes - c)

@@ -1,5 +1,7 @@
 """Sums of rows in float64, one piece of a row after the other, with what rounding took."""
 
+import numpy as np
+
 from fastloss_kernels.jit import block, called
 from fastloss_kernels.lanes import fine_sums, row_sums
 from fastloss_kernels.typing import Array
@@ -11,6 +13,12 @@ def two_sum(a: float, b: float) -> tuple[float, float]:
     total = a + b
     gained = total - a
     return total, (a - (total - gained)) + (b - gained)
+
+
+@block
+def whole_sum(total: float, lost: float) -> float:
+    """Return total + lost, rounded once. What an infinite sum lost is no number."""
+    return total if abs(total) == np.inf else total + lost
 
 
 @block

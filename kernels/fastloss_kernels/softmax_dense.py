@@ -34,7 +34,7 @@ from fastloss_kernels.intrinsics import fma, hold, memory, stacked
 from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.logarithm import log1p
 from fastloss_kernels.rows import clear_rows, row_values
-from fastloss_kernels.rowsums import add_fine, add_rows
+from fastloss_kernels.rowsums import add_fine, add_rows, whole_sum
 from fastloss_kernels.scaling import exponential_sums, lower_rows, lower_sums, top_class
 from fastloss_kernels.targets import dense_targets
 from fastloss_kernels.traffic import coming, send_rest, traffic_of
@@ -144,8 +144,8 @@ def _dense_part(
         )
         mine = memory(loss, loss.dtype)[i : i + rows]
         for r in range(rows):
-            t_sum = all_targets[r] + targets_lost[r]
-            far = distance[r] + distance_lost[r]
+            t_sum = whole_sum(all_targets[r], targets_lost[r])
+            far = whole_sum(distance[r], distance_lost[r])
             mine[r] = kind(far + t_sum * log1p(others[r] / chosen[r]))
         if grad is not None:
             if not small:
