@@ -48,11 +48,13 @@ def rows_of(x):
     return np.ascontiguousarray(np.moveaxis(x, 1, 2)).reshape(-1, x.shape[1], 1)
 
 
-def call(x, labels, *, grad=True, scale=ONE, keep=ALL):
+def call(x, labels, *, grad=True, scale=ONE, keep=ALL, shares=False):
+    """Return (loss, gradient) of logits, or of `shares`: of probabilities."""
+    kernel = fk.probability_crossentropy_sparse if shares else fk.softmax_crossentropy_sparse
     kind = np.float64 if x.dtype == np.float64 else np.float32
     loss = np.full(labels.size, 7, kind)
     out = np.full(x.shape, 7, x.dtype) if grad is True else grad
-    assert fk.run(fk.softmax_crossentropy_sparse, x, labels, scale, keep, loss, out) == -1
+    assert fk.run(kernel, x, labels, *((1e-7,) if shares else ()), scale, keep, loss, out) == -1
     return loss, out
 
 
@@ -129,12 +131,14 @@ def test_strides_do_not_matter(lay, dtype):
     assert_same_bits(np.ascontiguousarray(view), grad)
 
 
-def test_half_precision():
+@pytest.mark.parametrize("shares", [False, True])
+def test_half_precision(shares):
     x, labels = problem((2, 70, 100), np.float16)
+    x = abs(x) if shares else x
     half = x.view(np.int16)
-    loss, grad = assert_as_rows(half, labels)
-    assert_same_bits(loss, call(x.astype(np.float32), labels)[0])
-    assert_same_bits(call(half, labels, grad=half)[0], loss)
+    loss, grad = assert_as_rows(half, labels, shares=shares)
+    assert_same_bits(loss, call(x.astype(np.float32), labels, shares=shares)[0])
+    assert_same_bits(call(half, labels, grad=half, shares=shares)[0], loss)
     assert_same_bits(half, grad)
 
 
@@ -196,6 +200,42 @@ def test_large_gradients_go_past_the_caches():
     loss, grad = assert_as_rows(x, labels)
     assert_same_bits(call(x, labels, grad=x)[0], loss)
     assert_same_bits(x, grad)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_columns_of_probabilities(shape, dtype):
+    x, labels = problem(shape, dtype)
+    x = abs(x)
+    x[0, 0, :9] = 0, np.inf, -np.inf, np.nan, 3e38, 1e-40, -1, 1, 2
+    scale = np.random.default_rng(1).choice([1.0, -2.5, 1e-3, 0.0], labels.size)
+    keep = np.arange(labels.size) % 5 != 2
+    for more in ({}, {"scale": scale}, {"scale": scale, "keep": keep}):
+        loss, grad = assert_as_rows(x, labels, shares=True, **more)
+        assert_same_bits(call(x, labels, grad=None, shares=True, **more)[0], loss)
+        inside = x.copy()
+        assert_same_bits(call(inside, labels, grad=inside, shares=True, **more)[0], loss)
+        assert_same_bits(inside, grad)
+
+
+@pytest.mark.parametrize("lay", LAYOUTS.values(), ids=LAYOUTS)
+def test_strides_of_probabilities_do_not_matter(lay):
+    x, labels = problem((2, 21, 130), np.float32)
+    x = abs(x)
+    loss, grad = call(x, labels, shares=True)
+    view, out = lay(x), lay(np.zeros_like(x))
+    assert in_columns(view)
+    assert_same_bits(call(view, labels, shares=True)[0], loss)
+    assert_same_bits(call(view, labels, shares=True, grad=out)[0], loss)
+    assert_same_bits(np.ascontiguousarray(out), grad)
+
+
+def test_large_gradients_of_probabilities_go_past_the_caches():
+    classes = 21
+    x, labels = problem((1, classes, STREAM // 4 // classes + 1001), np.float32)
+    loss, grad = assert_as_rows(abs(x), labels, shares=True)
+    assert np.isfinite(loss).all()
+    assert np.isfinite(grad).all()
 
 
 def test_shorter_lines_are_put_together():

@@ -22,7 +22,12 @@ PARTS = {
     "sparse_logits, few classes": ("softmax_short", "short_part", (LABELS,)),
     "sparse_logits, side by side": ("softmax_sparse", "_sparse_part", (LABELS,)),
     "dense_logits": ("softmax_dense", "_dense_part", (X, NONE, 0.0)),
-    "sparse_probabilities": ("probability_sparse", "_sparse_part", (LABELS, EPS)),
+    "sparse_probabilities": ("probability_sparse", "_probability_rows", (LABELS, EPS)),
+    "sparse_probabilities, side by side": (
+        "probability_sparse",
+        "_probability_part",
+        (LABELS, EPS),
+    ),
     "dense_probabilities": ("probability_dense", "_dense_part", (X, NONE, 0.0, EPS)),
     "binary_logits": ("logistic", "_logistic_rows", (X, NONE, 0.0)),
     "binary_probabilities": ("bernoulli", "_bernoulli_rows", (X, NONE, 0.0, EPS)),

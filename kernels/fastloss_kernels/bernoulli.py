@@ -15,9 +15,9 @@ from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.logarithm_bounded import log_normal, log_pair
 from fastloss_kernels.separable import separable_rows
-from fastloss_kernels.separable_columns import enough, separable_columns
+from fastloss_kernels.separable_columns import separable_columns
 from fastloss_kernels.targets import Pair
-from fastloss_kernels.tiles import rows_per_tile
+from fastloss_kernels.tiles import enough, rows_per_tile
 from fastloss_kernels.typing import Array, Scalar
 
 

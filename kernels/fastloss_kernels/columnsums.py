@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastloss_kernels.blocks import BLOCK, piece_size
+from fastloss_kernels.blocks import piece_size
 from fastloss_kernels.jit import block, called
 from fastloss_kernels.registers import REGISTER
 from fastloss_kernels.rowsums import add_sums, two_sum
@@ -24,8 +24,6 @@ SUMS = 2 * 5 * ROWS  # sums and what they lost, of a lane and of each of four ha
 # slot of sums; or it merges the next slot into this one.
 MERGE, ONE, FOUR, END = 0, 1, 4, -1
 WORDS = 5
-# Fours of a whole piece, up to three single runs a lane, a merge for each but one, and the end.
-STEPS = BLOCK // FOUR + 4 * (REGISTER // 4)
 
 
 @block
@@ -39,10 +37,10 @@ def _turned(turn: int, lanes: int) -> int:
 
 
 @called
-def _write_plan(width: int, lanes: int, plan: Array) -> None:
-    """Write the plan of the sum over `width` classes."""
+def _write_plan(width: int, lanes: int, most: int, plan: Array) -> None:
+    """Write the plan of the sum over `width` classes, whose steps take at most so many runs."""
     steps, slot = 0, 0
-    whole = width - width % (FOUR * lanes)
+    whole = width - width % (FOUR * lanes) if most == FOUR else 0
     for turn in range(lanes):
         lane = _turned(turn, lanes)
         c = lane
@@ -70,12 +68,17 @@ def _write_plan(width: int, lanes: int, plan: Array) -> None:
 
 
 @called
-def sum_plans(classes: int, like: Array) -> Array:
-    """Return two plans: of the pieces of rows of like's dtype, and of the last piece."""
-    plans, lanes = np.empty((2, STEPS, WORDS), np.int64), REGISTER // like.itemsize
-    piece = piece_size(classes)
-    _write_plan(piece, lanes, plans[0])
-    _write_plan((classes - 1) % piece + 1, lanes, plans[1])
+def sum_plans(classes: int, like: Array, most: int) -> Array:
+    """Return two plans: of the pieces of rows of like's dtype, and of the last piece.
+
+    `most` is FOUR for the order of `row_sums`, where four registers are added before they are
+    added to the sums, or ONE for that of `fine_sums`.
+    """
+    piece, lanes = piece_size(classes), REGISTER // like.itemsize
+    # Up to three single runs a lane behind the fours, a merge for each but one, and the end.
+    plans = np.empty((2, piece // most + 4 * lanes, WORDS), np.int64)
+    _write_plan(piece, lanes, most, plans[0])
+    _write_plan((classes - 1) % piece + 1, lanes, most, plans[1])
     return plans
 
 

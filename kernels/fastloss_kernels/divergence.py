@@ -16,9 +16,9 @@ from fastloss_kernels.calls import call_part
 from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.quotient import aligned, log_aligned, power
 from fastloss_kernels.separable import separable_rows
-from fastloss_kernels.separable_columns import enough, separable_columns
+from fastloss_kernels.separable_columns import separable_columns
 from fastloss_kernels.targets import Pair
-from fastloss_kernels.tiles import rows_per_tile
+from fastloss_kernels.tiles import enough, rows_per_tile
 from fastloss_kernels.typing import Array, Scalar
 
 

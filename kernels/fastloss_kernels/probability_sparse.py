@@ -24,19 +24,21 @@ from fastloss_kernels.blocks import (
     work_array,
 )
 from fastloss_kernels.caches import settle
-from fastloss_kernels.intrinsics import fma, hold, memory, stacked
+from fastloss_kernels.calls import call_part
+from fastloss_kernels.intrinsics import hold, memory, stacked
 from fastloss_kernels.jit import kernel, part
 from fastloss_kernels.labelled import labelled_parts, unchecked_label
 from fastloss_kernels.labels import kept_labels
-from fastloss_kernels.logarithm import log, log1p
+from fastloss_kernels.probability_columns import probability_columns
 from fastloss_kernels.rows import clear_rows, row_values
-from fastloss_kernels.shares import inside, row_totals
+from fastloss_kernels.shares import losses_and_slopes, row_totals
+from fastloss_kernels.tiles import enough, rows_per_tile
 from fastloss_kernels.traffic import send_rest, traffic_of
 from fastloss_kernels.typing import Array
 
 
 @part
-def _sparse_part(
+def _probability_rows(
     first: int,
     last: int,
     x: Array,
@@ -57,12 +59,11 @@ def _sparse_part(
         return bad
     block_rows, piece = rows_per_block(x), piece_size(classes)
     share = (first, last, block_rows)
-    low, high = kind(eps), kind(1.0 - eps)
-    log_low, log_high = log(np.float64(low)), log(np.float64(high))
+    bounds = kind(eps), kind(1.0 - eps)
     own = np.empty(scratch_size(x, grad, loss), loss.dtype)
     target, slope = stacked(np.dtype(np.int64)), stacked(loss.dtype)
     row_scale, chosen, total, lost = row_array(), row_array(), row_array(), row_array()
-    spare = (row_array(), row_array())
+    sums, spare = (chosen, total, lost), (row_array(), row_array())
     traffic = traffic_of(own, grad, stacked(np.dtype(np.int64)))
 
     for i in range(first, last, block_rows):
@@ -74,22 +75,7 @@ def _sparse_part(
         for r in range(rows):
             chosen[r] = v[r * classes + target[r]]
         mine = memory(loss, loss.dtype)[i : i + rows]
-        for r in range(rows):
-            others = (total[r] - chosen[r]) + lost[r]
-            odds = others / chosen[r]
-            from_, to = inside(kind(total[r]), low, high)
-            x_r = kind(chosen[r])
-            clipped = (x_r < from_) | (x_r > to)  # a NaN goes on as NaN
-            below = (x_r < from_) == (total[r] >= 0)  # a negative sum turns the bounds round
-            mine[r] = kind(-(log_low if below else log_high) if clipped else log1p(odds))
-            factor = np.nan if total[r] == 0 else row_scale[r] / total[r]
-            factor = 0.0 if clipped else factor
-            label_slope = odds * factor
-            if loss.itemsize == 8:  # two of its five roundings, made good; NaN where odds are inf
-                missing = fma(-odds, chosen[r], others) / chosen[r] * factor
-                missing += fma(-factor, total[r], row_scale[r]) / total[r] * odds
-                label_slope = fma(odds, factor, missing if abs(missing) < np.inf else 0.0)
-            slope[r], chosen[r] = kind(factor), 0.0 if clipped else -label_slope
+        losses_and_slopes(sums, row_scale, rows, bounds, slope, mine)
         if grad is not None:
             w, _, _ = work_array(x, v, grad, room, i, rows)
             for r in range(rows):
@@ -105,7 +91,45 @@ def _sparse_part(
     return bad
 
 
-@kernel(_sparse_part)
+@part
+def _probability_part(
+    first: int,
+    last: int,
+    x: Array,
+    labels: Array,
+    eps: float,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+) -> int:
+    most = rows_per_tile(x, grad) if x.shape[1] else 0
+    if most == 0:
+        arguments = (x, labels, eps, scale, keep, loss, grad)
+        return call_part(_probability_rows, first, last, arguments)
+    bad = unchecked_label(first, last, x, labels, keep)
+    if bad < 0:
+        probability_columns(first, last, most, x, labels, eps, scale, keep, loss, grad)
+    return bad
+
+
+@kernel(_probability_rows)
+def probability_crossentropy_rows(
+    x: Array,
+    labels: Array,
+    eps: float,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+    threads: int,
+) -> int:
+    """Do as `probability_crossentropy_sparse`, in the way of rows one behind the other."""
+    arguments = (x, labels, eps, scale, keep, loss, grad)
+    return labelled_parts(_probability_rows, threads, x, labels, keep, arguments)
+
+
+@kernel(_probability_part, enough(probability_crossentropy_rows))
 def probability_crossentropy_sparse(
     x: Array,
     labels: Array,
@@ -165,4 +189,4 @@ def probability_crossentropy_sparse(
     array([-1.,  1.,  1.], dtype=float32)
     """
     arguments = (x, labels, eps, scale, keep, loss, grad)
-    return labelled_parts(_sparse_part, threads, x, labels, keep, arguments)
+    return labelled_parts(_probability_part, threads, x, labels, keep, arguments)

@@ -4,7 +4,6 @@ They are worked on as they lie, like in `columns`: a run of one class of many ro
 are added to sums that stand side by side, in the order that sums of rows have elsewhere.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -76,7 +75,7 @@ def separable_columns(
     scaled_boxes = stacked(loss.dtype), stacked(loss.dtype)
     weights, terms = stacked(loss.dtype), stacked_rows(loss.dtype)
     row_scale, total, lost = row_array(), row_array(), row_array()
-    sums, plans = np.zeros(SUMS), sum_plans(classes, loss)
+    sums, plans = np.zeros(SUMS), sum_plans(classes, loss, FOUR)
     heaviest = heaviest_answer(weight, plain)
 
     i = first
@@ -133,8 +132,8 @@ def separable_columns(
                         send_run(slopes[:rows], grad, place_of(grad, i), own, ahead, past)
                 if what == FOUR:
                     _add_four(terms, rows)
-                sum_, rest = slot_of(sums, slot, rows)
-                add_run(terms[:rows], starts, sum_, rest)
+                slot_sums, rest = slot_of(sums, slot, rows)
+                add_run(terms[:rows], starts, slot_sums, rest)
             close_piece(sums, rows, start == 0, total, lost)
         divide_sums(total, lost, divisor, memory(loss, loss.dtype)[i : i + rows])
         clear_rows(keep, i, rows, loss, loss[:0])
@@ -142,8 +141,3 @@ def separable_columns(
     hold(sums)
     hold(plans)
     settle()
-
-
-def enough(rows: Any) -> Callable[[Array, Array], Any]:
-    """Return the way of a kernel to `rows`, which has no columns: there is less to compile."""
-    return lambda x, loss: rows if x.strides[1] == x.itemsize else None

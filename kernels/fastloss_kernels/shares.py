@@ -5,27 +5,37 @@ No share is ever formed: x is compared with what the clip bounds are of S.
 
 from typing import Any
 
+import numpy as np
+
+from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block
+from fastloss_kernels.logarithm import log, log1p
 from fastloss_kernels.rowsums import add_fine
 from fastloss_kernels.typing import Array, Scalar
+
+
+@block
+def round_totals(total: Array, lost: Array, rows: int) -> None:
+    """Have `total` be the sum rounded once: thousands of float64 lose more than its last place.
+
+    An infinite sum, which has no shares, becomes NaN.
+    """
+    for r in range(rows):
+        s = total[r] + (total[r] - total[r])
+        total[r] = s + lost[r]
+        lost[r] += s - total[r]
 
 
 @block
 def row_totals(
     v: Array, rows: int, piece: int, total: Array, lost: Array, spare: tuple[Array, Array]
 ) -> None:
-    """Set (total, lost) to the sums of the rows v; an infinite sum, which has no shares, to NaN.
-
-    `total` is the sum rounded once: thousands of float64 lose more than its last place.
-    """
+    """Set (total, lost) to the sums of the rows v, as `round_totals` leaves them."""
     classes = v.size // rows
     for c in range(0, classes, piece):
         size = rows * min(piece, classes - c)
         add_fine(v[c : c + size], rows, c == 0, total, lost, spare)
-    for r in range(rows):
-        s = total[r] + (total[r] - total[r])
-        total[r] = s + lost[r]
-        lost[r] += s - total[r]
+    round_totals(total, lost, rows)
 
 
 @block
@@ -42,3 +52,37 @@ def lift(total: float, like: Array) -> Any:
 def inside(s: Scalar, low: Scalar, high: Scalar) -> tuple[Scalar, Scalar]:
     """Return the least and the largest x of a row with sum s whose share is not clipped."""
     return min(low * s, high * s), max(low * s, high * s)
+
+
+@block
+def losses_and_slopes(
+    sums: tuple[Array, Array, Array],
+    row_scale: Array,
+    rows: int,
+    bounds: tuple[Any, Any],
+    slope: Array,
+    mine: Array,
+) -> None:
+    """Set the losses `mine` of some rows, and the slopes that all classes but the label's share.
+
+    ``sums = (chosen, total, lost)``. The elements of the labels, `chosen`, become their slopes.
+    """
+    kind = mine.dtype.type
+    (chosen, total, lost), (low, high) = sums, bounds
+    log_low, log_high = log(np.float64(low)), log(np.float64(high))
+    for r in range(rows):
+        others = (total[r] - chosen[r]) + lost[r]
+        odds = others / chosen[r]
+        from_, to = inside(kind(total[r]), low, high)
+        x_r = kind(chosen[r])
+        clipped = (x_r < from_) | (x_r > to)  # a NaN goes on as NaN
+        below = (x_r < from_) == (total[r] >= 0)  # a negative sum turns the bounds round
+        mine[r] = kind(-(log_low if below else log_high) if clipped else log1p(odds))
+        factor = np.nan if total[r] == 0 else row_scale[r] / total[r]
+        factor = 0.0 if clipped else factor
+        label_slope = odds * factor
+        if mine.itemsize == 8:  # two of its five roundings, made good; NaN where odds are inf
+            missing = fma(-odds, chosen[r], others) / chosen[r] * factor
+            missing += fma(-factor, total[r], row_scale[r]) / total[r] * odds
+            label_slope = fma(odds, factor, missing if abs(missing) < np.inf else 0.0)
+        slope[r], chosen[r] = kind(factor), 0.0 if clipped else -label_slope

@@ -22,7 +22,7 @@ from fastloss_kernels.blocks import row_array
 from fastloss_kernels.caches import settle
 from fastloss_kernels.calls import call_part
 from fastloss_kernels.columns import exponential_columns, write_columns
-from fastloss_kernels.columnsums import SUMS, sum_plans
+from fastloss_kernels.columnsums import FOUR, SUMS, sum_plans
 from fastloss_kernels.crossentropy import near_losses, slopes
 from fastloss_kernels.exponential import exp_bounded
 from fastloss_kernels.interleave import SHORT, is_short
@@ -73,7 +73,7 @@ def _columns(
     row_scale, factor, slope = row_array(), stacked(loss.dtype), stacked(loss.dtype)
     chosen, others, total, lost = row_array(), row_array(), row_array(), row_array()
     sums, part = (chosen, others, total), stacked(loss.dtype)
-    room, plans = np.zeros(SUMS), sum_plans(x.shape[1], loss)
+    room, plans = np.zeros(SUMS), sum_plans(x.shape[1], loss, FOUR)
     box = np.empty(0 if grad is None else most * x.shape[1], loss.dtype)
     w = None if grad is None else memory(box, loss.dtype)
     i = first
