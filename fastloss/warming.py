@@ -63,6 +63,5 @@ _FEW, _MORE, _APART = ("", 2, False), (", more classes", 17, False), (", classes
 
 def _ways(function: Callable[..., Any], from_logits: bool) -> tuple[tuple[str, int, bool], ...]:
     """Return which of these the loss has."""
-    if function is functional.sparse_categorical_crossentropy:
-        return (_FEW, _MORE, _APART) if from_logits else (_FEW, _APART)
-    return (_FEW,) if function is functional.categorical_crossentropy else (_FEW, _APART)
+    by_label = function is functional.sparse_categorical_crossentropy
+    return (_FEW, _MORE, _APART) if by_label and from_logits else (_FEW, _APART)

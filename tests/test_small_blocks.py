@@ -18,6 +18,9 @@ import fastloss as fl
 if not numba.config.DISABLE_JIT:
     pytest.skip("compiled kernels have their blocks built in", allow_module_level=True)
 
+for _name in kernels.__all__:  # imported when first asked for: not while sizes are others
+    getattr(kernels, _name)
+
 SPARSE = fl.value_and_grad(fl.sparse_categorical_crossentropy)
 CASES = [(fn, False) for fn in FUNCTIONS] + [(fn, True) for fn in WITH_AXIS]
 every_case = pytest.mark.parametrize(("fn", "from_logits"), CASES)

@@ -27,7 +27,6 @@ from fastloss_kernels.columnsums import (
     step_of,
 )
 from fastloss_kernels.exponential import exp_bounded
-from fastloss_kernels.interleave import is_short
 from fastloss_kernels.intrinsics import bits, stacked
 from fastloss_kernels.jit import block, called
 from fastloss_kernels.registers import REGISTER
@@ -113,6 +112,7 @@ def exponential_columns(
     first: int,
     rows: int,
     target: Array,
+    in_order: bool,
     w: Array | None,
     others: Array,
     lost: Array,
@@ -124,7 +124,8 @@ def exponential_columns(
 
     A w that is not None receives the exponentials, with 0 in the place of the target, class after
     class. `part` has room for a run of the dtype that is computed in, `sums` for SUMS float64,
-    0 at first. The `plans` are those of `sum_plans`.
+    0 at first. The `plans` are those of `sum_plans`, which are not asked if classes are to be added
+    `in_order`.
 
     Returns the `largest_magnitude` of the rows. Nothing here means anything unless it is small; see
     `scaling`.
@@ -134,7 +135,7 @@ def exponential_columns(
     offset, step = place_of(x, first), lines_of(x)[1]
     box = stacked(part.dtype)
     largest = bits(part.dtype.type(0))
-    if is_short(classes, part):
+    if in_order:
         fill(lost[:rows], 0.0)
         for c in range(classes):
             run = run_of(x, offset, rows, c, box)

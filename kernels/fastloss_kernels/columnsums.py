@@ -118,6 +118,15 @@ def add_run(part: Array, start: bool, total: Array, lost: Array) -> None:
 
 
 @block
+def add_four(terms: Array, rows: int) -> None:
+    """Add four runs of terms, ROWS apart, and put their sum in the place of the first."""
+    first, second = terms[:rows], terms[ROWS : ROWS + rows]
+    third, fourth = terms[2 * ROWS : 2 * ROWS + rows], terms[3 * ROWS : 3 * ROWS + rows]
+    for r in range(rows):
+        first[r] = (first[r] + second[r]) + (third[r] + fourth[r])
+
+
+@block
 def merge_runs(sums: Array, slot: int, rows: int, like: Array) -> None:
     """Add the sums of the next slot to those of a slot; they are of numbers like these."""
     compensated = _compensated(like)

@@ -1,14 +1,24 @@
-"""From the sums of a row's exponentials to its loss and slopes: the formulas of `softmax_sparse`.
+"""From the sums of a row's exponentials to its loss and slopes.
 
-Throughout, ``sums = (chosen, others, total)``: the exponential of each row's label, the sum of all
-others, and that of all.
+The formulas are those of `softmax_sparse`, and for target rows of `softmax_dense`. Throughout,
+``sums = (chosen, others, total)``: the exponential of each row's label, or of its largest logit,
+the sum of all others, and that of all. Of target rows there are also the sums ``far = (of distances
+to the largest logit, what that lost)`` and ``targets = (the largest logit's, of the others, of all,
+what that lost)``.
 """
+
+from typing import TypeAlias
 
 import numpy as np
 
+from fastloss_kernels.distances import subnormal_terms
+from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block
 from fastloss_kernels.logarithm import log, log1p
+from fastloss_kernels.rowsums import whole_sum
 from fastloss_kernels.typing import Array
+
+Targets: TypeAlias = tuple[Array, Array, Array, Array]
 
 
 @block
@@ -47,3 +57,62 @@ def slopes(
         share = others[r] / total[r]  # 1 if all are others: then the slope is -scale itself
         small = share < np.finfo(np.float64).tiny  # but perhaps not times such a scale
         slope[r] = slope.dtype.type(-(others[r] * each if small else share * scale[r]))
+
+
+@block
+def row_factors(
+    far: tuple[Array, Array], targets: Targets, scale: Array, rows: int, factor: Array, like: Array
+) -> bool:
+    """Set what each row's softmax is multiplied by, and the sums of the other targets.
+
+    Returns whether the distances need not be taken again; see `distances`.
+    """
+    top, other, total, lost = targets
+    fine = True
+    for r in range(rows):
+        factor[r] = scale[r] * (total[r] + lost[r])
+        other[r] = (total[r] - top[r]) + lost[r]
+        fine &= not subnormal_terms(far[0][r], other[r], like)
+    return fine
+
+
+@block
+def target_losses(
+    sums: tuple[Array, Array, Array],
+    far: tuple[Array, Array],
+    targets: Targets,
+    rows: int,
+    loss: Array,
+) -> None:
+    """Set the losses of target rows."""
+    (chosen, others, _), (_, _, total, lost) = sums, targets
+    for r in range(rows):
+        t_sum, distance = whole_sum(total[r], lost[r]), whole_sum(far[0][r], far[1][r])
+        loss[r] = loss.dtype.type(distance + t_sum * log1p(others[r] / chosen[r]))
+
+
+@block
+def target_slopes(
+    sums: tuple[Array, Array, Array],
+    targets: Targets,
+    scale: Array,
+    row_factor: Array,
+    rows: int,
+    factor: Array,
+    minus: Array,
+) -> None:
+    """Set the factors of exponentials and targets; `chosen` becomes the largest logit's slope."""
+    (chosen, others, total), (top_target, other_targets, _, _) = sums, targets
+    kind = factor.dtype.type
+    for r in range(rows):
+        s = scale[r]
+        factor[r] = kind(row_factor[r] / total[r])
+        minus[r] = kind(-s)
+        # t_sum p_k - t_k of the largest logit, with what is in both taken out; and what the
+        # products and the quotient lost put back
+        less = top_target[r] * others[r]
+        rest = fma(other_targets[r], chosen[r], -less)
+        rest += fma(-top_target[r], others[r], less)
+        q = s / total[r]
+        more = fma(-q, total[r], s) / total[r] * rest  # NaN if s is infinite
+        chosen[r] = fma(q, rest, more if abs(more) < np.inf else 0.0)

@@ -73,17 +73,22 @@ def largest_magnitude(v: Array) -> Any:
 
 
 @block
-def _top_bits(row: Array) -> Any:
-    """Return the largest element as bits; NaN counts as the largest.
+def ordered(b: Any, zero: Any, lowest: Any) -> Any:
+    """Return an integer for the bits of a float: integers are ordered as the floats are.
 
-    Integers with the sign turned over are ordered as the floats are.
+    `zero` and `lowest`, the most negative integer, are the bits of 0 and -0.
     """
+    return b if b >= zero else cut(~(b ^ lowest), zero)
+
+
+@block
+def _top_bits(row: Array) -> Any:
+    """Return the largest element as bits; NaN counts as the largest."""
     zero = bits(row.dtype.type(0))
     lowest = bits(row.dtype.type(-0.0))  # the most negative integer
     best = lowest
     for k in range(row.size):
-        b = bits(row[k])
-        best = max(best, b if b >= zero else cut(~(b ^ lowest), zero))
+        best = max(best, ordered(bits(row[k]), zero, lowest))
     return best if best >= zero else cut(~best ^ lowest, zero)
 
 

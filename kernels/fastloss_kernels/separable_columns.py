@@ -15,6 +15,7 @@ from fastloss_kernels.columnsums import (
     FOUR,
     MERGE,
     SUMS,
+    add_four,
     add_run,
     close_piece,
     merge_runs,
@@ -24,22 +25,13 @@ from fastloss_kernels.columnsums import (
 )
 from fastloss_kernels.elements import divide_sums, heaviest_answer, spread, write_elements
 from fastloss_kernels.intrinsics import hold, memory, stacked, stacked_rows
-from fastloss_kernels.jit import block, generic
+from fastloss_kernels.jit import generic
 from fastloss_kernels.registers import REGISTER
 from fastloss_kernels.rows import clear_rows, clear_values, row_values
 from fastloss_kernels.runs import fetch_run, past_caches, run_of, send_run
 from fastloss_kernels.targets import answers
 from fastloss_kernels.tiles import ROWS, place_of, rows_of_tile
 from fastloss_kernels.typing import Array
-
-
-@block
-def _add_four(terms: Array, rows: int) -> None:
-    """Add four runs of terms, ROWS apart, and put their sum in the place of the first."""
-    first, second = terms[:rows], terms[ROWS : ROWS + rows]
-    third, fourth = terms[2 * ROWS : 2 * ROWS + rows], terms[3 * ROWS : 3 * ROWS + rows]
-    for r in range(rows):
-        first[r] = (first[r] + second[r]) + (third[r] + fourth[r])
 
 
 @generic
@@ -131,7 +123,7 @@ def separable_columns(
                         clear_values(keep, i, rows, slopes)
                         send_run(slopes[:rows], grad, place_of(grad, i), own, ahead, past)
                 if what == FOUR:
-                    _add_four(terms, rows)
+                    add_four(terms, rows)
                 slot_sums, rest = slot_of(sums, slot, rows)
                 add_run(terms[:rows], starts, slot_sums, rest)
             close_piece(sums, rows, start == 0, total, lost)

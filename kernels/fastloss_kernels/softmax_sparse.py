@@ -76,6 +76,7 @@ def _columns(
     room, plans = np.zeros(SUMS), sum_plans(x.shape[1], loss, FOUR)
     box = np.empty(0 if grad is None else most * x.shape[1], loss.dtype)
     w = None if grad is None else memory(box, loss.dtype)
+    in_order = is_short(x.shape[1], loss)
     i = first
     while i < last:
         rows = rows_of_tile(x, i, last, most)
@@ -83,7 +84,9 @@ def _columns(
         row_values(scale, i, rows, row_scale)
         for r in range(rows):
             short_target[r] = np.int32(target[r])
-        largest = exponential_columns(x, i, rows, short_target, w, others, lost, part, plans, room)
+        largest = exponential_columns(
+            x, i, rows, short_target, in_order, w, others, lost, part, plans, room
+        )
         if largest > small_magnitude(x.shape[1], row_scale, rows, loss):
             _rows(i, i + rows, x, labels, scale, keep, loss, grad)
             i += rows

@@ -1,4 +1,4 @@
-"""Losses whose elements do not meet, of rows that lie side by side: the bits of other rows.
+"""Losses with a target for each class, of rows that lie side by side: the bits of other rows.
 
 `test_same_bits` tries layouts through the facade; here are the shapes, options and places that make
 tiles, plans and runs differ.
@@ -21,6 +21,7 @@ from test_columns import (
 
 EPS = 1e-7
 LOSSES = {
+    "dense_logits": (fk.softmax_crossentropy_dense, True, ()),
     "binary_logits": (fk.logistic_crossentropy, True, ()),
     "binary_probabilities": (fk.bernoulli_crossentropy, True, (EPS,)),
     "poisson": (fk.poisson, False, (EPS,)),
@@ -34,7 +35,7 @@ ONE, ALL = np.ones(1), np.ones(1, bool)
 def problem(name, shape, dtype, seed=0):
     """Return (predictions, targets)."""
     rng = np.random.default_rng(seed)
-    x = rng.normal(0, 3, shape) if name == "binary_logits" else rng.uniform(-0.1, 1.1, shape)
+    x = rng.normal(0, 3, shape) if name.endswith("logits") else rng.uniform(-0.1, 1.1, shape)
     return x.astype(dtype), rng.uniform(0, 1, shape).astype(dtype)
 
 
@@ -72,7 +73,7 @@ def test_columns_have_the_bits_of_rows(name, shape, dtype):
 @every_dtype
 @pytest.mark.parametrize("classes", [1, 3, 21, 70])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("name", ["binary_logits", "binary_probabilities"])
+@pytest.mark.parametrize("name", ["dense_logits", "binary_logits", "binary_probabilities"])
 def test_weights_and_smoothing(name, smoothing, classes, dtype):
     x, t = problem(name, (2, classes, ROWS + 70), dtype)
     rng = np.random.default_rng(1)
@@ -164,3 +165,23 @@ def test_shares_may_begin_inside_a_line(name):
         kernel(x, t, *more, *numbers, ONE, ALL, loss, grad, threads)
         assert_same_bits(loss, expected)
         assert_same_bits(grad, slopes)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("spread", [30.0, 1e3, 1e6])
+def test_large_logits(spread, dtype):
+    x, t = problem("dense_logits", (2, 21, 300), dtype)
+    assert_as_rows("dense_logits", (x * spread).astype(dtype), t)
+
+
+@every_dtype
+@pytest.mark.parametrize("classes", [3, 70])
+def test_the_first_largest_logit(classes, dtype):
+    """Of equal ones the first, and 0 is above -0; of targets so small that sums are taken again."""
+    x, t = problem("dense_logits", (1, classes, 200), dtype)
+    x[:] = np.sign(x) * 0.0
+    x[0, 1:3, 50:90] = 2.5
+    assert_as_rows("dense_logits", x, t)
+    tiny = (t * np.finfo(dtype).tiny).astype(dtype)
+    x[0, 2, 100:] = 1.5
+    assert_as_rows("dense_logits", x, tiny)
