@@ -194,9 +194,12 @@ def test_tiles_of_a_line_are_alike():
     assert rows_per_tile(x, None) == 320
 
 
+slow = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="`test_small_blocks` has small pieces")
+
+
 @FLOATS
 @pytest.mark.parametrize("order", "CF")
-@pytest.mark.parametrize("classes", [5, 5000])
+@pytest.mark.parametrize("classes", [5, pytest.param(5000, marks=slow)])
 def test_an_infinite_term_makes_an_infinite_loss(kind, order, classes):
     """Also where it is one of thousands, whose sums keep what rounding took from them."""
     x, t = np.zeros((70, classes), kind), np.zeros((70, classes), kind)

@@ -292,3 +292,17 @@ def test_weights_of_classes_count_where_terms_are_subnormal(classes):
     e = np.exp(x.astype(np.float64))
     expected = -(np.float64(weight) * t * np.log(e / e.sum(axis=1, keepdims=True))).sum(axis=1)
     np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", "CF")
+def test_an_infinite_term_makes_an_infinite_loss(order, dtype):
+    """Also where a row has several pieces, whose sums keep what rounding took from them."""
+    x, t = np.zeros((7, 45), dtype, order), np.zeros((7, 45), dtype, order)
+    x[3, 1], x[4, 0], t[4, 0] = np.inf, -np.inf, 0.5
+    loss = fl.binary_crossentropy(t, x, from_logits=True)
+    assert np.isposinf(loss).tolist() == [r in (3, 4) for r in range(7)]
+    x[3] = 0
+    loss = fl.categorical_crossentropy(t, x, from_logits=True)
+    assert np.isposinf(loss).tolist() == [r == 4 for r in range(7)]
+    assert not np.isnan(loss).any()
