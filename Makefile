@@ -47,6 +47,7 @@ bench: .venv/bench
 compare: .venv/peers
 	$(BIN)/python -m benchmarks.compare --json docs/performance.json --write
 	$(BIN)/python -m benchmarks.costs
+	$(BIN)/python -m benchmarks.axes
 
 accuracy: .venv/accuracy
 	$(BIN)/python -m accuracy --seed $(SEED) --write

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +225,7 @@ def measure(rounds: int = 50, large: int = LARGE) -> dict[str, float]:
 def table(found: dict[str, float]) -> str:
     """Return what was measured as Markdown."""
     rows = [[name, f"{value:.2f}"] for name, value in found.items()]
-    note = f"{_place()}; one thread but for memory."
+    note = f"{machine.place()}; one thread but for memory."
     return "\n\n".join([report.markdown(["step", "ns for 64 bytes"], rows), note])
 
 
@@ -234,13 +233,7 @@ def bounds_table(found: dict[str, tuple[float, float]]) -> str:
     """Return what the bounds cost as Markdown."""
     rows = [[name, *(f"{value:.2f}" for value in pair)] for name, pair in found.items()]
     head = ["what a bound needs", "ns for 64 bytes", "without"]
-    return "\n\n".join([report.markdown(head, rows), f"{_place()}; one thread."])
-
-
-def _place() -> str:
-    place = machine.describe(["numpy", "numba"])
-    versions = ", ".join(f"{name} {number}" for name, number in place["versions"].items())
-    return f"{date.today():%Y-%m-%d}; {place['processor']}; {versions}"
+    return "\n\n".join([report.markdown(head, rows), f"{machine.place()}; one thread."])
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Iterable
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,13 @@ def describe(packages: Iterable[str]) -> dict[str, Any]:
         "threading_layer": found["threads"]["layer"],
         "versions": versions,
     }
+
+
+def place() -> str:
+    """Return date, processor and versions, for the line below a table."""
+    found = describe(["numpy", "numba"])
+    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    return f"{date.today():%Y-%m-%d}; {found['processor']}; {versions}"
 
 
 def _model() -> str:

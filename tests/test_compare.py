@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import pytest
 
-from benchmarks import compare, costs, limits, ours, peers, plot, report
+from benchmarks import axes, compare, costs, limits, ours, peers, plot, report
 from benchmarks.cases import CASES
 from benchmarks.contest import Call, Mismatch, check_same, interleaved
 from benchmarks.equal import check_threads, processors
@@ -357,3 +357,23 @@ def test_every_step_runs_as_it_is_called_in_the_kernels(step):
     if "term" in step:
         assert not (terms == 0.25).any()
         assert not (w == 0.25).any()
+
+
+# What another class axis costs
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_classes_apart_are_the_same_rows(case):
+    shapes = [shape for named, shape in axes.works() if named is case]
+    assert (1000, 32768) in shapes
+    small = ((2, 5, 3, 2), 1) if len(shapes) > 1 else ((5, 6), 0)
+    timed = axes.calls(case, *small)
+    np.testing.assert_allclose(timed["value"](), timed["value, apart"](), rtol=1e-6)
+    value, gradient = timed["gradient"]()
+    same, slopes = timed["gradient, apart"]()
+    np.testing.assert_allclose(value, same, rtol=1e-6)
+    np.testing.assert_allclose(np.sort(gradient, None), np.sort(slopes, None), rtol=1e-6)
+    found = {(case.name, shapes[-1]): axes.measure(timed, rounds=2)}
+    assert min(found[case.name, shapes[-1]].values()) > 0
+    lines = axes.table(found).splitlines()
+    assert lines[0].count("|") == lines[2].count("|") == 10
