@@ -306,3 +306,40 @@ def test_an_infinite_term_makes_an_infinite_loss(order, dtype):
     loss = fl.categorical_crossentropy(t, x, from_logits=True)
     assert np.isposinf(loss).tolist() == [r == 4 for r in range(7)]
     assert not np.isnan(loss).any()
+
+
+TARGETS = {
+    "dense_logits": (kernels.softmax_crossentropy_dense, ()),
+    "binary_logits": (kernels.logistic_crossentropy, ()),
+    "binary_probabilities": (kernels.bernoulli_crossentropy, (1e-3,)),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("classes", [3, 41])
+@pytest.mark.parametrize(("weighted", "smoothing"), [(False, 0.0), (True, 0.0), (True, 0.1)])
+@pytest.mark.parametrize("name", TARGETS)
+def test_columns_with_targets(name, weighted, smoothing, classes, dtype):
+    """Smoothed and weighted, rows left out and scaled, and in the first of the tiles large ones."""
+    kernel, numbers = TARGETS[name]
+    rng = np.random.default_rng(classes)
+    size = 1.0 if name == "binary_probabilities" else 3.0
+    x, t = rng.uniform(-size, size, (2, classes, 6)), rng.uniform(0, 1, (2, classes, 6))
+    x[0, 1, 0] = 500
+    weight = rng.uniform(0.5, 2, classes if weighted else 0).astype(dtype)
+    t, x = t.astype(dtype), x.astype(dtype)
+    for scale in (np.ones(1), rng.choice([1.0, -2.5, 0.0, 2.0**-60], 12)):
+        for keep in (np.ones(1, bool), np.arange(12) % 5 != 1):
+            found = []
+            for whole in (x, np.moveaxis(x, 1, 2).copy().reshape(12, classes, 1)):
+                targets = np.moveaxis(t, 1, 2).reshape(whole.shape) if whole is not x else t
+                loss, grad = np.full(12, 7, dtype), np.full_like(whole, 7)
+                kernels.run(
+                    kernel, whole, targets, weight, smoothing, *numbers, scale, keep, loss, grad
+                )
+                found.append((loss, grad if whole is not x else np.moveaxis(grad, 1, 2)))
+            (loss, grad), (expected, slopes) = found
+            np.testing.assert_array_equal(loss, expected)
+            np.testing.assert_array_equal(grad.reshape(slopes.shape), slopes)
+            assert loss[np.broadcast_to(keep, 12)].all()
+            assert not loss[~np.broadcast_to(keep, 12)].any()
