@@ -250,11 +250,15 @@ LABELLED = [
 ]
 
 
+@pytest.mark.parametrize("order", "CF")
 @pytest.mark.parametrize("threads", [1, 2, 3, 20])
 @pytest.mark.parametrize(("kernel", "numbers"), LABELLED)
-def test_labels_are_looked_at_by_all_threads_before_anything_is_written(kernel, numbers, threads):
+def test_labels_are_looked_at_by_all_threads_before_anything_is_written(
+    kernel, numbers, threads, order
+):
     rng = np.random.default_rng(threads)
     x, labels = rng.uniform(0.1, 1, (13, 21, 1)), rng.integers(0, 21, 13)
+    x = np.asarray(x, order=order)
     one, keep = np.ones(1), np.arange(13) != 6
     loss, grad = np.full(13, 7.0), np.full_like(x, 7)
     for bad in [(12,), (9, 4), (0, 1, 2), (6, 8)]:
@@ -270,6 +274,10 @@ def test_labels_are_looked_at_by_all_threads_before_anything_is_written(kernel, 
     kernels.run(kernel, x, wrong, *numbers, one, keep, again, same)
     np.testing.assert_array_equal(loss, again)
     np.testing.assert_array_equal(grad, same)
+    given = x.copy()
+    kernels.run(kernel, x, wrong, *numbers, one, keep, again, None)
+    np.testing.assert_array_equal(loss, again)
+    np.testing.assert_array_equal(x, given)
     assert np.all(loss[keep] > 0)
     assert loss[6] == 0
 
@@ -343,3 +351,12 @@ def test_columns_with_targets(name, weighted, smoothing, classes, dtype):
             np.testing.assert_array_equal(grad.reshape(slopes.shape), slopes)
             assert loss[np.broadcast_to(keep, 12)].all()
             assert not loss[~np.broadcast_to(keep, 12)].any()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_no_classes_with_targets(name):
+    kernel, numbers = TARGETS[name]
+    x, loss, one = np.empty((2, 0, 6)), np.full(12, 7.0), np.ones(1)
+    none, every = np.empty(0), np.ones(1, bool)
+    kernels.run(kernel, x, x, none, 0.0, *numbers, one, every, loss, np.empty_like(x))
+    assert np.array_equal(loss, np.zeros(12)) if name == "dense_logits" else np.isnan(loss).all()
