@@ -175,6 +175,16 @@ def test_large_logits(spread, dtype):
 
 
 @every_dtype
+@pytest.mark.parametrize("targets", [(np.inf, 0.5), (0.5, np.inf), "largest"])
+def test_infinite_sums_of_targets(targets, dtype):
+    x, t = problem("dense_logits", (1, 2, 64), dtype)
+    t[0, :, 3] = np.finfo(dtype).max if targets == "largest" else targets
+    loss, _ = assert_as_rows("dense_logits", x, t)
+    assert not np.isfinite(loss[3])
+    assert np.isfinite(loss[4])
+
+
+@every_dtype
 @pytest.mark.parametrize("classes", [3, 70])
 def test_the_first_largest_logit(classes, dtype):
     """Of equal ones the first, and 0 is above -0; of targets so small that sums are taken again."""

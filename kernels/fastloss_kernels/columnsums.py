@@ -148,4 +148,6 @@ def slot_of(sums: Array, slot: int, rows: int) -> tuple[Array, Array]:
 def close_piece(sums: Array, rows: int, first: bool, total: Array, lost: Array) -> None:
     """Add what a plan has come to to the sums of the rows, or set these to it if `first`."""
     more, rest = slot_of(sums, 0, rows)
+    for r in range(rows):
+        rest[r] = rest[r] if rest[r] == rest[r] else 0.0  # NaN: infinities, as in `row_sums`
     add_sums(first, total, lost, more, rest, rows)
