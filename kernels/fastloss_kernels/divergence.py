@@ -65,7 +65,7 @@ def _divergence_part(
     loss: Array,
     grad: Array | None,
 ) -> None:
-    most = rows_per_tile(x, grad) if x.shape[1] else 0
+    most = rows_per_tile(x, grad)
     if most == 0:
         call_part(_divergence_rows, first, last, (x, targets, eps, scale, keep, loss, grad))
         return

@@ -90,7 +90,7 @@ def _logistic_part(
     loss: Array,
     grad: Array | None,
 ) -> None:
-    most = rows_per_tile(x, grad) if x.shape[1] else 0
+    most = rows_per_tile(x, grad)
     if most == 0:
         call_part(
             _logistic_rows,

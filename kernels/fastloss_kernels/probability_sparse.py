@@ -103,7 +103,7 @@ def _probability_part(
     loss: Array,
     grad: Array | None,
 ) -> int:
-    most = rows_per_tile(x, grad) if x.shape[1] else 0
+    most = rows_per_tile(x, grad)
     if most == 0:
         arguments = (x, labels, eps, scale, keep, loss, grad)
         return call_part(_probability_rows, first, last, arguments)

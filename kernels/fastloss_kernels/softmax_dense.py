@@ -35,7 +35,7 @@ def _dense_part(
     loss: Array,
     grad: Array | None,
 ) -> None:
-    most = rows_per_tile(x, grad) if x.shape[1] else 0
+    most = rows_per_tile(x, grad)
     if most == 0:
         arguments = (x, targets, class_weight, smoothing, scale, keep, loss, grad)
         call_part(dense_rows, first, last, arguments)

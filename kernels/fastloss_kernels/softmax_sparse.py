@@ -120,7 +120,7 @@ def _sparse_part(
     loss: Array,
     grad: Array | None,
 ) -> int:
-    most = rows_per_tile(x, grad) if x.shape[1] else 0
+    most = rows_per_tile(x, grad)
     if most == 0:
         return _rows(first, last, x, labels, scale, keep, loss, grad)
     bad = unchecked_label(first, last, x, labels, keep)

@@ -27,7 +27,9 @@ def lines_of(x: Array) -> tuple[int, int, int]:
 
 @block
 def rows_per_tile(x: Array, grad: Array | None) -> int:
-    """Return how many rows make a tile, 0 if those of x do not lie side by side."""
+    """Return how many rows make a tile, 0 if those of x have no class or are not side by side."""
+    if x.shape[1] == 0:
+        return 0
     length, step, _ = lines_of(x)
     most = ROWS if grad is None else min(ROWS, TILE // x.shape[1])
     if min(length, most) < LINE or abs(step) >= abs(x.strides[1]):
