@@ -1,23 +1,18 @@
 """Anything array-like becomes the one form a kernel takes; every shape and dtype error.
 
-A kernel reads predictions as (outer, reduced, inner): the axes before, among and after those it
-sums or averages over. Native float32 and float64 arrays get there as views wherever their axes
-can be merged; everything else is copied once.
+Native float32 and float64 arrays stay as they are, half precision is seen as bits; everything else
+is copied once. Which axes of it become which of a kernel's: see `layouts`.
 """
 
-from dataclasses import dataclass
-from functools import lru_cache
-from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
 from fastloss_kernels.overlaps import overlapped, overlaps_itself
 from numpy.typing import ArrayLike, NDArray
 
-Array: TypeAlias = NDArray[Any]
+from fastloss.layouts import Array, Shape
+
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
-Shape: TypeAlias = tuple[int, ...]
-Axis: TypeAlias = int | tuple[int, ...] | None
 DType: TypeAlias = np.dtype[Any]
 
 FLOAT32: DType = np.dtype(np.float32)
@@ -25,68 +20,6 @@ FLOAT64: DType = np.dtype(np.float64)
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 _POLICIES = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
-
-
-@dataclass(frozen=True, slots=True)  # whose fields are faster to get at than a tuple's
-class Layout:
-    """How an array of one shape is read as rows: see `layout`."""
-
-    whole: Shape
-    """The array's shape."""
-    form: tuple[int, int, int]
-    """(outer, reduced, inner), as kernels take it."""
-    kept: Shape
-    """The lengths of the axes that stay: the shape of the loss."""
-    thin: Shape
-    """The same with the reduced axes at length 1."""
-    reduced: Shape
-    """The lengths of the axes that go."""
-    row_count: int
-    """The number of rows, that is of losses."""
-    order: Shape | None
-    """The transposition that brings the reduced axes together, None where they are."""
-
-    def rows(self, array: Array) -> Array:
-        """Return `array`, of shape `whole`, in `form`: a view where one exists, else a copy.
-
-        Axes of length 1 more or fewer than `whole` has do not matter.
-        """
-        if self.order is not None:
-            array = array.reshape(self.whole).transpose(self.order)
-        return array.reshape(self.form)
-
-    def restore(self, rows: Array, target: Array) -> None:
-        """Write `rows`, in `form`, into `target`, of shape `whole` and of any float dtype."""
-        if self.order is not None:
-            target = target.transpose(self.order)
-        with np.errstate(over="ignore", under="ignore"):
-            np.copyto(target, rows.reshape(target.shape), casting="same_kind")
-
-
-@lru_cache(maxsize=256)
-def layout(shape: Shape, axis: Axis) -> Layout:
-    """Return how predictions of `shape` are read when `axis` (None: all) is reduced."""
-    rank = len(shape)
-    if rank == 0:
-        raise ValueError("y_pred must have at least one axis, got shape ()")
-    named = range(rank) if axis is None else (axis,) if isinstance(axis, int) else axis
-    if not all(-rank <= a < rank for a in named):
-        raise ValueError(
-            f"axis must lie in [{-rank}, {rank}) for y_pred of shape {shape}, got {axis}"
-        )
-    axes = sorted(a % rank for a in named)
-    if len(set(axes)) < len(axes):
-        raise ValueError(f"axis must name each axis once, got {axis} for y_pred of shape {shape}")
-    others = [a for a in range(rank) if a not in axes]
-    first = axes[0] if axes else rank
-    together = axes == list(range(first, first + len(axes)))
-    kept = tuple(shape[a] for a in others)
-    reduced = tuple(shape[a] for a in axes)
-    split = first if together else len(others)
-    form = (prod(kept[:split]), prod(reduced), prod(kept[split:]))
-    thin = tuple(1 if a in axes else shape[a] for a in range(rank))
-    order = None if together else (*others, *axes)
-    return Layout(shape, form, kept, thin, reduced, prod(kept), order)
 
 
 def as_array(name: str, value: ArrayLike) -> Array:
@@ -198,24 +131,24 @@ def same_rank(y_true: Array, shape: Shape, takes_labels: bool) -> tuple[Array, S
     return y_true, shape
 
 
-def dense_targets(y_true: Array, layout: Layout, dtype: DType, broadcast: bool) -> Array:
-    """Return y_true in the kernel's form; it has y_pred's shape or, if allowed, broadcasts to it.
+def dense_targets(y_true: Array, shape: Shape, dtype: DType, broadcast: bool) -> Array:
+    """Return y_true with y_pred's `shape`, which it has or, if allowed, is broadcast to.
 
     Raises ValueError for any other shape.
     """
     targets = convert(y_true, dtype)
-    if targets.shape != layout.whole:
+    if targets.shape != shape:
         wanted = "the same shape"
         if broadcast:
             wanted += " (or y_true one that broadcasts to that of y_pred)"
-            lengths = (1,) * (len(layout.whole) - targets.ndim) + targets.shape
-            broadcast = fits(lengths, layout.whole)
+            lengths = (1,) * (len(shape) - targets.ndim) + targets.shape
+            broadcast = fits(lengths, shape)
         if not broadcast:
             raise ValueError(
-                f"y_true and y_pred must have {wanted}, got {targets.shape} and {layout.whole}"
+                f"y_true and y_pred must have {wanted}, got {targets.shape} and {shape}"
             )
-        targets = np.broadcast_to(targets, layout.whole)
-    return layout.rows(targets)
+        targets = np.broadcast_to(targets, shape)
+    return targets
 
 
 def fits(lengths: Shape, shape: Shape) -> bool:

@@ -10,23 +10,20 @@ from numpy.typing import ArrayLike
 from fastloss.arrays import (
     FLOAT32,
     FLOAT64,
-    Array,
-    Axis,
     DType,
     FloatArray,
-    Layout,
     as_array,
     check_out,
     convert,
     dense_targets,
     fits,
     half_bits,
-    layout,
     result_dtype,
     same_rank,
     scalar,
 )
 from fastloss.labels import Labels, class_labels
+from fastloss.layouts import Array, Axis, Layout, layout
 from fastloss.reduction import plan
 
 Value: TypeAlias = np.floating[Any] | FloatArray
@@ -92,6 +89,10 @@ def evaluate(
         }
         check_out(out, given, working, inputs)
 
+    targets = None
+    if kind != "labels":
+        targets = dense_targets(truth, shape, working, kind == "broadcast")
+    form = form.fitting(given, out, targets)
     halves = half_bits(given) if working == FLOAT32 else None
     x = form.rows(convert(given, working) if halves is None else halves)
     per_class = None
@@ -99,7 +100,7 @@ def evaluate(
         per_class = _per_class(recipe, form, FLOAT64 if kind == "labels" else working)
     labels: Labels | None = None
     arguments: tuple[Any, ...]
-    if kind == "labels":
+    if targets is None:
         labels = class_labels(truth, form, ignore_class)
         row_weight = None
         if per_class is not None:  # labels that are no class are found below, or do not count
@@ -110,7 +111,7 @@ def evaluate(
         arguments = (labels.ids, *numbers)
     else:
         how = plan(form.kept, reduction, weight, marks, cotangent)
-        targets = dense_targets(truth, form, working, kind == "broadcast")
+        targets = form.rows(targets)
         arguments = (targets, *numbers)
         if kind == "dense":
             weights = np.empty(0, working) if per_class is None else per_class

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.arrays import FLOAT32, FLOAT64, Shape, result_dtype
+from fastloss.arrays import FLOAT32, FLOAT64, result_dtype
 from fastloss.boxes import Box, boxes
 from fastloss.core import evaluate as evaluate_block
 from fastloss.files import Sink
 from fastloss.inputs import Counts, Inputs, Part, count
+from fastloss.layouts import Shape
 from fastloss.lens import Boxed
 from fastloss.loss import Loss
 from fastloss.losses import BinaryCrossentropy, CategoricalCrossentropy

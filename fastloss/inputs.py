@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 
 from fastloss.arrays import (
     FLOAT32,
-    Layout,
-    Shape,
     dense_targets,
-    layout,
     same_rank,
 )
 from fastloss.boxes import Box, boxes, lengths
 from fastloss.core import Recipe
 from fastloss.labels import Labels, class_labels
+from fastloss.layouts import Layout, Shape, layout
 from fastloss.lens import Boxed, Lens
 from fastloss.reduction import Plan, align, float_sum, plan, weight_sum
 
@@ -95,7 +93,7 @@ class Inputs:
             self._y_true = Lens(truth, lambda a: a.reshape(self.shape))
         else:
             zeros = np.broadcast_to(np.float32(0), truth.shape)  # a shape to be judged, no memory
-            dense_targets(zeros, self.form, FLOAT32, recipe.targets == "broadcast")
+            dense_targets(zeros, whole, FLOAT32, recipe.targets == "broadcast")
             self._y_true = Lens(truth, lambda a: np.broadcast_to(a, whole))
         self._weight = self._aligned("sample_weight", sample_weight)
         self._mask = self._aligned("mask", mask)

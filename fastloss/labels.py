@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.arrays import FLOAT64, Array, DType, Layout, convert
+from fastloss.arrays import FLOAT64, DType, convert
+from fastloss.layouts import Array, Layout
 
 INT64: DType = np.dtype(np.int64)
 

@@ -13,8 +13,9 @@ import fastloss_kernels as kernels
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastloss.arrays import Array, Axis, as_array
+from fastloss.arrays import as_array
 from fastloss.core import Recipe
+from fastloss.layouts import Array, Axis
 
 EPSILON = 1e-7
 """Keeps logarithms finite: probabilities are clipped to [EPSILON, 1 - EPSILON]."""

@@ -12,7 +12,8 @@ import fastloss_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.arrays import FLOAT64, Array, FloatArray, Shape, convert, fits
+from fastloss.arrays import FLOAT64, FloatArray, convert, fits
+from fastloss.layouts import Array, Shape
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
