@@ -9,7 +9,7 @@ import fastloss_kernels as kernels
 import numba
 import numpy as np
 import pytest
-from fastloss_kernels import blocks, columns, runs, softmax_long, tiles
+from fastloss_kernels import blocks, columns, lines, runs, softmax_long, tiles
 from fastloss_kernels.intrinsics import STACKED
 from test_functional import FUNCTIONS, WITH_AXIS, differences, draw, formula
 
@@ -35,14 +35,15 @@ def _sizes(request, monkeypatch):
     up to 64. What is on the stack at first is nothing to rely on.
     """
     block, rows, chunk = request.param
-    monkeypatch.setattr(blocks, "BLOCK", block)
-    monkeypatch.setattr(blocks, "ROWS", rows)
+    for module in (blocks, lines):
+        monkeypatch.setattr(module, "BLOCK", block)
+    monkeypatch.setattr(lines, "ROWS", rows)
     monkeypatch.setattr(blocks, "SIDE_BY_SIDE", 6)
     monkeypatch.setattr(blocks, "FEW", 2)
     monkeypatch.setattr(blocks, "WIDE", 30)
     for module in (blocks, runs) if rows == 3 else ():  # gradients go past the caches
         monkeypatch.setattr(module, "STREAM", 64)
-    monkeypatch.setattr(blocks, "SHORT", 0)  # blocks of short rows need not be multiples of 64
+    monkeypatch.setattr(lines, "SHORT", 0)  # blocks of short rows need not be multiples of 64
     monkeypatch.setattr(tiles, "ROWS", 5)
     monkeypatch.setattr(tiles, "LINE", 2)
     for name, module in list(sys.modules.items()):
@@ -81,6 +82,23 @@ def test_values_and_gradients(fn, from_logits, shape, axis):
     inside = x.copy()
     fl.value_and_grad(fn)(y, inside, out=inside, **options)
     np.testing.assert_array_equal(inside, gradient)
+
+
+@every_case
+@pytest.mark.parametrize("width", [3, 21, 70])
+@pytest.mark.parametrize("step", [1, 2, -1])
+def test_rows_apart_from_each_other(fn, from_logits, width, step):
+    y, x = draw(fn, (7, width), -1, from_logits)
+    options = {"from_logits": from_logits} if fn in WITH_AXIS else {}
+    call = fl.value_and_grad(fn)
+    value, gradient = call(y, x, **options)
+    view, out = (np.full((14, width + 2), 7.0)[::step, :width][:7] for _ in range(2))
+    view[...] = x
+    for given, room in ((view, out), (x, out), (view, None), (view, view)):
+        same, slopes = call(y, given, **options, out=room)
+        np.testing.assert_array_equal(same, value)
+        np.testing.assert_array_equal(slopes, gradient)
+        np.testing.assert_array_equal(out.base[:, width:], 7)
 
 
 @every_case

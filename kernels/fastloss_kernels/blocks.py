@@ -1,27 +1,21 @@
 """Blocks of whole rows: how many rows they have, and in which memory they are worked on.
 
-Predictions, dense targets and gradients are arrays of shape (outer, classes, inner). Row i is
-``[i // inner, :, i % inner]``. A block is read from, and worked on in, contiguous memory: the
-array's own where its rows lie one behind the other, else a scratch that is filled and emptied: with
-the rows of one block, or of many where rows lie side by side in memory.
+A block is read from, and worked on in, contiguous memory: the array's own where its rows lie one
+behind the other, else a scratch that is filled and emptied: with the rows of one block, or of many
+where rows lie side by side in memory.
 """
 
 from typing import TypeAlias
 
 import numpy as np
 
-from fastloss_kernels.interleave import SHORT
-from fastloss_kernels.intrinsics import STACKED, memory, stacked
+from fastloss_kernels.intrinsics import memory, stacked
 from fastloss_kernels.jit import block, called
+from fastloss_kernels.lines import BLOCK, contiguous, place_of, rows_per_block, side_by_side
 from fastloss_kernels.traffic import Traffic, send_later
-from fastloss_kernels.transfer import contiguous, gather, round_to, scatter, side_by_side
+from fastloss_kernels.transfer import gather, round_to, scatter
 from fastloss_kernels.typing import Array
 
-# About 4,096 elements a block: predictions, targets and what is made of them stay in a first-level
-# cache of 48 KB. And not so many rows that what is kept of each would leave it. Longer rows are
-# worked on in pieces of that size.
-BLOCK = 4096
-ROWS = STACKED
 # Where neighbours in memory belong to different rows the scratch holds the rows of many blocks: up
 # to 512, if half a megabyte holds them, lest predictions and targets leave a second-level cache.
 # For every class a far-away piece of memory is read, and is to be worth it: 64 rows are four of its
@@ -38,15 +32,6 @@ LONG = 2**18
 
 # (first, last, rows of a block) of the rows that one thread works on.
 Share: TypeAlias = tuple[int, int, int]
-
-
-@block
-def rows_per_block(x: Array) -> int:
-    """Return how many rows of x make a block, at least one."""
-    rows = BLOCK // max(1, x.shape[1])
-    if x.shape[1] * x.itemsize <= SHORT:  # loops over these rows have no remainder
-        rows -= rows % 64
-    return max(1, min(ROWS, rows))
 
 
 @called
@@ -154,7 +139,7 @@ def window(x: Array, scratch: Array, first: int, share: Share) -> Array:
     begin, last, block_rows = share
     size = min(block_rows, last - first) * x.shape[1]
     if _plain(x, scratch):
-        return memory(x, scratch.dtype, first * x.shape[1] * x.itemsize)[:size]
+        return memory(x, scratch.dtype, place_of(x, first))[:size]
     together = rows_together(x, block_rows)
     place = (first - begin) % together
     work = memory(scratch, scratch.dtype)
@@ -191,7 +176,7 @@ def work_array(
         whole = 0 if v.size > BLOCK else 1
         return memory(own, own.dtype)[: min(v.size, BLOCK)], whole, False
     if _direct(x, grad, own):
-        w = memory(grad, own.dtype, first * x.shape[1] * x.itemsize)[: v.size]
+        w = memory(grad, own.dtype, place_of(grad, first))[: v.size]
         return w, 1, x.ctypes.data == grad.ctypes.data
     return memory(own, own.dtype)[: v.size], 1, False
 
@@ -200,12 +185,13 @@ def work_array(
 def hand_over(w: Array, x: Array, grad: Array, first: int, share: Share, traffic: Traffic) -> None:
     """Write the finished rows to the gradient, unless they were worked on where they belong."""
     if streams(x, grad, w):
+        place = place_of(grad, first) // grad.itemsize
         if grad.itemsize == w.itemsize:
-            send_later(traffic, w, w.size, first * x.shape[1])
+            send_later(traffic, w, w.size, place)
         else:
             outbox = _outbox(x, first, share, traffic)
             round_to(w, outbox)
-            send_later(traffic, outbox, w.size, first * x.shape[1])
+            send_later(traffic, outbox, w.size, place)
     elif not _direct(x, grad, w):
         _empty(w, x, grad, first, share)
 
@@ -224,7 +210,7 @@ def destination(
         return own[:0], False
     if not _plain(grad, own):
         return (memory(own, own.dtype)[: v.size] if _plain(x, own) else v), False
-    w = memory(grad, own.dtype, first * x.shape[1] * grad.itemsize)[: v.size]
+    w = memory(grad, own.dtype, place_of(grad, first))[: v.size]
     past = grad.size * grad.itemsize >= STREAM and x.ctypes.data != grad.ctypes.data
     return w, past
 

@@ -29,9 +29,10 @@ from fastloss_kernels.columnsums import (
 from fastloss_kernels.exponential import exp_bounded
 from fastloss_kernels.intrinsics import bits, stacked
 from fastloss_kernels.jit import block, called
+from fastloss_kernels.lines import lines_of, place_of
 from fastloss_kernels.registers import REGISTER
 from fastloss_kernels.runs import fetch_run, past_caches, run_at, run_of, send_run
-from fastloss_kernels.tiles import ROWS, lines_of, place_of, plain
+from fastloss_kernels.tiles import ROWS, plain
 from fastloss_kernels.typing import Array, Scalar
 
 CHUNK = ROWS // 4  # of four runs, that are fetched while four are worked on

@@ -10,7 +10,6 @@ from fastloss_kernels.blocks import (
     room_for,
     row_array,
     row_count,
-    rows_per_block,
     scratch_size,
     window,
     work_array,
@@ -20,8 +19,9 @@ from fastloss_kernels.calls import call_part
 from fastloss_kernels.intrinsics import hold, memory, stacked
 from fastloss_kernels.jit import block, each_part, first_found, generic, part
 from fastloss_kernels.labels import first_bad_label, kept_labels
+from fastloss_kernels.lines import rows_per_block
 from fastloss_kernels.rows import clear_rows, row_values
-from fastloss_kernels.traffic import coming, send_rest, traffic_of
+from fastloss_kernels.traffic import coming, nothing, send_rest, traffic_of
 from fastloss_kernels.typing import Array
 
 
@@ -65,7 +65,7 @@ def labelled_part(
             w, whole, same = work_array(x, v, grad, own_block, i, rows)
             kept_labels(labels, keep, i, rows, target)
             row_values(scale, i, rows, row_scale)
-            ahead = (coming(x, i + rows), memory(loss, loss.dtype)[:0])
+            ahead = (coming(x, i + rows), nothing(loss))
             losses = memory(loss, loss.dtype)[i : i + rows]
             work(v, w, whole, same, rows, row_scale, target, losses, grad, ahead, traffic)
             if grad is None:

@@ -23,10 +23,11 @@ from fastloss_kernels.columnsums import (
 from fastloss_kernels.intrinsics import hold, memory, stacked
 from fastloss_kernels.jit import block, called
 from fastloss_kernels.labels import kept_labels
+from fastloss_kernels.lines import place_of
 from fastloss_kernels.rows import clear_rows, clear_values, row_values
 from fastloss_kernels.runs import fetch_run, past_caches, run_of, send_run
 from fastloss_kernels.shares import losses_and_slopes, round_totals
-from fastloss_kernels.tiles import pick_classes, place_of, rows_of_tile
+from fastloss_kernels.tiles import pick_classes, rows_of_tile
 from fastloss_kernels.typing import Array
 
 

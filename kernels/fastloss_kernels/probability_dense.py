@@ -21,13 +21,13 @@ from fastloss_kernels.blocks import (
     piece_size,
     row_array,
     row_count,
-    rows_per_block,
     unpack,
     window,
 )
 from fastloss_kernels.caches import settle
 from fastloss_kernels.intrinsics import fma, hold, memory
 from fastloss_kernels.jit import block, each_part, kernel, part
+from fastloss_kernels.lines import rows_per_block
 from fastloss_kernels.logarithm import log
 from fastloss_kernels.quotient import aligned, log_aligned, power
 from fastloss_kernels.rows import clear_rows, row_values

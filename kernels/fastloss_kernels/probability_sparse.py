@@ -18,7 +18,6 @@ from fastloss_kernels.blocks import (
     piece_size,
     room_for,
     row_array,
-    rows_per_block,
     scratch_size,
     window,
     work_array,
@@ -29,6 +28,7 @@ from fastloss_kernels.intrinsics import hold, memory, stacked
 from fastloss_kernels.jit import kernel, part
 from fastloss_kernels.labelled import labelled_parts, unchecked_label
 from fastloss_kernels.labels import kept_labels
+from fastloss_kernels.lines import rows_per_block
 from fastloss_kernels.probability_columns import probability_columns
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.shares import losses_and_slopes, row_totals

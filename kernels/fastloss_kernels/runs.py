@@ -5,7 +5,8 @@ from fastloss_kernels.caches import prefetch, stream
 from fastloss_kernels.halves import narrow, widen
 from fastloss_kernels.intrinsics import memory
 from fastloss_kernels.jit import block
-from fastloss_kernels.tiles import lines_of, plain
+from fastloss_kernels.lines import lines_of
+from fastloss_kernels.tiles import plain
 from fastloss_kernels.typing import Array
 
 

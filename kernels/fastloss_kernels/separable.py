@@ -14,7 +14,6 @@ from fastloss_kernels.blocks import (
     inbox_size,
     piece_size,
     row_array,
-    rows_per_block,
     unpack,
     window,
 )
@@ -22,6 +21,7 @@ from fastloss_kernels.caches import settle
 from fastloss_kernels.elements import divide_sums, heaviest_answer, repeat, spread, write_elements
 from fastloss_kernels.intrinsics import hold, memory, stacked
 from fastloss_kernels.jit import generic
+from fastloss_kernels.lines import rows_per_block
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.rowsums import add_rows
 from fastloss_kernels.targets import answers

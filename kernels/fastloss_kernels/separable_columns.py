@@ -26,11 +26,12 @@ from fastloss_kernels.columnsums import (
 from fastloss_kernels.elements import divide_sums, heaviest_answer, spread, write_elements
 from fastloss_kernels.intrinsics import hold, memory, stacked, stacked_rows
 from fastloss_kernels.jit import generic
+from fastloss_kernels.lines import place_of
 from fastloss_kernels.registers import REGISTER
 from fastloss_kernels.rows import clear_rows, clear_values, row_values
 from fastloss_kernels.runs import fetch_run, past_caches, run_of, send_run
 from fastloss_kernels.targets import answers
-from fastloss_kernels.tiles import ROWS, place_of, rows_of_tile
+from fastloss_kernels.tiles import ROWS, rows_of_tile
 from fastloss_kernels.typing import Array
 
 

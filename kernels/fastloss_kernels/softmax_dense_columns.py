@@ -31,13 +31,14 @@ from fastloss_kernels.crossentropy import row_factors, target_losses, target_slo
 from fastloss_kernels.exponential import exp_bounded
 from fastloss_kernels.intrinsics import bits, fma, hold, memory, stacked, stacked_rows
 from fastloss_kernels.jit import block, called
+from fastloss_kernels.lines import place_of
 from fastloss_kernels.registers import REGISTER
 from fastloss_kernels.rows import clear_rows, clear_values, row_values
 from fastloss_kernels.runs import fetch_run, past_caches, run_of, send_run
 from fastloss_kernels.scaling import close_sums, ordered, small_magnitude
 from fastloss_kernels.softmax_dense_rows import dense_rows
 from fastloss_kernels.targets import dense_targets
-from fastloss_kernels.tiles import ROWS, place_of, rows_of_tile
+from fastloss_kernels.tiles import ROWS, rows_of_tile
 from fastloss_kernels.typing import Array
 
 

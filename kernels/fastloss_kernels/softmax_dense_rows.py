@@ -13,7 +13,6 @@ from fastloss_kernels.blocks import (
     room_for,
     row_array,
     row_count,
-    rows_per_block,
     scratch_size,
     window,
     work_array,
@@ -23,6 +22,7 @@ from fastloss_kernels.crossentropy import row_factors, target_losses, target_slo
 from fastloss_kernels.distances import distances, refine_distances
 from fastloss_kernels.intrinsics import fma, hold, memory, stacked
 from fastloss_kernels.jit import block, each_part, kernel, part
+from fastloss_kernels.lines import rows_per_block
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.rowsums import add_fine, add_rows
 from fastloss_kernels.scaling import exponential_sums, lower_rows, lower_sums, top_class

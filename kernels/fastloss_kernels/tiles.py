@@ -6,6 +6,7 @@ from typing import Any
 from fastloss_kernels.halves import widen
 from fastloss_kernels.intrinsics import STACKED, memory
 from fastloss_kernels.jit import block
+from fastloss_kernels.lines import lines_of, place_of
 from fastloss_kernels.typing import Array
 
 ROWS = STACKED
@@ -14,15 +15,6 @@ LINE = 64
 # The scratch for the gradient, 8 MB of float32, bounds the rows of a tile as well. It need not stay
 # in a second-level cache: long runs are worth more.
 TILE = 2**21
-
-
-@block
-def lines_of(x: Array) -> tuple[int, int, int]:
-    """Return (rows side by side, bytes from one to the next, bytes from line to line)."""
-    outer, _, inner = x.shape
-    if inner == 1:
-        return outer, x.strides[0], 0
-    return inner, x.strides[2], x.strides[0]
 
 
 @block
@@ -49,13 +41,6 @@ def rows_of_tile(x: Array, first: int, last: int, most: int) -> int:
     """Return how many rows from `first` on make the next tile: all of one line."""
     length, _, _ = lines_of(x)
     return min(most, last - first, length - first % length)
-
-
-@block
-def place_of(x: Array, row: int) -> int:
-    """Return how many bytes behind the first the row lies."""
-    length, step, next_line = lines_of(x)
-    return row // length * next_line + row % length * step
 
 
 @block

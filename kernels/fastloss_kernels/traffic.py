@@ -11,30 +11,55 @@ from numba import types
 from fastloss_kernels.caches import prefetch, stream
 from fastloss_kernels.intrinsics import inlined, memory
 from fastloss_kernels.jit import block
-from fastloss_kernels.transfer import contiguous
+from fastloss_kernels.lines import contiguous, lines_of, place_of
 from fastloss_kernels.typing import Array
 
 CHUNK = 256  # elements: what is in flight has to fit the processor's buffers
+# Rows apart from each other are fetched if they have so many classes. Of shorter ones the processor
+# sees a walk through all of memory, and itself fetches ahead.
+APART = 64
 
-# The predictions and the targets of the next block, see `coming`.
-Ahead: TypeAlias = tuple[Array, Array]
+# (memory, elements of a row, elements from a row to the next one), see `coming`.
+Coming: TypeAlias = tuple[Array, int, int]
+# The predictions and the targets of the next block.
+Ahead: TypeAlias = tuple[Coming, Coming]
 # (scratch, gradient, [place in the scratch, place in the gradient, how many elements are left]);
 # the scratch is seen as elements of the gradient.
 Traffic: TypeAlias = tuple[Array, Array, Array]
 
 
 @block
-def coming(x: Array, first: int) -> Array:
-    """Return the memory from row `first` of x on, to be fetched ahead, where rows lie in it."""
-    size = x.size - first * x.shape[1] if contiguous(x) else 0
-    return memory(x, x.dtype, first * x.shape[1] * x.itemsize)[:size]
+def nothing(like: Array) -> Coming:
+    """Return what is fetched ahead where nothing is."""
+    return memory(like, like.dtype)[:0], 1, 1
 
 
 @block
-def fetch(ahead: Array, start: int) -> None:
-    """Fetch one chunk of what is `coming`."""
-    if ahead.size:
-        prefetch(ahead, start, CHUNK)
+def coming(x: Array, first: int) -> Coming:
+    """Return the rows of x from `first` on, to be fetched ahead, where a row's classes are one run.
+
+    The way to another line of rows is not known here: it costs one block that is waited for.
+    """
+    classes = x.shape[1]
+    size = x.size - first * classes
+    step = classes if contiguous(x) else lines_of(x)[1] // x.itemsize
+    if step != classes and (x.strides[1] != x.itemsize or classes < APART):
+        size = 0
+    return memory(x, x.dtype, place_of(x, first))[:size], classes, step
+
+
+@block
+def fetch(ahead: Coming, start: int) -> None:
+    """Fetch one chunk of what is `coming`, from the element `start` of its rows on."""
+    rows, length, step = ahead
+    if rows.size and step == length:
+        prefetch(rows, start, CHUNK)
+    elif rows.size:
+        row, behind, left = start // length, start % length, CHUNK
+        while left > 0:
+            size = min(left, length - behind)
+            prefetch(rows, row * step + behind, size)
+            row, behind, left = row + 1, 0, left - size
 
 
 @block
@@ -90,7 +115,10 @@ def traffic_of(scratch: Array, grad: Array | None, left: Array) -> Traffic:
 @block
 def _send(traffic: Traffic, size: int) -> None:
     source, target, left = traffic
-    stream(source[left[0] :], target[left[1] :], size)
+    here = memory(
+        target, target.dtype, int(left[1]) * target.itemsize
+    )  # which may lie before its first row
+    stream(source[left[0] :], here, size)
     left[0] += size
     left[1] += size
     left[2] -= size

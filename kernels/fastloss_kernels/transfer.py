@@ -7,8 +7,8 @@ from fastloss_kernels.caches import prefetch
 from fastloss_kernels.halves import narrow, widen
 from fastloss_kernels.intrinsics import memory
 from fastloss_kernels.jit import block, called
+from fastloss_kernels.lines import lines_of, packed, place_of, side_by_side
 from fastloss_kernels.registers import REGISTER
-from fastloss_kernels.tiles import lines_of
 from fastloss_kernels.transpose import transpose
 from fastloss_kernels.typing import Array
 
@@ -16,23 +16,6 @@ from fastloss_kernels.typing import Array
 # a run of several cache lines is finished before the next classes are touched. Runs lie far apart,
 # where nothing but the program knows which comes next.
 STRIP = 16
-
-
-@block
-def contiguous(x: Array) -> bool:
-    """Return whether the rows of x lie one behind the other."""
-    outer, classes, inner = x.shape
-    return (
-        inner == 1
-        and (classes == 1 or x.strides[1] == x.itemsize)
-        and (outer == 1 or x.strides[0] == classes * x.itemsize)
-    )
-
-
-@block
-def side_by_side(x: Array) -> bool:
-    """Return whether neighbours in memory are the same class of different rows."""
-    return lines_of(x)[1] == x.itemsize and x.strides[1] != x.itemsize
 
 
 @block
@@ -69,8 +52,8 @@ def _gather_runs(x: Array, offset: int, side: int, work: Array) -> None:
 def gather(x: Array, first: int, rows: int, work: Array) -> None:
     """Copy the rows `first` to ``first + rows`` of x into `work`, in its dtype."""
     classes = x.shape[1]
-    if contiguous(x):
-        source = memory(x, x.dtype, first * classes * x.itemsize)
+    if packed(x):
+        source = memory(x, x.dtype, place_of(x, first))
         for k in range(rows * classes):
             work[k] = widen(source[k])
         return
@@ -108,9 +91,9 @@ def scatter(work: Array, first: int, rows: int, grad: Array) -> None:
     """Copy `work` into the rows `first` to ``first + rows`` of the gradient."""
     classes = grad.shape[1]
     like = grad.dtype.type(0)
-    if contiguous(grad):
+    if packed(grad):
         size = rows * classes
-        round_to(work[:size], memory(grad, grad.dtype, first * classes * grad.itemsize))
+        round_to(work[:size], memory(grad, grad.dtype, place_of(grad, first)))
         return
     r = 0
     while r < rows:
