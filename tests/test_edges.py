@@ -213,3 +213,43 @@ def test_an_infinite_term_makes_an_infinite_loss(kind, order, classes):
     kernels.run(kernels.softmax_crossentropy_dense, x, t, none, 0.0, ONE, ALL, loss, None)
     assert np.isposinf(loss[4])
     assert np.isfinite(loss[[2, 3, 5]]).all()
+
+
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("classes", [5, pytest.param(5000, marks=slow)])
+def test_an_infinite_target_is_felt_alike_among_few_and_many(order, classes):
+    """t_sum p - t is inf but where the target is inf itself: that is inf - inf."""
+    x, t = np.zeros((70, classes)), np.full((70, classes), 0.25)
+    x[:, 1], t[3, 2], t[4, 1] = 1.0, np.inf, np.inf
+    none, loss = np.empty(0), np.empty(70)
+    x, t = (np.asarray(a, order=order).reshape(70, classes, 1) for a in (x, t))
+    grad = np.empty_like(x)
+    kernels.run(kernels.softmax_crossentropy_dense, x, t, none, 0.0, ONE, ALL, loss, grad)
+    for row, infinite in ((3, 2), (4, 1)):
+        assert np.isnan(grad[row, infinite, 0])
+        assert np.isposinf(np.delete(grad[row, :, 0], infinite)).all()
+    assert np.isfinite(grad[[2, 5]]).all()
+
+
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("size", [1e158, 1e250, 1e300])
+@pytest.mark.parametrize("spread", [1.0, 300.0])
+def test_enormous_targets_have_their_slopes_whatever_is_beside_them(order, size, spread):
+    """Their products with exponentials are not finite: the true slopes, of at most `size`, are."""
+    rng = np.random.default_rng(3)
+    x, t = rng.uniform(-spread, spread, (70, 5)), rng.uniform(0, size / 5, (70, 5))
+    apart = (x - x.max(axis=1, keepdims=True)).astype(np.longdouble)
+    shares = np.exp(apart) / np.exp(apart).sum(axis=1, keepdims=True)
+    right = t.astype(np.longdouble).sum(axis=1, keepdims=True) * shares - t
+    none, loss, wild = np.empty(0), np.empty(70), x.copy()
+    wild[7] = [1e4, -1e4, 0.0, 700.0, -1e5]
+    gradients = []
+    for logits in (x, wild):
+        given, targets = (np.asarray(a, order=order).reshape(70, 5, 1) for a in (logits, t))
+        grad = np.empty_like(given)
+        kernel = kernels.softmax_crossentropy_dense
+        kernels.run(kernel, given, targets, none, 0.0, ONE, ALL, loss, grad)
+        gradients.append(np.delete(grad[..., 0], 7, axis=0))
+    np.testing.assert_array_equal(*gradients)
+    off = np.abs(gradients[0] - np.delete(right, 7, axis=0)).max()
+    assert off <= 4 * np.spacing(size)

@@ -20,6 +20,10 @@ from fastloss_kernels.typing import Array
 
 Targets: TypeAlias = tuple[Array, Array, Array, Array]
 
+# A sum of exponentials is below 2^491 times the number of classes: its products with targets up to
+# 2^400 are finite. Larger targets, of float64 alone, are divided by 2^512 meanwhile.
+ENORMOUS, LESS = 2.0**400, 2.0**-512
+
 
 @block
 def near_losses(sums: tuple[Array, Array, Array], rows: int, loss: Array) -> None:
@@ -70,8 +74,8 @@ def row_factors(
     top, other, total, lost = targets
     fine = True
     for r in range(rows):
-        factor[r] = scale[r] * (total[r] + lost[r])
-        other[r] = (total[r] - top[r]) + lost[r]
+        factor[r] = scale[r] * whole_sum(total[r], lost[r])
+        other[r] = whole_sum(total[r] - top[r], lost[r])
         fine &= not subnormal_terms(far[0][r], other[r], like)
     return fine
 
@@ -105,14 +109,16 @@ def target_slopes(
     (chosen, others, total), (top_target, other_targets, _, _) = sums, targets
     kind = factor.dtype.type
     for r in range(rows):
-        s = scale[r]
+        s, top, other = scale[r], top_target[r], other_targets[r]
         factor[r] = kind(row_factor[r] / total[r])
         minus[r] = kind(-s)
+        by = LESS if abs(top) > ENORMOUS or abs(other) > ENORMOUS else 1.0
+        top, other = top * by, other * by
         # t_sum p_k - t_k of the largest logit, with what is in both taken out; and what the
         # products and the quotient lost put back
-        less = top_target[r] * others[r]
-        rest = fma(other_targets[r], chosen[r], -less)
-        rest += fma(-top_target[r], others[r], less)
+        less = top * others[r]
+        rest = fma(other, chosen[r], -less)
+        rest += fma(-top, others[r], less)
         q = s / total[r]
         more = fma(-q, total[r], s) / total[r] * rest  # NaN if s is infinite
-        chosen[r] = fma(q, rest, more if abs(more) < np.inf else 0.0)
+        chosen[r] = fma(q, rest, more if abs(more) < np.inf else 0.0) / by
