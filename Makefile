@@ -48,6 +48,7 @@ compare: .venv/peers
 	$(BIN)/python -m benchmarks.compare --json docs/performance.json --write
 	$(BIN)/python -m benchmarks.costs
 	$(BIN)/python -m benchmarks.axes
+	$(BIN)/python -m benchmarks.views
 
 accuracy: .venv/accuracy
 	$(BIN)/python -m accuracy --seed $(SEED) --write

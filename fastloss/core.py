@@ -120,7 +120,9 @@ def evaluate(
     loss = np.empty(form.row_count, working)
     target = grad = None
     if gradient:
-        target = np.empty(given.shape, output) if out is None else out
+        target = out
+        if target is None:
+            target = np.empty_like(given, output)  # in the same order of memory
         grad = _kernel_output(np.asarray(target), form, working)  # no subclass
     bad_row = launch(kernel, x, *arguments, how.scale, how.keep, loss, grad)
     if labels is not None and bad_row >= 0:

@@ -309,7 +309,8 @@ def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, Float
     Returns
     -------
     function
-        Its value has the bits of the value without a gradient. Its gradient has y_pred's shape.
+        Its value has the bits of the value without a gradient. Its gradient has y_pred's shape
+        and, if it is a new array, y_pred's order of axes in memory.
 
     Raises
     ------

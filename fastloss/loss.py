@@ -133,7 +133,8 @@ class Loss(ABC):
         value
             As from a call.
         grad : ndarray
-            `out`, or a new array of y_pred's shape and the value's dtype.
+            `out`, or a new array of y_pred's shape and the value's dtype, whose axes lie in memory
+            in the order of y_pred's.
 
         Raises
         ------

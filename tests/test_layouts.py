@@ -152,3 +152,14 @@ def test_views_give_what_their_copies_give(case):
     inside = x.copy().transpose(1, 0, 2, 3).copy().transpose(1, 0, 2, 3)
     np.testing.assert_array_equal(call(y, inside, **case.options, out=inside)[1], expected[1])
     np.testing.assert_array_equal(inside, expected[1])
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (0, 2, 1)])
+@pytest.mark.parametrize("kind", ["float32", "float64", "float16", "int64"])
+def test_a_new_gradient_lies_in_memory_as_the_predictions_do(kind, order):
+    x = np.ones((4, 5, 6), kind).transpose(order)
+    call = fl.value_and_grad(fl.binary_crossentropy)
+    gradient = call(np.ones_like(x), x)[1]
+    assert gradient.strides == np.empty_like(x, gradient.dtype).strides
+    sliced = call(np.ones_like(x[:, 1:]), x[:, 1:])[1]
+    assert sliced.strides == np.empty_like(x[:, 1:], gradient.dtype).strides
