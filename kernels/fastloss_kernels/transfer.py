@@ -19,12 +19,10 @@ STRIP = 16
 
 
 @block
-def _run(x: Array, row: int, left: int) -> tuple[int, int]:
-    """Return (offset of a row in bytes, how many rows from it on lie side by side)."""
-    length, step, next_line = lines_of(x)
-    place = row % length
-    offset = row // length * next_line + place * step
-    return offset, min(left, length - place) if side_by_side(x) else 1
+def _line(x: Array, row: int, left: int) -> tuple[int, int]:
+    """Return (offset of a row in bytes, how many of the rows that are `left` are of its line)."""
+    length, _, _ = lines_of(x)
+    return place_of(x, row), min(left, length - row % length)
 
 
 @block
@@ -57,24 +55,26 @@ def gather(x: Array, first: int, rows: int, work: Array) -> None:
         for k in range(rows * classes):
             work[k] = widen(source[k])
         return
-    r = 0
+    r, step = 0, lines_of(x)[1]
     while r < rows:
-        offset, side = _run(x, first + r, rows - r)
-        if side > 1 and x.itemsize == work.itemsize:
-            _gather_runs(x, offset, side, work[r * classes :])
-        elif x.strides[1] == x.itemsize:
-            source, target = memory(x, x.dtype, offset), work[r * classes :]
-            for c in range(classes):
-                target[c] = widen(source[c])
+        offset, count = _line(x, first + r, rows - r)
+        part = work[r * classes :]
+        if x.strides[1] == x.itemsize:
+            for k in range(count):
+                source, target = memory(x, x.dtype, offset + k * step), part[k * classes :]
+                for c in range(classes):
+                    target[c] = widen(source[c])
+        elif side_by_side(x) and x.itemsize == work.itemsize:
+            _gather_runs(x, offset, count, part)
         else:
-            for c in range(classes):
-                source, target = (
-                    memory(x, x.dtype, offset + c * x.strides[1]),
-                    work[r * classes + c :],
-                )
-                for k in range(side):
-                    target[k * classes] = widen(source[k])
-        r += side
+            run = count if side_by_side(x) else 1
+            for k0 in range(0, count, run):
+                for c in range(classes):
+                    source = memory(x, x.dtype, offset + k0 * step + c * x.strides[1])
+                    target = part[k0 * classes + c :]
+                    for k in range(run):
+                        target[k * classes] = widen(source[k])
+        r += count
 
 
 @block
@@ -95,23 +95,27 @@ def scatter(work: Array, first: int, rows: int, grad: Array) -> None:
         size = rows * classes
         round_to(work[:size], memory(grad, grad.dtype, place_of(grad, first)))
         return
-    r = 0
+    r, step = 0, lines_of(grad)[1]
+    turned = side_by_side(grad) and grad.itemsize == work.itemsize
     while r < rows:
-        offset, side = _run(grad, first + r, rows - r)
-        if side > 1 and grad.itemsize == work.itemsize and classes * grad.itemsize >= REGISTER:
-            width, step = min(STRIP, classes), grad.strides[1]
+        offset, count = _line(grad, first + r, rows - r)
+        part = work[r * classes : (r + count) * classes]
+        if grad.strides[1] == grad.itemsize:
+            for k in range(count):
+                source = part[k * classes : (k + 1) * classes]
+                round_to(source, memory(grad, grad.dtype, offset + k * step))
+        elif turned and classes * grad.itemsize >= REGISTER:
+            width, apart = min(STRIP, classes), grad.strides[1] // grad.itemsize
             for c in range(0, classes, STRIP):
                 start = max(0, min(c, classes - STRIP))
-                source = work[r * classes + start :]
-                target = memory(grad, work.dtype, offset + start * step)
-                transpose(source, classes, target, step // grad.itemsize, side, width)
-        elif grad.strides[1] == grad.itemsize:
-            source = work[r * classes : (r + 1) * classes]
-            round_to(source, memory(grad, grad.dtype, offset))
+                target = memory(grad, work.dtype, offset + start * grad.strides[1])
+                transpose(part[start:], classes, target, apart, count, width)
         else:
-            for c in range(classes):
-                source = work[r * classes + c :]
-                target = memory(grad, grad.dtype, offset + c * grad.strides[1])
-                for k in range(side):
-                    target[k] = narrow(source[k * classes], like)
-        r += side
+            run = count if side_by_side(grad) else 1
+            for k0 in range(0, count, run):
+                for c in range(classes):
+                    source = part[k0 * classes + c :]
+                    target = memory(grad, grad.dtype, offset + k0 * step + c * grad.strides[1])
+                    for k in range(run):
+                        target[k] = narrow(source[k * classes], like)
+        r += count
