@@ -54,7 +54,7 @@ TOO_LONG = "engine_input.py::test_what_the_facade_launches_is_what_run_demands"
 FACADE = ["arrays", "core", "functional", "labels", "loss", "losses", "recipes", "reduction"]
 # Nothing, or little, of these runs in plain Python: they compile, cache, or are made of machine
 # instructions. The plain forms that stand beside those are what tests compare them with.
-COMPILED = ["bindings", "cache", "caches", "calls", "fragments", "intrinsics", "jit", "registers"]
+COMPILED = ["bindings", "cache", "caches", "calls", "intrinsics", "jit", "lowering", "registers"]
 COMPILED += ["threads", "traffic", "typing", "halves", "interleave", "lanes", "transfer"]
 COMPILED += ["transpose"]
 # `make accuracy` tries every float32 input on these, and notices a unit in the last place.

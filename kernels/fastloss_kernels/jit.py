@@ -12,7 +12,7 @@ from numba import types as nb
 
 from fastloss_kernels.cache import KernelCache
 from fastloss_kernels.calls import call_part
-from fastloss_kernels.fragments import FragmentCompiler
+from fastloss_kernels.lowering import FragmentCompiler, PartCompiler
 
 _Decorator = Callable[[Callable[..., Any]], Any]
 
@@ -39,11 +39,11 @@ called: _Decorator = njit(**_INNER)
 generic: _Decorator = njit(inline="always")
 
 
-def _compiled(function: Callable[..., Any], parallel: bool) -> Any:
+def _compiled(function: Callable[..., Any], **options: Any) -> Any:
     """Return the dispatcher of `function`, cached where there is a place to write to."""
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return np.errstate(all="ignore")(function)  # machine arithmetic does not warn
-    dispatcher: Any = njit(parallel=parallel, nogil=True, error_model="numpy")(function)
+    dispatcher: Any = njit(nogil=True, error_model="numpy", **options)(function)
     with contextlib.suppress(RuntimeError):
         dispatcher._cache = KernelCache(dispatcher.py_func)
     return dispatcher
@@ -51,7 +51,7 @@ def _compiled(function: Callable[..., Any], parallel: bool) -> Any:
 
 def cached(function: Callable[..., Any]) -> Any:
     """Return `function` for one thread: compiled when called, and kept on disk."""
-    return _compiled(function, parallel=False)
+    return _compiled(function, pipeline_class=PartCompiler)
 
 
 part = cached

@@ -127,4 +127,5 @@ def separable_rows(
     hold(own)
     hold(target_box)
     hold(boxes)
+    hold(weights)
     settle()
