@@ -22,6 +22,21 @@ from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 
 
+def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """Return the code of an array, or of what may hold arrays, without their references' counts."""
+    if isinstance(kind, types.Array):
+        array = context.make_array(kind)(context, builder, value)
+        array.meminfo = cgutils.get_null_value(array.meminfo.type)
+        return array._getvalue()
+    items: Any = kind if isinstance(kind, types.BaseTuple) else ()
+    if isinstance(kind, types.Optional):  # its value comes first, then whether there is one
+        items = (kind.type,)
+    for k, item in enumerate(items):
+        one = _uncounted(context, builder, item, builder.extract_value(value, k))
+        value = builder.insert_value(value, one, k)
+    return value
+
+
 class _Borrowing(Lower):
     """Numba's lowering of one function, whose arrays are the caller's."""
 
@@ -29,10 +44,7 @@ class _Borrowing(Lower):
         """Return the arguments, the arrays among them without a count of references."""
         given = super().extract_function_arguments()
         for k, kind in enumerate(self.fndesc.argtypes):
-            if isinstance(kind, types.Array):
-                array = self.context.make_array(kind)(self.context, self.builder, given[k])
-                array.meminfo = cgutils.get_null_value(array.meminfo.type)
-                given[k] = array._getvalue()
+            given[k] = _uncounted(self.context, self.builder, kind, given[k])
         return given
 
 

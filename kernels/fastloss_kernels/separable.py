@@ -68,7 +68,8 @@ def separable_rows(
     scaled_boxes = memory(boxes[5], loss.dtype), memory(boxes[6], loss.dtype)
     early = memory(boxes[7], loss.dtype), memory(boxes[8], loss.dtype)
     width = weight.size if weight.size else min(piece, classes)
-    weights = np.empty(0 if plain else min(block_rows, last - first) * width, loss.dtype)
+    weight_box = np.empty(0 if plain else min(block_rows, last - first) * width, loss.dtype)
+    weights = memory(weight_box, loss.dtype)[: weight_box.size]
     repeat(weight, weights, width)
     row_scale, total, lost = row_array(), row_array(), row_array()
     spare = (row_array(), row_array())
@@ -127,5 +128,5 @@ def separable_rows(
     hold(own)
     hold(target_box)
     hold(boxes)
-    hold(weights)
+    hold(weight_box)
     settle()

@@ -65,8 +65,8 @@ def dense_rows(
     share = (first, last, block_rows)
     own = np.empty(scratch_size(x, grad, loss), loss.dtype)
     target_box = np.empty(inbox_size(targets, loss, block_rows), loss.dtype)
-    changed_box, terms_box = np.empty((2, block_rows * piece), loss.dtype)
-    changed, terms = memory(changed_box, loss.dtype), memory(terms_box, loss.dtype)
+    boxes = np.empty((2, block_rows * piece), loss.dtype)
+    changed, terms = memory(boxes[0], loss.dtype), memory(boxes[1], loss.dtype)
     top, power = stacked(np.dtype(np.int64)), stacked(np.dtype(np.int64))
     row_scale, factor, minus = row_array(), stacked(loss.dtype), stacked(loss.dtype)
     shift, height, gap = row_array(), row_array(), row_array()
@@ -151,8 +151,7 @@ def dense_rows(
     send_rest(traffic)
     hold(own)
     hold(target_box)
-    hold(changed_box)
-    hold(terms_box)
+    hold(boxes)
     settle()
 
 
