@@ -24,6 +24,7 @@ TESTS = [
     "files.py",
     "functional.py",
     "golden.py",
+    "layouts.py",
     "losses.py",
     "reduction.py",
     "reference.py",
@@ -51,7 +52,8 @@ KERNEL_TESTS = [
 TOO_LONG = "engine_input.py::test_what_the_facade_launches_is_what_run_demands"
 # The others have tests that start programs, or take too long in plain Python: reading files, the
 # command line, the reports.
-FACADE = ["arrays", "core", "functional", "labels", "loss", "losses", "recipes", "reduction"]
+FACADE = ["arrays", "core", "functional", "labels", "layouts", "loss", "losses", "recipes"]
+FACADE += ["reduction"]
 # Nothing, or little, of these runs in plain Python: they compile, cache, or are made of machine
 # instructions. The plain forms that stand beside those are what tests compare them with.
 COMPILED = ["bindings", "cache", "caches", "calls", "intrinsics", "jit", "lowering", "registers"]
