@@ -84,18 +84,34 @@ def measure(timed: Calls, rounds: int = 9) -> dict[str, float]:
     return {name: 1e3 * statistics.median(found) for name, found in times.items()}
 
 
+def lengths(shape: tuple[int, ...]) -> str:
+    """Return a shape as a table says it."""
+    return " × ".join(f"{n:,}" for n in shape)
+
+
+def comparison(head: list[str], whole: str, found: list[tuple[list[str], dict[str, float]]]) -> str:
+    """Return times as Markdown: `found` are what stands below `head`, and the times of its calls.
+
+    `whole` says what the rows are against which the same, as they lie, are timed.
+    """
+    lines = []
+    for line, times in found:
+        for kind in ("value", "gradient"):
+            own, apart = times[kind], times[f"{kind}, apart"]
+            line = [*line, f"{own:.3g}", f"{apart:.3g}", f"{own / apart:.2f}"]
+        lines.append(line)
+    for kind in ("value", "value and gradient"):
+        head = [*head, f"{kind}, {whole}", "as it lies", "speed"]
+    return "\n\n".join([report.markdown(head, lines), f"Milliseconds. {machine.place()}."])
+
+
 def table(found: dict[tuple[str, tuple[int, ...]], dict[str, float]]) -> str:
     """Return what was measured as Markdown."""
-    rows = []
-    for (name, shape), times in found.items():
-        row = [report.LOSSES[name], " × ".join(f"{n:,}" for n in shape), str(SHAPES[shape])]
-        for kind in ("value", "gradient"):
-            last, apart = times[kind], times[f"{kind}, apart"]
-            row += [f"{last:.3g}", f"{apart:.3g}", f"{last / apart:.2f}"]
-        rows.append(row)
-    head = ["loss", "shape", "class axis", "value, classes last", "as it lies", "speed"]
-    head += ["value and gradient, classes last", "as it lies", "speed"]
-    return "\n\n".join([report.markdown(head, rows), f"Milliseconds. {machine.place()}."])
+    lines = [
+        ([report.LOSSES[name], lengths(shape), str(SHAPES[shape])], times)
+        for (name, shape), times in found.items()
+    ]
+    return comparison(["loss", "shape", "class axis"], "classes last", lines)
 
 
 if __name__ == "__main__":

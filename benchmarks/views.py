@@ -16,8 +16,8 @@ import numpy as np
 
 from tools.fill_readme import fill
 
-from . import machine, report
-from .axes import PAGE, Calls, measure
+from . import report
+from .axes import PAGE, Calls, comparison, lengths, measure
 from .cases import CASES, Array, Case
 
 
@@ -65,16 +65,11 @@ def calls(case: Case, view: View) -> Calls:
 
 def table(found: dict[tuple[str, View], dict[str, float]]) -> str:
     """Return what was measured as Markdown."""
-    rows = []
-    for (name, view), times in found.items():
-        row = [report.LOSSES[name], f"`{view.text}`", " × ".join(f"{n:,}" for n in view.whole)]
-        for kind in ("value", "gradient"):
-            own, apart = times[kind], times[f"{kind}, apart"]
-            row += [f"{own:.3g}", f"{apart:.3g}", f"{own / apart:.2f}"]
-        rows.append(row)
-    head = ["loss", "view", "of x", "value, contiguous", "as it lies", "speed"]
-    head += ["value and gradient, contiguous", "as it lies", "speed"]
-    return "\n\n".join([report.markdown(head, rows), f"Milliseconds. {machine.place()}."])
+    lines = [
+        ([report.LOSSES[name], f"`{view.text}`", lengths(view.whole)], times)
+        for (name, view), times in found.items()
+    ]
+    return comparison(["loss", "view", "of x"], "contiguous", lines)
 
 
 if __name__ == "__main__":
