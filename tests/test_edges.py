@@ -253,3 +253,31 @@ def test_enormous_targets_have_their_slopes_whatever_is_beside_them(order, size,
     np.testing.assert_array_equal(*gradients)
     off = np.abs(gradients[0] - np.delete(right, 7, axis=0)).max()
     assert off <= 4 * np.spacing(size)
+
+
+@pytest.mark.parametrize("order", "CF")
+def test_the_slope_of_a_share_that_is_subnormal_has_all_its_digits(order):
+    """The share of the others, e^-720 and twice that, is no normal number; times a scale it is."""
+    x = np.zeros((70, 3))
+    x[3], x[4] = [0.0, -720.0, -900.0], [-719.0, 1.0, -719.0]
+    labels, scale = np.ones(70, int), np.full(70, 2.0**60)
+    labels[3] = 0
+    x = np.asarray(x, order=order).reshape(70, 3, 1)
+    loss, grad = np.empty(70), np.empty_like(x)
+    kernel = kernels.softmax_crossentropy_sparse
+    kernels.run(kernel, x, labels, scale, ALL, loss, grad)
+    expected = -np.exp(60 * np.log(2) - 720) * np.array([1.0, 2.0])
+    np.testing.assert_allclose([grad[3, 0, 0], grad[4, 1, 0]], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("order", "CF")
+def test_top_slopes_beyond_all_numbers_are_infinite(order):
+    """What the product of a scale and a target lost is infinite too, and may have another sign."""
+    rng = np.random.default_rng(4)
+    x, t = rng.normal(0, 1, (70, 5)), rng.uniform(0, 1e60, (70, 5))
+    top = x.argmax(axis=1)
+    x, t = (np.asarray(a, order=order).reshape(70, 5, 1) for a in (x, t))
+    loss, grad = np.empty(70), np.empty_like(x)
+    arguments = (np.empty(0), 0.0, np.full(70, 1e300), ALL, loss, grad)
+    kernels.run(kernels.softmax_crossentropy_dense, x, t, *arguments)
+    assert np.isinf(grad[np.arange(70), top, 0]).all()

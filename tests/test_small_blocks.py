@@ -9,11 +9,12 @@ import fastloss_kernels as kernels
 import numba
 import numpy as np
 import pytest
-from fastloss_kernels import blocks, columns, lines, runs, softmax_long, tiles
+from fastloss_kernels import blocks, columns, jit, lines, runs, softmax_long, tiles
 from fastloss_kernels.intrinsics import STACKED
 from test_functional import FUNCTIONS, WITH_AXIS, differences, draw, formula
 
 import fastloss as fl
+from benchmarks.cases import CASES as BENCHED
 
 if not numba.config.DISABLE_JIT:
     pytest.skip("compiled kernels have their blocks built in", allow_module_level=True)
@@ -21,6 +22,18 @@ if not numba.config.DISABLE_JIT:
 for _name in kernels.__all__:  # imported when first asked for: not while sizes are others
     getattr(kernels, _name)
 
+NO_WEIGHT = np.empty(0)
+# The kernel of each case, and its arguments between the targets and the scale.
+KERNELS = {
+    "sparse_logits": (kernels.softmax_crossentropy_sparse, ()),
+    "sparse_probabilities": (kernels.probability_crossentropy_sparse, (1e-7,)),
+    "dense_logits": (kernels.softmax_crossentropy_dense, (NO_WEIGHT, 0.1)),
+    "dense_probabilities": (kernels.probability_crossentropy_dense, (NO_WEIGHT, 0.1, 1e-7)),
+    "binary_logits": (kernels.logistic_crossentropy, (NO_WEIGHT, 0.1)),
+    "binary_probabilities": (kernels.bernoulli_crossentropy, (NO_WEIGHT, 0.1, 1e-7)),
+    "poisson": (kernels.poisson, (1e-7,)),
+    "kl_divergence": (kernels.kullback_leibler, (1e-7,)),
+}
 SPARSE = fl.value_and_grad(fl.sparse_categorical_crossentropy)
 CASES = [(fn, False) for fn in FUNCTIONS] + [(fn, True) for fn in WITH_AXIS]
 every_case = pytest.mark.parametrize(("fn", "from_logits"), CASES)
@@ -99,6 +112,57 @@ def test_rows_apart_from_each_other(fn, from_logits, width, step):
         np.testing.assert_array_equal(same, value)
         np.testing.assert_array_equal(slopes, gradient)
         np.testing.assert_array_equal(out.base[:, width:], 7)
+
+
+@every_case
+@pytest.mark.parametrize("width", [3, 21])
+@pytest.mark.parametrize("kept", [(1, 7), (2, 3), (7, 1), (3, 4)])
+def test_rows_apart_along_two_axes(fn, from_logits, width, kept):
+    y, x = draw(fn, (kept[0] * kept[1], width), -1, from_logits)
+    options = {"from_logits": from_logits} if fn in WITH_AXIS else {}
+    call = fl.value_and_grad(fn)
+    value, gradient = call(y, x, **options)
+    y = y.reshape(*kept, *y.shape[1:])
+    for more in ((0, 1, 0), (1, 0, 1), (2, 2, 2), (0, 0, 0)):
+        memory = np.full([n + extra for n, extra in zip((*kept, width), more, strict=True)], 7.0)
+        view = memory[: kept[0], : kept[1], :width]
+        view[...] = x.reshape(*kept, width)
+        same, slopes = call(y, view, **options)
+        np.testing.assert_array_equal(same.reshape(value.shape), value)
+        np.testing.assert_array_equal(slopes.reshape(gradient.shape), gradient)
+
+
+@pytest.mark.parametrize("case", BENCHED, ids=lambda case: case.name)
+@pytest.mark.parametrize("order", ["rows", "apart", "side by side"])
+@pytest.mark.parametrize("share", [(0, 23), (5, 17), (11, 12)])
+def test_a_share_of_the_rows(case, order, share):
+    """One thread's rows lie anywhere between those of others, and alone are written."""
+    classes, (first, last) = 10, share
+    y, x = case.data(23, classes, np.float64)
+    rng = np.random.default_rng(2)
+    kept = rng.random(23) < 0.9
+    calls = []
+    for part in (slice(0, 23), slice(first, last)):
+        loss, grad = np.full(23, 7.0), laid(np.full((23, classes), 7.0), order)
+        given = (laid(x, order), y if case.sparse else laid(y, order))
+        kernel, options = KERNELS[case.name]
+        arguments = (*given, *options, np.ones(1), kept, loss, grad)
+        jit.entry(kernel, (*arguments, 1), parallel=False)(part.start, part.stop, *arguments)
+        calls.append((loss, grad.reshape(-1, classes) if order != "side by side" else grad[0].T))
+    (loss, grad), (some, slopes) = calls
+    inside = np.zeros(23, bool)
+    inside[first:last] = True
+    np.testing.assert_array_equal(some, np.where(inside, loss, 7))
+    np.testing.assert_array_equal(slopes, np.where(inside[:, None], grad, 7))
+
+
+def laid(rows, order):
+    """Return (outer, classes, inner) of rows of classes."""
+    if order == "side by side":
+        return np.ascontiguousarray(rows.T)[None]
+    wide = np.full((len(rows), rows.shape[1] + (3 if order == "apart" else 0)), 7.0)
+    wide[:, : rows.shape[1]] = rows
+    return wide[:, : rows.shape[1], None]
 
 
 @every_case
