@@ -148,7 +148,7 @@ def test_only_labels_far_from_the_top_are_far():
     np.testing.assert_allclose(loss, np.where(far, 800 + np.log(others), 7), rtol=1e-12)
 
 
-SCALES = [[1.0], [0.0, 0.25], [2.0**-60], [-(2.0**70)], [2.0**-70, 2.0**60], [2.0**-300]]
+SCALES = [[1.0], [0.0, 0.25], [5e-324], [2.0**-60], [-(2.0**70)], [2.0**-70, 2.0**60], [2.0**-300]]
 
 
 @plain
@@ -161,6 +161,8 @@ def test_logits_that_need_no_power(kind):
         bound = np.log(2) * min(m - 2 - c + least, m - 1 - largest)
         found = small_magnitude(classes, np.array(scale), len(scale), np.empty(0, kind))
         assert found == bits(kind(min(most, bound))) if bound > 0 else found < 0
+    for beyond in (np.inf, -np.inf, np.nan):
+        assert small_magnitude(3, np.array([1.0, beyond]), 2, np.empty(0, kind)) < 0
 
 
 @plain

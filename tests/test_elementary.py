@@ -6,6 +6,7 @@ import pytest
 from fastloss_kernels.exponential import exp, exp_bounded, exp_falling, exp_scaled
 from fastloss_kernels.logarithm import log, log1p
 from fastloss_kernels.logarithm_bounded import log1p_unit, log_pair
+from fastloss_kernels.quotient import log1p_quotient
 from numba import njit
 
 EVERYWHERE = {"exp": exp, "log": log, "log1p": log1p}
@@ -62,6 +63,12 @@ def _unit(x, out):
 def _pair(u, c, out):
     for i in range(u.size):
         out[i] = log_pair(u[i], c[i])
+
+
+@njit
+def _quotient(a, b, like, out):
+    for i in range(a.size):
+        out[i] = log1p_quotient(a[i], b[i], like)
 
 
 def bit_patterns(dtype, count=200_000):
@@ -148,7 +155,8 @@ def test_log_pair_near_one(dtype):
 def test_restricted_domains(name, dtype):
     rng = np.random.default_rng(4)
     low = -90 if dtype is np.float32 else -740
-    x = rng.uniform(low, 0, 3000) if name == "exp_falling" else np.exp(rng.uniform(-80, 0, 3000))
+    x = rng.uniform(low, 0, 3000)
+    x = x if name == "exp_falling" else np.exp(x)
     edges = [0, -0.0, low, -np.inf, np.nan] if name == "exp_falling" else [0, 0.5, 1, np.nan]
     x = np.concatenate([x, edges]).astype(dtype)
     out = np.empty_like(x)
@@ -162,6 +170,23 @@ def test_restricted_domains(name, dtype):
             truth = function(mpmath.mpf(float(value)))
             ulp = float(np.spacing(dtype(float(truth))))
             assert abs(mpmath.mpf(float(computed)) - truth) < LIMIT * ulp, value
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 2.0**-32), (np.float64, 2.0**-51)])
+def test_log1p_of_a_quotient_without_the_quotient(dtype, bound):
+    """Of any two sizes, one of them nothing beside the other, and a + b around 2^n sqrt(1/2) b."""
+    rng = np.random.default_rng(5)
+    b = np.exp(rng.uniform(-80, 120, 4000))
+    a = b * np.exp(rng.uniform(-60, 200, b.size))
+    a[:2000] = b[:2000] * (2.0 ** rng.integers(1, 4, 2000) * rng.uniform(0.66, 0.76, 2000) - 1)
+    a[:5] = 0, 5e-324, 1e-300, b[3], b[4] * (1 - 2.0**-53)
+    out = np.empty_like(a)
+    _quotient(a, b, np.empty(0, dtype), out)
+    with mpmath.workdps(40):
+        for above, below, computed in zip(a, b, out, strict=True):
+            truth = mpmath.log1p(mpmath.mpf(above) / mpmath.mpf(below))
+            error = abs(mpmath.mpf(computed) - truth)
+            assert error <= max(bound * truth, mpmath.mpf(5e-324)), (above, below)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -1,10 +1,10 @@
-"""Print the coefficients that `exponential.py` and `logsum.py` are built on.
+"""Print the coefficients that `exponential.py`, `logsum.py` and `quotient.py` are built on.
 
 Fits, constant term first and rounded to the type they are used in, of
 
     (e^r - 1 - r) / r^2            on |r| <= log(2) / 2,
     (log(1 + f) - f + f^2/2) / f^3 on [-1/4, 1/2], short and long, and on [-0.336, 1/2] (float32),
-    (2 atanh(s) / s - 2) / s^2     as a polynomial in s^2, s = f / (2 + f)   (float64).
+    (2 atanh(s) / s - 2) / s^2     as a polynomial in s^2, s = f / (2 + f), 8 and 4 terms (float64).
 
 The first and the last are Chebyshev fits (mpmath, 50 digits), printed with their largest error; the
 others make the relative error of log(1 + f) small, which near 0 forgives much: that saves a term.
@@ -78,3 +78,4 @@ if __name__ == "__main__":
     show_log_tail(-0.336, 0.5, 9)
     top = (mpf("0.336") / (2 - mpf("0.336"))) ** 2
     show("log, float64", atanh_tail, [mpf(0), top], 8, np.float64)
+    show("log, float64 for a float32 loss", atanh_tail, [mpf(0), top], 4, np.float64)

@@ -14,7 +14,8 @@ import numpy as np
 from fastloss_kernels.distances import subnormal_terms
 from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block
-from fastloss_kernels.logarithm import log, log1p
+from fastloss_kernels.logarithm import log
+from fastloss_kernels.quotient import log1p_quotient
 from fastloss_kernels.rowsums import whole_sum
 from fastloss_kernels.typing import Array
 
@@ -30,7 +31,7 @@ def near_losses(sums: tuple[Array, Array, Array], rows: int, loss: Array) -> Non
     """Set the losses of rows whose label is not far from the top."""
     chosen, others, _ = sums
     for r in range(rows):
-        loss[r] = loss.dtype.type(log1p(others[r] / chosen[r]))
+        loss[r] = loss.dtype.type(log1p_quotient(others[r], chosen[r], loss))
 
 
 @block
@@ -92,7 +93,8 @@ def target_losses(
     (chosen, others, _), (_, _, total, lost) = sums, targets
     for r in range(rows):
         t_sum, distance = whole_sum(total[r], lost[r]), whole_sum(far[0][r], far[1][r])
-        loss[r] = loss.dtype.type(distance + t_sum * log1p(others[r] / chosen[r]))
+        below = log1p_quotient(others[r], chosen[r], loss)  # the largest logit is, below log S
+        loss[r] = loss.dtype.type(distance + t_sum * below)
 
 
 @block

@@ -19,8 +19,9 @@ from numba import types
 
 from fastloss_kernels.intrinsics import bits, fma, from_bits, inlined
 from fastloss_kernels.jit import block
+from fastloss_kernels.logarithm import log1p
 from fastloss_kernels.logsum import log_sum_double, sum_single
-from fastloss_kernels.typing import Scalar
+from fastloss_kernels.typing import Array, Scalar
 
 _F, _I = np.float32, np.int32
 _FIELD_S, _FIELD_D = _I(23), 52
@@ -37,6 +38,9 @@ _LOG_S = (
     _F(-0.11981703341007233),
     _F(0.06160441413521767),
 )
+# (2 atanh(s) / s - 2) / s^2 for s^2 <= 0.0408, with an error of 2^-33.4 of 2 atanh(s).
+_ATANH = (0.6666666624563686, 0.40000330081839713, 0.2853118651405352, 0.2377826522493069)
+_LOG2 = 0.6931471805599453
 
 
 @block
@@ -120,5 +124,42 @@ inlined(power)(
         (lambda e, like: _power_single(e))
         if like == types.float32
         else (lambda e, like: _power_double(e))
+    )
+)
+
+
+@block
+def _log1p_quotient_single(a: float, b: float) -> float:
+    # With u = a + b = v 2^e and s = (v - b) / (v + b): log(u / b) = 2 atanh(s) + e log(2). That is
+    # one division where a quotient and its logarithm take two. Where u is next to b and has lost
+    # digits of a, v - b is a itself.
+    v, e = aligned(a + b, b)
+    s = (a if e == 0 else v - b) / (v + b)
+    z = s * s
+    q = fma(_ATANH[3], z, _ATANH[2])
+    q = fma(q, z, _ATANH[1])
+    q = fma(q, z, _ATANH[0])
+    return fma(np.float64(e), _LOG2, fma(s * z, q, s + s))
+
+
+@block
+def _log1p_quotient_double(a: float, b: float) -> float:
+    return log1p(a / b)
+
+
+def log1p_quotient(a: float, b: float, like: Array) -> float:
+    """Return log(1 + a / b) for float64 a >= 0 and b > 0, normal, to the digits of like's type.
+
+    Error: below 2^-32 of it for float32, below 2 ulp for float64. Of other numbers, any number.
+    """
+    work = _log1p_quotient_single if like.itemsize == 4 else _log1p_quotient_double
+    return work(np.float64(a), np.float64(b))
+
+
+inlined(log1p_quotient)(
+    lambda a, b, like: (
+        (lambda a, b, like: _log1p_quotient_single(np.float64(a), np.float64(b)))
+        if like.dtype == types.float32
+        else (lambda a, b, like: _log1p_quotient_double(np.float64(a), np.float64(b)))
     )
 )

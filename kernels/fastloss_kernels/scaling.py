@@ -50,11 +50,12 @@ def small_magnitude(classes: int, scale: Array, rows: int, like: Array) -> Any:
     scale of 0 asks for nothing. For float64 S / e^-x must be finite too, which is a sum of at
     most 2^43 numbers: 2 x <= (1024 - 43) log(2). In float32 that quotient is one of float64.
     """
-    least, most = 1.0, 1.0
+    one = bits(1.0)
+    lowest, highest = one, one
     for r in range(rows):
-        size = abs(scale[r])
-        if size > 0.0:
-            least, most = min(least, max(size, np.finfo(np.float64).tiny)), max(most, size)
+        size = bits(abs(scale[r]))  # which are ordered as the numbers are: this is vector code
+        lowest, highest = min(lowest, size if size > 0 else one), max(highest, size)
+    least, most = max(from_bits(lowest), np.finfo(np.float64).tiny), from_bits(highest)
     single = like.itemsize == 4
     m = 126 if single else 1022
     wide = m - 2 - _exponent(float(classes)) + _exponent(least)

@@ -72,16 +72,15 @@ def _sums(columns: Array, side: int, label: Array, sums: tuple[Array, Array, Arr
     """
     chosen, others, lost = sums
     zero = columns.dtype.type(0)
-    for r in range(side):
-        chosen[r], others[r], lost[r] = zero, 0.0, 0.0
     for c in range(columns.size // side):
         column = columns[c * side : (c + 1) * side]
         for r in range(side):
-            e, before, taken = column[r], chosen[r], label[r] == np.int32(c)
-            chosen[r] = e if taken else before
-            others[r], error = two_sum(others[r], np.float64(zero if taken else e))
+            e, taken, first = column[r], label[r] == np.int32(c), c == 0
+            chosen[r] = e if taken else (zero if first else chosen[r])
+            before = 0.0 if first else others[r]
+            others[r], error = two_sum(before, np.float64(zero if taken else e))
             if column.itemsize == 8:
-                lost[r] += error
+                lost[r] = error if first else lost[r] + error
 
 
 @block
@@ -128,7 +127,11 @@ def _short_rows(
         _scaled(columns, side, rows, shift, power)
     _sums(columns, side, label, (chosen, others, lost))
     sums = (chosen, others, total)
-    close_sums(sums, lost, rows)
+    if columns.itemsize == 8:
+        close_sums(sums, lost, rows)
+    else:
+        for r in range(rows):
+            total[r] = others[r] + chosen[r]
     near_losses(sums, rows, loss)
     if not fast:
         far_losses(sums, height, gap, rows, loss)
