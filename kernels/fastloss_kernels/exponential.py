@@ -116,7 +116,7 @@ def _exp_scaled_single(x: Scalar, k: int) -> Scalar:
     # -2^20 is far below any x that matters; a NaN fails the comparison and goes through.
     p, t = _exp_parts_single(_F(-1048576.0) if x < _F(-1048576.0) else x)
     n = _I(_I(t - _MAGIC_BITS_S) - _I(k))
-    n = _I(min(max(n, _I(-252)), _I(254)))
+    n = _I(min(max(n, _I(-254)), _I(254)))
     half = _I(n >> _I(1))
     rest = _I(n - half)
     low = from_bits(_I(_I(half + _BIAS_S) << _FIELD_S))
@@ -126,7 +126,7 @@ def _exp_scaled_single(x: Scalar, k: int) -> Scalar:
 @block
 def _exp_scaled_double(x: Scalar, k: int) -> Scalar:
     p, t = _exp_parts_double(-1099511627776.0 if x < -1099511627776.0 else x)
-    n = min(max(t - _MAGIC_BITS_D - k, -2044), 2046)
+    n = min(max(t - _MAGIC_BITS_D - k, -2046), 2046)
     half = n >> 1
     low = from_bits((half + _BIAS_D) << _FIELD_D)
     return (p * low) * from_bits((n - half + _BIAS_D) << _FIELD_D)
@@ -136,8 +136,9 @@ def exp_scaled(x: Scalar, k: int) -> Scalar:
     """Return e^x 2^-k for |x| up to 2^16 (float32), 2^40 (float64); e^-inf is 0, NaN stays NaN.
 
     The power of two is put on in two halves, each of them a normal number, so that subnormal
-    results are rounded once and n may exceed the exponents of the type. Error: below 1 ulp while
-    the result is normal, and then the bits are those of `exp_bounded` times 2^-k.
+    results are rounded once and n may exceed the exponents of the type; what is 0 is a product of
+    zeros, for some processors take a hundred cycles to find out that a product is too small. Error:
+    below 1 ulp while the result is normal, and then the bits are those of `exp_bounded` times 2^-k.
     """
     return _exp_scaled_single(x, k) if x.dtype == _F else _exp_scaled_double(x, k)
 

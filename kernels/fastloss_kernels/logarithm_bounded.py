@@ -22,16 +22,19 @@ from fastloss_kernels.logsum import (
 from fastloss_kernels.typing import Scalar
 
 _F = np.float32
+# Where log(1 + x) is x to its last place the small term is taken of this instead: some processors
+# take a hundred cycles to multiply a subnormal number.
+_SMALL_S = _F(2.0**-100)
 
 
 @block
 def _log1p_unit_single(x: Scalar) -> Scalar:
     above = x > _F(0.5)
-    f = (x - _F(1)) * _F(0.5) if above else x
-    large = LOG2_S if above else _F(0)
-    big = large + f
+    f = (x - _F(1)) * _F(0.5) if above else (x if x > _SMALL_S else _SMALL_S)
+    big = LOG2_S + f if above else _F(0)
+    lost = (LOG2_S - big) + f if above else x
     tail = fma(log_tail_single(f), f, _F(-0.5))
-    return big + fma(f * f, tail, (large - big) + f)
+    return big + fma(f * tail, f, lost)
 
 
 @block

@@ -35,7 +35,8 @@ def _logit(
     right = x >= 0
     k = u if right else -v
     linear = k * x if k != 0 else low
-    term = fma(u + v, log1p_unit(e), linear)
+    softplus = log1p_unit(e)
+    term = softplus + linear if plain else fma(u + v, softplus, linear)  # plain: u + v is 1
     k, other = (u_scaled, -v_scaled) if right else (-v_scaled, u_scaled)
     n = fma(other, e, k)
     # n / (1 + e) as n - n (e / (1 + e)) where e is small: there the quotient's two roundings count
