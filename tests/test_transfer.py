@@ -3,7 +3,7 @@
 import ml_dtypes
 import numpy as np
 import pytest
-from fastloss_kernels.blocks import STREAM
+from fastloss_kernels.blocks import LONG, LONGEST, STREAM
 from fastloss_kernels.caches import settle, stream
 from fastloss_kernels.intrinsics import memory
 from fastloss_kernels.transpose import transpose
@@ -51,9 +51,12 @@ def test_stream_writes_what_it_should_wherever_lines_begin(offset, dtype):
         np.testing.assert_array_equal(target, expected)
 
 
-@pytest.mark.parametrize("classes", [999, 5_003])
+@pytest.mark.parametrize("classes", [999, 5_003, LONG // 4 + 1, LONGEST // 4 + 1])
 def test_large_gradients_have_the_bits_of_small_ones(classes):
-    """Beyond STREAM bytes they go past the caches, in place and in small pieces they do not."""
+    """Beyond STREAM bytes they go past the caches, in place and in small pieces they do not.
+
+    Nor do rows beyond LONGEST; those beyond LONG go out before the next one is worked on.
+    """
     rows = STREAM // 4 // classes + 3
     rng = np.random.default_rng(7)
     y_pred = rng.normal(0, 3, (rows, classes)).astype(np.float32)

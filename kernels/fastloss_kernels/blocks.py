@@ -12,7 +12,7 @@ import numpy as np
 from fastloss_kernels.intrinsics import memory, stacked
 from fastloss_kernels.jit import block, called
 from fastloss_kernels.lines import BLOCK, contiguous, place_of, rows_per_block, side_by_side
-from fastloss_kernels.traffic import Traffic, send_later
+from fastloss_kernels.traffic import Traffic, send_later, send_rest
 from fastloss_kernels.transfer import gather, round_to, scatter
 from fastloss_kernels.typing import Array
 
@@ -25,10 +25,12 @@ FEW = 64
 WIDE = 2**17
 WIDEST = 2**21
 # A gradient that no cache holds, 16 MB, is written past them: storing through them would read every
-# line of it first, a third of all traffic. Rows whose scratch would fill a second-level cache
-# (a quarter of a megabyte, twice) are worked on where they belong.
+# line of it first, a third of all traffic. While a block is worked on the last one is on its way.
+# Of rows longer than a quarter of a megabyte two would crowd a second-level cache: they go out at
+# once. Rows that would fill it, from a megabyte on, are worked on where they belong.
 STREAM = 2**24
 LONG = 2**18
+LONGEST = 2**20
 
 # (first, last, rows of a block) of the rows that one thread works on.
 Share: TypeAlias = tuple[int, int, int]
@@ -75,7 +77,7 @@ def _direct(x: Array, grad: Array | None, work: Array) -> bool:
         return False
     if not (_plain(x, work) and _plain(grad, work)):
         return False
-    in_cache = grad.size * grad.itemsize < STREAM or x.shape[1] * x.itemsize > LONG
+    in_cache = grad.size * grad.itemsize < STREAM or x.shape[1] * x.itemsize > LONGEST
     return in_cache or x.ctypes.data == grad.ctypes.data
 
 
@@ -85,6 +87,13 @@ def streams(x: Array, grad: Array | None, work: Array) -> bool:
     if grad is None or not contiguous(grad) or _direct(x, grad, work):
         return False
     return grad.size * grad.itemsize >= STREAM and x.ctypes.data != grad.ctypes.data
+
+
+@block
+def _in_turn(x: Array, grad: Array, work: Array) -> bool:
+    """Return whether two halves of the scratch take turns: one is worked in, one on its way."""
+    same_width = grad.itemsize == work.itemsize
+    return same_width and x.shape[1] * work.itemsize <= LONG and streams(x, grad, work)
 
 
 @block
@@ -103,14 +112,15 @@ def scratch_size(x: Array, grad: Array | None, work: Array) -> int:
         return min(whole, BLOCK) if _plain(x, work) else whole
     if _direct(x, grad, work):
         return 0
-    return 2 * whole if streams(x, grad, work) else whole
+    rounded = grad.itemsize != work.itemsize and streams(x, grad, work)  # see `_outbox`
+    return 2 * whole if rounded or _in_turn(x, grad, work) else whole
 
 
 @block
 def room_for(x: Array, grad: Array | None, scratch: Array, row: int, share: Share) -> Array:
     """Return the part of the scratch for rows from `row` on: the last may still be on their way."""
     offset = 0
-    if grad is not None and grad.itemsize == scratch.itemsize and streams(x, grad, scratch):
+    if grad is not None and _in_turn(x, grad, scratch):
         number = (row - share[0]) // rows_together(x, share[2])
         offset = number % 2 * (scratch.size // 2) * scratch.itemsize
     return memory(scratch, scratch.dtype, offset)
@@ -188,6 +198,8 @@ def hand_over(w: Array, x: Array, grad: Array, first: int, share: Share, traffic
         place = place_of(grad, first) // grad.itemsize
         if grad.itemsize == w.itemsize:
             send_later(traffic, w, w.size, place)
+            if not _in_turn(x, grad, w):
+                send_rest(traffic)
         else:
             outbox = _outbox(x, first, share, traffic)
             round_to(w, outbox)

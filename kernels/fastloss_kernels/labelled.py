@@ -14,14 +14,14 @@ from fastloss_kernels.blocks import (
     window,
     work_array,
 )
-from fastloss_kernels.caches import settle
+from fastloss_kernels.caches import prefetch, settle
 from fastloss_kernels.calls import call_part
 from fastloss_kernels.intrinsics import hold, memory, stacked
 from fastloss_kernels.jit import block, each_part, first_found, generic, part
 from fastloss_kernels.labels import first_bad_label, kept_labels
 from fastloss_kernels.lines import rows_per_block
 from fastloss_kernels.rows import clear_rows, row_values
-from fastloss_kernels.traffic import coming, nothing, send_rest, traffic_of
+from fastloss_kernels.traffic import block_ahead, nothing, send_rest, traffic_of
 from fastloss_kernels.typing import Array
 
 
@@ -64,8 +64,10 @@ def labelled_part(
             v = window(x, own_block, i, share)
             w, whole, same = work_array(x, v, grad, own_block, i, rows)
             kept_labels(labels, keep, i, rows, target)
-            row_values(scale, i, rows, row_scale)
-            ahead = (coming(x, i + rows), nothing(loss))
+            prefetch(labels, i + rows, rows)
+            if scale.size > 1 or i == first:
+                row_values(scale, i, rows, row_scale)
+            ahead = (block_ahead(x, i, rows), nothing(loss))
             losses = memory(loss, loss.dtype)[i : i + rows]
             work(v, w, whole, same, rows, row_scale, target, losses, grad, ahead, traffic)
             if grad is None:

@@ -133,7 +133,7 @@ def _dense_part(
         v, y = window(x, own, i, share), window(targets, target_box, i, share)
         w, past = destination(x, v, grad, own, i)
         row_values(scale, i, rows, row_scale)
-        ahead = (coming(x, i + rows), coming(targets, i + rows))
+        ahead = (coming(x, i + rows, 0), coming(targets, i + rows, 0))
         row_totals(v, rows, piece, total, lost, spare)
         for c in range(0, classes, piece):
             width = min(piece, classes - c)

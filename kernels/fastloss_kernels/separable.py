@@ -25,7 +25,7 @@ from fastloss_kernels.lines import rows_per_block
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.rowsums import add_rows
 from fastloss_kernels.targets import answers
-from fastloss_kernels.traffic import chunk_size, coming, deliver, fetch
+from fastloss_kernels.traffic import block_ahead, chunk_size, deliver, fetch
 from fastloss_kernels.typing import Array
 
 
@@ -80,7 +80,7 @@ def separable_rows(
         rows = min(block_rows, last - i)
         z, y = window(x, own, i, share), window(targets, target_box, i, share)
         w, past = destination(x, z, grad, own, i)
-        x_ahead, t_ahead = coming(x, i + rows), coming(targets, i + rows)
+        x_ahead, t_ahead = block_ahead(x, i, rows), block_ahead(targets, i, rows)
         row_values(scale, i, rows, row_scale)
         if classes == 0:
             fill(total[:rows], 0.0)

@@ -113,7 +113,7 @@ def dense_rows(
                 spare,
             )
         scaling, sums = (power, shift, height, gap), (chosen, others, total)
-        ahead = (coming(x, i + rows), coming(targets, i + rows))
+        ahead = (coming(x, i + rows, 0), coming(targets, i + rows, 0))
         small = exponential_sums(
             v,
             w,

@@ -11,7 +11,7 @@ from numba import types
 from fastloss_kernels.caches import prefetch, stream
 from fastloss_kernels.intrinsics import inlined, memory
 from fastloss_kernels.jit import block
-from fastloss_kernels.lines import contiguous, lines_of, place_of
+from fastloss_kernels.lines import BLOCK, contiguous, lines_of, place_of
 from fastloss_kernels.typing import Array
 
 CHUNK = 256  # elements: what is in flight has to fit the processor's buffers
@@ -19,8 +19,8 @@ CHUNK = 256  # elements: what is in flight has to fit the processor's buffers
 # sees a walk through all of memory, and itself fetches ahead.
 APART = 64
 
-# (memory, elements of a row, elements from a row to the next one), see `coming`.
-Coming: TypeAlias = tuple[Array, int, int]
+# (memory, elements of a row, elements from a row to the next one, elements to skip), see `coming`.
+Coming: TypeAlias = tuple[Array, int, int, int]
 # The predictions and the targets of the next block.
 Ahead: TypeAlias = tuple[Coming, Coming]
 # (scratch, gradient, [place in the scratch, place in the gradient, how many elements are left]);
@@ -31,27 +31,39 @@ Traffic: TypeAlias = tuple[Array, Array, Array]
 @block
 def nothing(like: Array) -> Coming:
     """Return what is fetched ahead where nothing is."""
-    return memory(like, like.dtype)[:0], 1, 1
+    return memory(like, like.dtype)[:0], 1, 1, 0
 
 
 @block
-def coming(x: Array, first: int) -> Coming:
-    """Return the rows of x from `first` on, to be fetched ahead, where a row's classes are one run.
+def coming(x: Array, first: int, skip: int) -> Coming:
+    """Return the rows of x from `first` on but for `skip` elements, to be fetched ahead.
 
-    The way to another line of rows is not known here: it costs one block that is waited for.
+    Only where a row's classes are one run. The way to another line of rows is not known here: it
+    costs one block that is waited for.
     """
     classes = x.shape[1]
     size = x.size - first * classes
     step = classes if contiguous(x) else lines_of(x)[1] // x.itemsize
-    if step != classes and (x.strides[1] != x.itemsize or classes < APART):
+    if (classes > 1 and x.strides[1] != x.itemsize) or step != classes < APART:
         size = 0
-    return memory(x, x.dtype, place_of(x, first))[:size], classes, step
+    return memory(x, x.dtype, place_of(x, first))[:size], classes, step, skip
+
+
+@block
+def block_ahead(x: Array, first: int, rows: int) -> Coming:
+    """Return what follows one block, of the rows from `first` on, behind where that is read.
+
+    A long row is longer than a block: what lies a row ahead may be out of a cache again when it is
+    reached.
+    """
+    return coming(x, first, min(rows * x.shape[1], BLOCK))
 
 
 @block
 def fetch(ahead: Coming, start: int) -> None:
     """Fetch one chunk of what is `coming`, from the element `start` of its rows on."""
-    rows, length, step = ahead
+    rows, length, step, skip = ahead
+    start += skip
     if rows.size and step == length:
         prefetch(rows, start, CHUNK)
     elif rows.size:
