@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from fastloss_kernels.crossentropy import far_losses
 from fastloss_kernels.intrinsics import bits
-from fastloss_kernels.scaling import powers, small_magnitude
+from fastloss_kernels.lines import BLOCK
+from fastloss_kernels.scaling import powers, small_magnitude, top_class, top_class_ahead
 from fastloss_kernels.tiles import rows_per_tile
+from fastloss_kernels.traffic import nothing
+from numba import njit
 
 ONE, ALL = np.ones(1), np.ones(1, bool)
 FLOATS = pytest.mark.parametrize("kind", [np.float32, np.float64])
@@ -149,6 +152,25 @@ def test_only_labels_far_from_the_top_are_far():
 
 
 SCALES = [[1.0], [0.0, 0.25], [5e-324], [2.0**-60], [-(2.0**70)], [2.0**-70, 2.0**60], [2.0**-300]]
+
+
+@njit
+def _top_classes(row):
+    ahead = nothing(row), nothing(row)
+    return top_class(row), top_class_ahead(row, ahead)
+
+
+@FLOATS
+def test_first_of_the_largest_logits(kind):
+    """Also of a long row, piece by piece: largest in one, in two, no number, the same in all."""
+    rng = np.random.default_rng(0)
+    size = 3 * BLOCK + 5
+    for at in ([0], [BLOCK], [BLOCK - 1, BLOCK], [2 * BLOCK + 7, 3 * BLOCK + 1], [size - 1]):
+        row = rng.uniform(-9, 9, size).astype(kind)
+        for largest in (10.0, np.inf, np.nan):
+            row[at] = largest
+            assert _top_classes(row) == (at[0], at[0])
+        assert _top_classes(np.full(size, -np.inf, kind)) == (0, 0)
 
 
 @plain

@@ -9,7 +9,17 @@ import fastloss_kernels as kernels
 import numba
 import numpy as np
 import pytest
-from fastloss_kernels import blocks, columns, jit, lines, runs, softmax_long, tiles, traffic
+from fastloss_kernels import (
+    blocks,
+    columns,
+    jit,
+    lines,
+    runs,
+    scaling,
+    softmax_long,
+    tiles,
+    traffic,
+)
 from fastloss_kernels.intrinsics import STACKED
 from test_functional import FUNCTIONS, WITH_AXIS, differences, draw, formula
 
@@ -48,7 +58,7 @@ def _sizes(request, monkeypatch):
     up to 64. What is on the stack at first is nothing to rely on.
     """
     block, rows, chunk = request.param
-    for module in (blocks, lines, traffic):
+    for module in (blocks, lines, scaling, traffic):
         monkeypatch.setattr(module, "BLOCK", block)
     monkeypatch.setattr(lines, "ROWS", rows)
     monkeypatch.setattr(blocks, "SIDE_BY_SIDE", 6)
@@ -56,7 +66,7 @@ def _sizes(request, monkeypatch):
     monkeypatch.setattr(blocks, "WIDE", 30)
     for module in (blocks, runs) if rows == 3 else ():  # gradients go past the caches
         monkeypatch.setattr(module, "STREAM", 64)
-    monkeypatch.setattr(blocks, "LONG", 32)  # rows of more go there at once
+    monkeypatch.setattr(lines, "LONG", 8 * block)  # rows of more go there at once
     monkeypatch.setattr(blocks, "LONGEST", 400)  # and of more not
     monkeypatch.setattr(lines, "SHORT", 0)  # blocks of short rows need not be multiples of 64
     monkeypatch.setattr(tiles, "ROWS", 5)

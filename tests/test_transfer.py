@@ -3,13 +3,15 @@
 import ml_dtypes
 import numpy as np
 import pytest
-from fastloss_kernels.blocks import LONG, LONGEST, STREAM
+from fastloss_kernels.blocks import LONGEST, STREAM
 from fastloss_kernels.caches import settle, stream
 from fastloss_kernels.intrinsics import memory
+from fastloss_kernels.lines import LONG
 from fastloss_kernels.transpose import transpose
 from numba import njit
 
 import fastloss as fl
+from benchmarks.cases import CASES
 
 
 @njit
@@ -51,23 +53,25 @@ def test_stream_writes_what_it_should_wherever_lines_begin(offset, dtype):
         np.testing.assert_array_equal(target, expected)
 
 
-@pytest.mark.parametrize("classes", [999, 5_003, LONG // 4 + 1, LONGEST // 4 + 1])
-def test_large_gradients_have_the_bits_of_small_ones(classes):
+LARGE = [(CASES[0], 999), (CASES[0], 5_003), (CASES[0], LONGEST // 4 + 1)]
+LARGE += [(case, LONG // 4 + 1) for case in CASES]
+
+
+@pytest.mark.parametrize(("case", "classes"), LARGE, ids=lambda value: getattr(value, "name", None))
+def test_large_gradients_have_the_bits_of_small_ones(case, classes):
     """Beyond STREAM bytes they go past the caches, in place and in small pieces they do not.
 
     Nor do rows beyond LONGEST; those beyond LONG go out before the next one is worked on.
     """
     rows = STREAM // 4 // classes + 3
-    rng = np.random.default_rng(7)
-    y_pred = rng.normal(0, 3, (rows, classes)).astype(np.float32)
-    labels = rng.integers(0, classes, rows)
-    call = fl.value_and_grad(fl.sparse_categorical_crossentropy)
-    loss, large = call(labels, y_pred, from_logits=True)
+    y_true, y_pred = case.data(rows, classes)
+    call = fl.value_and_grad(case.function)
+    loss, large = call(y_true, y_pred, **case.options)
     part = slice(rows // 2, rows // 2 + 10)
-    part_loss, small = call(labels[part], y_pred[part], from_logits=True)
+    part_loss, small = call(y_true[part], y_pred[part], **case.options)
     np.testing.assert_array_equal(loss[part], part_loss)
     np.testing.assert_array_equal(large[part], small)
-    call(labels, y_pred, from_logits=True, out=y_pred)
+    call(y_true, y_pred, out=y_pred, **case.options)
     np.testing.assert_array_equal(large, y_pred)
 
 

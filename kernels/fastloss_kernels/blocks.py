@@ -11,7 +11,14 @@ import numpy as np
 
 from fastloss_kernels.intrinsics import memory, stacked
 from fastloss_kernels.jit import block, called
-from fastloss_kernels.lines import BLOCK, contiguous, place_of, rows_per_block, side_by_side
+from fastloss_kernels.lines import (
+    BLOCK,
+    contiguous,
+    is_long,
+    place_of,
+    rows_per_block,
+    side_by_side,
+)
 from fastloss_kernels.traffic import Traffic, send_later, send_rest
 from fastloss_kernels.transfer import gather, round_to, scatter
 from fastloss_kernels.typing import Array
@@ -25,11 +32,10 @@ FEW = 64
 WIDE = 2**17
 WIDEST = 2**21
 # A gradient that no cache holds, 16 MB, is written past them: storing through them would read every
-# line of it first, a third of all traffic. While a block is worked on the last one is on its way.
-# Of rows longer than a quarter of a megabyte two would crowd a second-level cache: they go out at
-# once. Rows that would fill it, from a megabyte on, are worked on where they belong.
+# line of it first, a third of all traffic. While a block is worked on the last one is on its way;
+# long rows go out at once. Rows that would fill a second-level cache are worked on where they
+# belong.
 STREAM = 2**24
-LONG = 2**18
 LONGEST = 2**20
 
 # (first, last, rows of a block) of the rows that one thread works on.
@@ -92,8 +98,7 @@ def streams(x: Array, grad: Array | None, work: Array) -> bool:
 @block
 def _in_turn(x: Array, grad: Array, work: Array) -> bool:
     """Return whether two halves of the scratch take turns: one is worked in, one on its way."""
-    same_width = grad.itemsize == work.itemsize
-    return same_width and x.shape[1] * work.itemsize <= LONG and streams(x, grad, work)
+    return grad.itemsize == work.itemsize and not is_long(grad) and streams(x, grad, work)
 
 
 @block

@@ -14,6 +14,8 @@ from fastloss_kernels.typing import Array
 # worked on in pieces of that size.
 BLOCK = 4096
 ROWS = STACKED
+# Two rows of a quarter of a megabyte, and what comes next, crowd a second-level cache.
+LONG = 2**18
 
 
 @block
@@ -23,6 +25,12 @@ def rows_per_block(x: Array) -> int:
     if x.shape[1] * x.itemsize <= SHORT:  # loops over these rows have no remainder
         rows -= rows % 64
     return max(1, min(ROWS, rows))
+
+
+@block
+def is_long(x: Array) -> bool:
+    """Return whether of rows of x hardly more than one has room in a second-level cache."""
+    return x.shape[1] * x.itemsize > LONG
 
 
 @block

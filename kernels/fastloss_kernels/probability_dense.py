@@ -34,7 +34,7 @@ from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.rowsums import add_fine, add_rows, whole_sum
 from fastloss_kernels.shares import inside, lift, row_totals
 from fastloss_kernels.targets import dense_targets
-from fastloss_kernels.traffic import coming, deliver, fetch_next
+from fastloss_kernels.traffic import block_ahead, deliver, early_and_late, fetch_next, nothing
 from fastloss_kernels.typing import Array, Scalar
 
 
@@ -133,8 +133,9 @@ def _dense_part(
         v, y = window(x, own, i, share), window(targets, target_box, i, share)
         w, past = destination(x, v, grad, own, i)
         row_values(scale, i, rows, row_scale)
-        ahead = (coming(x, i + rows, 0), coming(targets, i + rows, 0))
-        row_totals(v, rows, piece, total, lost, spare)
+        early, late = early_and_late(x, i, rows)
+        row_totals(v, rows, piece, total, lost, spare, (early, nothing(x)))
+        ahead = (late, block_ahead(targets, i, rows))
         for c in range(0, classes, piece):
             width = min(piece, classes - c)
             size = rows * width

@@ -33,8 +33,11 @@ from fastloss_kernels.probability_columns import probability_columns
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.shares import losses_and_slopes, row_totals
 from fastloss_kernels.tiles import enough, rows_per_tile
-from fastloss_kernels.traffic import send_rest, traffic_of
+from fastloss_kernels.traffic import block_ahead, nothing, send_rest, traffic_of
 from fastloss_kernels.typing import Array
+
+# Sums of shorter rows take longer than memory does: there fetching would only be in their way.
+FETCHED = 256
 
 
 @part
@@ -71,7 +74,8 @@ def _probability_rows(
         v = window(x, room, i, share)
         kept_labels(labels, keep, i, rows, target)
         row_values(scale, i, rows, row_scale)
-        row_totals(v, rows, piece, total, lost, spare)
+        ahead = block_ahead(x, i, rows) if classes >= FETCHED else nothing(x)
+        row_totals(v, rows, piece, total, lost, spare, (ahead, nothing(x)))
         for r in range(rows):
             chosen[r] = v[r * classes + target[r]]
         mine = memory(loss, loss.dtype)[i : i + rows]

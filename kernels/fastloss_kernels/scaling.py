@@ -19,8 +19,9 @@ import numpy as np
 from fastloss_kernels.blocks import copy
 from fastloss_kernels.exponential import exp_bounded, exp_scaled
 from fastloss_kernels.intrinsics import bits, cut, fma, from_bits
-from fastloss_kernels.jit import block
+from fastloss_kernels.jit import block, called
 from fastloss_kernels.labels import take_out
+from fastloss_kernels.lines import BLOCK
 from fastloss_kernels.rowsums import add_rows, with_one
 from fastloss_kernels.traffic import CHUNK, Ahead, Traffic, fetch_next, send
 from fastloss_kernels.typing import Array
@@ -101,6 +102,19 @@ def top_class(row: Array) -> int:
     for k in range(count):
         at = min(at, np.int32(k) if bits(row[k]) == best else count)
     return int(at)
+
+
+@called
+def top_class_ahead(row: Array, ahead: Ahead) -> int:
+    """Do as `top_class` with a row longer than a block, while what is `coming` is fetched."""
+    zero, lowest = bits(row.dtype.type(0)), bits(row.dtype.type(-0.0))
+    best, at = lowest, 0
+    for k in range(0, row.size, BLOCK):
+        fetch_next(ahead, k, BLOCK)
+        largest = ordered(_top_bits(row[k : k + BLOCK]), zero, lowest)
+        if largest > best:
+            best, at = largest, k
+    return at + top_class(row[at : at + BLOCK])
 
 
 @block

@@ -22,12 +22,18 @@ from fastloss_kernels.crossentropy import row_factors, target_losses, target_slo
 from fastloss_kernels.distances import distances, refine_distances
 from fastloss_kernels.intrinsics import fma, hold, memory, stacked
 from fastloss_kernels.jit import block, each_part, kernel, part
-from fastloss_kernels.lines import rows_per_block
+from fastloss_kernels.lines import is_long, rows_per_block
 from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.rowsums import add_fine, add_rows
-from fastloss_kernels.scaling import exponential_sums, lower_rows, lower_sums, top_class
+from fastloss_kernels.scaling import (
+    exponential_sums,
+    lower_rows,
+    lower_sums,
+    top_class,
+    top_class_ahead,
+)
 from fastloss_kernels.targets import dense_targets
-from fastloss_kernels.traffic import coming, send_rest, traffic_of
+from fastloss_kernels.traffic import early_and_late, fetch_next, nothing, send_rest, traffic_of
 from fastloss_kernels.typing import Array
 
 
@@ -84,10 +90,17 @@ def dense_rows(
         v, y = window(x, room, i, share), window(targets, target_box, i, share)
         w, whole, same = work_array(x, v, grad, room, i, rows)
         row_values(scale, i, rows, row_scale)
-        for r in range(rows):
-            top[r] = top_class(v[r * classes : (r + 1) * classes])
+        x_early, x_late = early_and_late(x, i, rows)
+        t_early, t_late = early_and_late(targets, i, rows)
+        if is_long(x):
+            top[0] = top_class_ahead(v, (x_early, nothing(x)))
+        else:
+            for r in range(rows):
+                top[r] = top_class(v[r * classes : (r + 1) * classes])
         for c in range(0, classes, piece):
             size = rows * min(piece, classes - c)
+            if is_long(targets):
+                fetch_next((t_early, nothing(x)), c, size)
             t = dense_targets(y[c : c + size], rows, c, class_weight, smoothing, classes, changed)
             # Where the exponentials will be there is room: one array less in the cache.
             part = terms[:size] if same else w[c * whole : c * whole + size]
@@ -113,7 +126,6 @@ def dense_rows(
                 spare,
             )
         scaling, sums = (power, shift, height, gap), (chosen, others, total)
-        ahead = (coming(x, i + rows, 0), coming(targets, i + rows, 0))
         small = exponential_sums(
             v,
             w,
@@ -127,7 +139,7 @@ def dense_rows(
             sums,
             lost,
             spare,
-            ahead,
+            (x_late, t_late),
             traffic,
         )
         mine = memory(loss, loss.dtype)[i : i + rows]

@@ -11,7 +11,7 @@ from numba import types
 from fastloss_kernels.caches import prefetch, stream
 from fastloss_kernels.intrinsics import inlined, memory
 from fastloss_kernels.jit import block
-from fastloss_kernels.lines import BLOCK, contiguous, lines_of, place_of
+from fastloss_kernels.lines import BLOCK, contiguous, is_long, lines_of, place_of
 from fastloss_kernels.typing import Array
 
 CHUNK = 256  # elements: what is in flight has to fit the processor's buffers
@@ -51,12 +51,22 @@ def coming(x: Array, first: int, skip: int) -> Coming:
 
 @block
 def block_ahead(x: Array, first: int, rows: int) -> Coming:
-    """Return what follows one block, of the rows from `first` on, behind where that is read.
+    """Return what lies one block behind where the rows from `first` on are read.
 
-    A long row is longer than a block: what lies a row ahead may be out of a cache again when it is
-    reached.
+    A row may be longer than a block, and what lies a row ahead be out of a cache again by then.
     """
     return coming(x, first, min(rows * x.shape[1], BLOCK))
+
+
+@block
+def early_and_late(x: Array, first: int, rows: int) -> tuple[Coming, Coming]:
+    """Return what to fetch while rows from `first` on are read for the first time, and again.
+
+    That is the next rows, behind the arithmetic of a later pass, if the cache keeps them so long.
+    """
+    if is_long(x):
+        return block_ahead(x, first, rows), nothing(x)
+    return nothing(x), coming(x, first + rows, 0)
 
 
 @block
