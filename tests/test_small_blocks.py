@@ -16,6 +16,7 @@ from fastloss_kernels import (
     lines,
     runs,
     scaling,
+    softmax_dense_sums,
     softmax_long,
     tiles,
     traffic,
@@ -74,7 +75,8 @@ def _sizes(request, monkeypatch):
     for name, module in list(sys.modules.items()):
         if name.startswith("fastloss_kernels."):
             if hasattr(module, "CHUNK"):
-                monkeypatch.setattr(module, "CHUNK", 3 if module is columns else chunk)
+                of_tiles = module in (columns, softmax_dense_sums)
+                monkeypatch.setattr(module, "CHUNK", 3 if of_tiles else chunk)
             if hasattr(module, "stacked"):
                 monkeypatch.setattr(module, "stacked", _stacked)
             if hasattr(module, "stacked_rows"):
