@@ -156,8 +156,7 @@ SCALES = [[1.0], [0.0, 0.25], [5e-324], [2.0**-60], [-(2.0**70)], [2.0**-70, 2.0
 
 @njit
 def _top_classes(row):
-    ahead = nothing(row), nothing(row)
-    return top_class(row), top_class_ahead(row, ahead)
+    return top_class(row), top_class_ahead(row, nothing(row))
 
 
 @FLOATS

@@ -34,7 +34,7 @@ from fastloss_kernels.rows import clear_rows, row_values
 from fastloss_kernels.rowsums import add_fine, add_rows, whole_sum
 from fastloss_kernels.shares import inside, lift, row_totals
 from fastloss_kernels.targets import dense_targets
-from fastloss_kernels.traffic import block_ahead, deliver, early_and_late, fetch_next, nothing
+from fastloss_kernels.traffic import block_ahead, deliver, early_and_late, fetch_next
 from fastloss_kernels.typing import Array, Scalar
 
 
@@ -134,7 +134,7 @@ def _dense_part(
         w, past = destination(x, v, grad, own, i)
         row_values(scale, i, rows, row_scale)
         early, late = early_and_late(x, i, rows)
-        row_totals(v, rows, piece, total, lost, spare, (early, nothing(x)))
+        row_totals(v, rows, piece, total, lost, spare, early)
         ahead = (late, block_ahead(targets, i, rows))
         for c in range(0, classes, piece):
             width = min(piece, classes - c)

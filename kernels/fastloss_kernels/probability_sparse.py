@@ -75,7 +75,7 @@ def _probability_rows(
         kept_labels(labels, keep, i, rows, target)
         row_values(scale, i, rows, row_scale)
         ahead = block_ahead(x, i, rows) if classes >= FETCHED else nothing(x)
-        row_totals(v, rows, piece, total, lost, spare, (ahead, nothing(x)))
+        row_totals(v, rows, piece, total, lost, spare, ahead)
         for r in range(rows):
             chosen[r] = v[r * classes + target[r]]
         mine = memory(loss, loss.dtype)[i : i + rows]

@@ -23,7 +23,7 @@ from fastloss_kernels.jit import block, called
 from fastloss_kernels.labels import take_out
 from fastloss_kernels.lines import BLOCK
 from fastloss_kernels.rowsums import add_rows, with_one
-from fastloss_kernels.traffic import CHUNK, Ahead, Traffic, fetch_next, send
+from fastloss_kernels.traffic import CHUNK, Ahead, Coming, Traffic, fetch_next, fetch_piece, send
 from fastloss_kernels.typing import Array
 
 # A factor scale / S must stay normal: rows with a smaller scale lose their headroom for it.
@@ -105,12 +105,12 @@ def top_class(row: Array) -> int:
 
 
 @called
-def top_class_ahead(row: Array, ahead: Ahead) -> int:
+def top_class_ahead(row: Array, ahead: Coming) -> int:
     """Do as `top_class` with a row longer than a block, while what is `coming` is fetched."""
     zero, lowest = bits(row.dtype.type(0)), bits(row.dtype.type(-0.0))
     best, at = lowest, 0
     for k in range(0, row.size, BLOCK):
-        fetch_next(ahead, k, BLOCK)
+        fetch_piece(ahead, k, BLOCK)
         largest = ordered(_top_bits(row[k : k + BLOCK]), zero, lowest)
         if largest > best:
             best, at = largest, k

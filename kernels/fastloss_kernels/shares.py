@@ -11,7 +11,7 @@ from fastloss_kernels.intrinsics import fma
 from fastloss_kernels.jit import block
 from fastloss_kernels.logarithm import log, log1p
 from fastloss_kernels.rowsums import add_fine
-from fastloss_kernels.traffic import Ahead, fetch_next
+from fastloss_kernels.traffic import Coming, fetch_piece
 from fastloss_kernels.typing import Array, Scalar
 
 
@@ -35,7 +35,7 @@ def row_totals(
     total: Array,
     lost: Array,
     spare: tuple[Array, Array],
-    ahead: Ahead,
+    ahead: Coming,
 ) -> None:
     """Set (total, lost) to the sums of the rows v, as `round_totals` leaves them.
 
@@ -44,7 +44,7 @@ def row_totals(
     classes = v.size // rows
     for c in range(0, classes, piece):
         size = rows * min(piece, classes - c)
-        fetch_next(ahead, c, size)
+        fetch_piece(ahead, c, size)
         add_fine(v[c : c + size], rows, c == 0, total, lost, spare)
     round_totals(total, lost, rows)
 

@@ -33,7 +33,7 @@ from fastloss_kernels.scaling import (
     top_class_ahead,
 )
 from fastloss_kernels.targets import dense_targets
-from fastloss_kernels.traffic import early_and_late, fetch_next, nothing, send_rest, traffic_of
+from fastloss_kernels.traffic import early_and_late, fetch_piece, send_rest, traffic_of
 from fastloss_kernels.typing import Array
 
 
@@ -93,14 +93,14 @@ def dense_rows(
         x_early, x_late = early_and_late(x, i, rows)
         t_early, t_late = early_and_late(targets, i, rows)
         if is_long(x):
-            top[0] = top_class_ahead(v, (x_early, nothing(x)))
+            top[0] = top_class_ahead(v, x_early)
         else:
             for r in range(rows):
                 top[r] = top_class(v[r * classes : (r + 1) * classes])
         for c in range(0, classes, piece):
             size = rows * min(piece, classes - c)
             if is_long(targets):
-                fetch_next((t_early, nothing(x)), c, size)
+                fetch_piece(t_early, c, size)
             t = dense_targets(y[c : c + size], rows, c, class_weight, smoothing, classes, changed)
             # Where the exponentials will be there is room: one array less in the cache.
             part = terms[:size] if same else w[c * whole : c * whole + size]

@@ -10,7 +10,7 @@ from numba import types
 
 from fastloss_kernels.caches import prefetch, stream
 from fastloss_kernels.intrinsics import inlined, memory
-from fastloss_kernels.jit import block
+from fastloss_kernels.jit import block, called
 from fastloss_kernels.lines import BLOCK, contiguous, is_long, lines_of, place_of
 from fastloss_kernels.typing import Array
 
@@ -34,7 +34,7 @@ def nothing(like: Array) -> Coming:
     return memory(like, like.dtype)[:0], 1, 1, 0
 
 
-@block
+@called
 def coming(x: Array, first: int, skip: int) -> Coming:
     """Return the rows of x from `first` on but for `skip` elements, to be fetched ahead.
 
@@ -58,7 +58,7 @@ def block_ahead(x: Array, first: int, rows: int) -> Coming:
     return coming(x, first, min(rows * x.shape[1], BLOCK))
 
 
-@block
+@called
 def early_and_late(x: Array, first: int, rows: int) -> tuple[Coming, Coming]:
     """Return what to fetch while rows from `first` on are read for the first time, and again.
 
@@ -90,6 +90,13 @@ def fetch_next(ahead: Ahead, start: int, size: int) -> None:
     for k in range((start + CHUNK - 1) // CHUNK * CHUNK, start + size, CHUNK):
         fetch(ahead[0], k)
         fetch(ahead[1], k)
+
+
+@called
+def fetch_piece(ahead: Coming, start: int, size: int) -> None:
+    """Fetch the `size` elements from `start` on of what is `coming`, all at once."""
+    for k in range(start, start + size, CHUNK):
+        fetch(ahead, k)
 
 
 @block
@@ -154,7 +161,7 @@ def send(traffic: Traffic) -> None:
         _send(traffic, chunk_size(target, left[1], left[2]))
 
 
-@block
+@called
 def send_rest(traffic: Traffic) -> None:
     """Send all that is left."""
     if traffic[2][2]:
