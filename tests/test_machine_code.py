@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from fastloss_kernels.jit import signature
 from fastloss_kernels.lowering import PartCompiler
+from llvmlite.binding import get_host_cpu_features
 
 X = np.ones((2, 5, 1), np.float32)
 LABELS, NONE, EPS = np.zeros(2, np.int64), np.empty(0, np.float32), 1e-7
@@ -89,6 +90,15 @@ def test_loops_are_vector_code(compiled):
     left = LEFT if name.startswith(("dense", "binary")) else 0
     assert packed > 10
     assert packed >= scalar - once - left - OF_A_ROW
+
+
+@pytest.mark.skipif(
+    not get_host_cpu_features().get("avx512f"), reason="this processor has no registers of 512 bits"
+)
+def test_registers_are_used_whole(compiled):
+    _, assembly, _ = compiled
+    wide = PACKED[MACHINE].replace("[yz]", "z")
+    assert 2 * len(re.findall(wide, assembly)) > len(re.findall(PACKED[MACHINE], assembly))
 
 
 def test_no_exponential_or_logarithm_is_called(compiled):

@@ -1,4 +1,4 @@
-"""How the functions of the kernels are compiled: as Numba does, less two things they do not need.
+"""How the functions of the kernels are compiled: as Numba does, but for three things.
 
 **References are not counted** to arrays that a function is given: who calls it holds them, and no
 part returns one. Numba counts at every slice, by an instruction that no other thread may interrupt
@@ -37,8 +37,17 @@ def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:
     return value
 
 
+# As LLVM reads it: in bits, of which it takes as many as the processor's registers have.
+_WIDTH = '"prefer-vector-width"="512"'
+
+
 class _Borrowing(Lower):
-    """Numba's lowering of one function, whose arrays are the caller's."""
+    """Numba's lowering of a function whose arrays are the caller's and whose vectors are wide."""
+
+    def setup_function(self, fndesc: Any) -> None:
+        """Begin the function."""
+        super().setup_function(fndesc)
+        set.add(self.function.attributes, _WIDTH)  # its own `add` only knows words
 
     def extract_function_arguments(self) -> Any:
         """Return the arguments, the arrays among them without a count of references."""
