@@ -92,7 +92,7 @@ def dense_rows(
         row_values(scale, i, rows, row_scale)
         x_early, x_late = early_and_late(x, i, rows)
         t_early, t_late = early_and_late(targets, i, rows)
-        if is_long(x):
+        if is_long(x):  # a block by itself
             top[0] = top_class_ahead(v, x_early)
         else:
             for r in range(rows):
