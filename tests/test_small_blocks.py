@@ -81,10 +81,16 @@ def _sizes(request, monkeypatch):
                 monkeypatch.setattr(module, "stacked", _stacked)
             if hasattr(module, "stacked_rows"):
                 monkeypatch.setattr(module, "stacked_rows", _stacked_rows)
+            if hasattr(module, "row_array"):
+                monkeypatch.setattr(module, "row_array", _row_array)
 
 
 def _stacked_rows(dtype):
     return np.tile(_stacked(dtype), 64 // dtype.itemsize)
+
+
+def _row_array():
+    return _stacked(np.dtype(np.float64))
 
 
 def _stacked(dtype):

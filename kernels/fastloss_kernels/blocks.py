@@ -7,9 +7,7 @@ where rows lie side by side in memory.
 
 from typing import TypeAlias
 
-import numpy as np
-
-from fastloss_kernels.intrinsics import memory, stacked
+from fastloss_kernels.intrinsics import memory
 from fastloss_kernels.jit import block, called
 from fastloss_kernels.lines import (
     BLOCK,
@@ -62,12 +60,6 @@ def piece_size(classes: int) -> int:
 def row_count(x: Array) -> int:
     """Return outer * inner."""
     return int(x.shape[0] * x.shape[2])
-
-
-@block
-def row_array() -> Array:
-    """Return room for one float64 of each row of a block."""
-    return stacked(np.dtype(np.float64))
 
 
 @block

@@ -118,12 +118,12 @@ def _replace(path: Path, content: bytes) -> None:
 
 @cache
 def _sources() -> str:
-    """Return a hash of every source file of this package.
+    """Return a hash of every source file of this package and its folders.
 
     Numba keys a cached kernel on the file it stands in, not on the helpers it calls: after an
     upgrade that changed only a helper the old machine code would run.
     """
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
+    root, digest = Path(__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()

@@ -150,6 +150,11 @@ def stacked_rows(like: Any) -> Array:
     return np.empty(STACKED * 64 // like.itemsize, like)
 
 
+def row_array() -> Array:
+    """Return a `stacked` array of float64: room for one number of each row of a block."""
+    return np.empty(STACKED)
+
+
 def _on_stack(kind: Any, size: int) -> Any:
     """Return the code generator of an array of `size` elements on the stack."""
 
@@ -173,3 +178,9 @@ def _stacked(typingctx: Any, like: Any) -> Any:
 def _stacked_rows(typingctx: Any, like: Any) -> Any:
     kind = types.Array(like.dtype, 1, "C")
     return kind(like), _on_stack(kind, STACKED * 64 // (like.dtype.bitwidth // 8))
+
+
+@compiled(row_array)
+def _row_array(typingctx: Any) -> Any:
+    kind = types.Array(types.float64, 1, "C")
+    return kind(), _on_stack(kind, STACKED)

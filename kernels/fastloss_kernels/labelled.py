@@ -8,7 +8,6 @@ from fastloss_kernels.blocks import (
     fill,
     hand_over,
     room_for,
-    row_array,
     row_count,
     scratch_size,
     window,
@@ -16,7 +15,7 @@ from fastloss_kernels.blocks import (
 )
 from fastloss_kernels.caches import prefetch, settle
 from fastloss_kernels.calls import call_part
-from fastloss_kernels.intrinsics import hold, memory, stacked
+from fastloss_kernels.intrinsics import hold, memory, row_array, stacked
 from fastloss_kernels.jit import block, each_part, first_found, generic, part
 from fastloss_kernels.labels import first_bad_label, kept_labels
 from fastloss_kernels.lines import rows_per_block

@@ -6,7 +6,7 @@ sum and its label's element is needed, so its other elements are read once.
 
 import numpy as np
 
-from fastloss_kernels.blocks import copy, piece_size, row_array
+from fastloss_kernels.blocks import copy, piece_size
 from fastloss_kernels.caches import settle
 from fastloss_kernels.columnsums import (
     END,
@@ -20,7 +20,7 @@ from fastloss_kernels.columnsums import (
     step_of,
     sum_plans,
 )
-from fastloss_kernels.intrinsics import hold, memory, stacked
+from fastloss_kernels.intrinsics import hold, memory, row_array, stacked
 from fastloss_kernels.jit import block, called
 from fastloss_kernels.labels import kept_labels
 from fastloss_kernels.lines import place_of

@@ -19,13 +19,12 @@ from fastloss_kernels.blocks import (
     fill,
     inbox_size,
     piece_size,
-    row_array,
     row_count,
     unpack,
     window,
 )
 from fastloss_kernels.caches import settle
-from fastloss_kernels.intrinsics import fma, hold, memory
+from fastloss_kernels.intrinsics import fma, hold, memory, row_array
 from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.lines import rows_per_block
 from fastloss_kernels.logarithm import log

@@ -17,14 +17,13 @@ from fastloss_kernels.blocks import (
     hand_over,
     piece_size,
     room_for,
-    row_array,
     scratch_size,
     window,
     work_array,
 )
 from fastloss_kernels.caches import settle
 from fastloss_kernels.calls import call_part
-from fastloss_kernels.intrinsics import hold, memory, stacked
+from fastloss_kernels.intrinsics import hold, memory, row_array, stacked
 from fastloss_kernels.jit import kernel, part
 from fastloss_kernels.labelled import labelled_parts, unchecked_label
 from fastloss_kernels.labels import kept_labels

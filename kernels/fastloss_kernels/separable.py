@@ -8,18 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fastloss_kernels.blocks import (
-    destination,
-    fill,
-    inbox_size,
-    piece_size,
-    row_array,
-    unpack,
-    window,
-)
+from fastloss_kernels.blocks import destination, fill, inbox_size, piece_size, unpack, window
 from fastloss_kernels.caches import settle
 from fastloss_kernels.elements import divide_sums, heaviest_answer, repeat, spread, write_elements
-from fastloss_kernels.intrinsics import hold, memory, stacked
+from fastloss_kernels.intrinsics import hold, memory, row_array, stacked
 from fastloss_kernels.jit import generic
 from fastloss_kernels.lines import rows_per_block
 from fastloss_kernels.rows import clear_rows, row_values

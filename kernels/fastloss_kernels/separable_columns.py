@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastloss_kernels.blocks import fill, piece_size, row_array
+from fastloss_kernels.blocks import fill, piece_size
 from fastloss_kernels.caches import settle
 from fastloss_kernels.columnsums import (
     END,
@@ -24,7 +24,7 @@ from fastloss_kernels.columnsums import (
     sum_plans,
 )
 from fastloss_kernels.elements import divide_sums, heaviest_answer, spread, write_elements
-from fastloss_kernels.intrinsics import hold, memory, stacked, stacked_rows
+from fastloss_kernels.intrinsics import hold, memory, row_array, stacked, stacked_rows
 from fastloss_kernels.jit import generic
 from fastloss_kernels.lines import place_of
 from fastloss_kernels.registers import REGISTER

@@ -7,13 +7,12 @@ with large logits, or with sums that must be taken again, are left to the other 
 
 import numpy as np
 
-from fastloss_kernels.blocks import row_array
 from fastloss_kernels.caches import settle
 from fastloss_kernels.calls import call_part
 from fastloss_kernels.columnsums import FOUR, SUMS, sum_plans
 from fastloss_kernels.crossentropy import row_factors, target_losses, target_slopes
 from fastloss_kernels.exponential import exp_bounded
-from fastloss_kernels.intrinsics import fma, hold, memory, stacked
+from fastloss_kernels.intrinsics import fma, hold, memory, row_array, stacked
 from fastloss_kernels.jit import called
 from fastloss_kernels.lines import place_of
 from fastloss_kernels.rows import clear_rows, clear_values, row_values

@@ -11,7 +11,6 @@ from fastloss_kernels.blocks import (
     inbox_size,
     piece_size,
     room_for,
-    row_array,
     row_count,
     scratch_size,
     window,
@@ -20,7 +19,7 @@ from fastloss_kernels.blocks import (
 from fastloss_kernels.caches import settle
 from fastloss_kernels.crossentropy import row_factors, target_losses, target_slopes
 from fastloss_kernels.distances import distances, refine_distances
-from fastloss_kernels.intrinsics import fma, hold, memory, stacked
+from fastloss_kernels.intrinsics import fma, hold, memory, row_array, stacked
 from fastloss_kernels.jit import block, each_part, kernel, part
 from fastloss_kernels.lines import is_long, rows_per_block
 from fastloss_kernels.rows import clear_rows, row_values

@@ -3,9 +3,9 @@
 See `softmax_sparse` for the formulas.
 """
 
-from fastloss_kernels.blocks import piece_size, row_array
+from fastloss_kernels.blocks import piece_size
 from fastloss_kernels.crossentropy import far_losses, near_losses, slopes
-from fastloss_kernels.intrinsics import stacked
+from fastloss_kernels.intrinsics import row_array, stacked
 from fastloss_kernels.jit import block, kernel, part
 from fastloss_kernels.labelled import labelled_part, labelled_parts
 from fastloss_kernels.lanes import scale_rows

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fastloss_kernels.blocks import row_array
 from fastloss_kernels.crossentropy import far_losses, near_losses, slopes
 from fastloss_kernels.exponential import exp_bounded, exp_scaled
 from fastloss_kernels.interleave import to_columns, to_rows
-from fastloss_kernels.intrinsics import bits, stacked, stacked_rows
+from fastloss_kernels.intrinsics import bits, row_array, stacked, stacked_rows
 from fastloss_kernels.jit import block, called, kernel, part
 from fastloss_kernels.labelled import labelled_part, labelled_parts
 from fastloss_kernels.rowsums import two_sum

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from fastloss_kernels.blocks import row_array
 from fastloss_kernels.caches import settle
 from fastloss_kernels.calls import call_part
 from fastloss_kernels.columns import exponential_columns, write_columns
@@ -26,7 +25,7 @@ from fastloss_kernels.columnsums import FOUR, SUMS, sum_plans
 from fastloss_kernels.crossentropy import near_losses, slopes
 from fastloss_kernels.exponential import exp_bounded
 from fastloss_kernels.interleave import SHORT, is_short
-from fastloss_kernels.intrinsics import hold, memory, stacked
+from fastloss_kernels.intrinsics import hold, memory, row_array, stacked
 from fastloss_kernels.jit import called, kernel, part
 from fastloss_kernels.labelled import labelled_parts, unchecked_label
 from fastloss_kernels.labels import kept_labels
