@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
-from fastloss_kernels.scaling import HEADROOM_D, HEADROOM_S
+from fastloss_kernels.reductions.exp_rows import HEADROOM_D, HEADROOM_S
 from numpy.typing import NDArray
 
 Array = NDArray[Any]

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from fastloss_kernels.exponential import exp, exp_bounded, exp_falling, exp_scaled
-from fastloss_kernels.logarithm import log, log1p
-from fastloss_kernels.logarithm_bounded import log1p_unit, log_normal, log_pair
-from fastloss_kernels.quotient import aligned, log_aligned
-from fastloss_kernels.scaling import HEADROOM_S
+from fastloss_kernels.elementary.exp import exp, exp_bounded, exp_falling, exp_scaled
+from fastloss_kernels.elementary.log import log, log1p, log1p_unit, log_normal, log_pair
+from fastloss_kernels.elementary.log_ratio import aligned, log_aligned
+from fastloss_kernels.reductions.exp_rows import HEADROOM_S
 from mpmath import mp, mpf
 
 from accuracy import wide

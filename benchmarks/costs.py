@@ -15,18 +15,17 @@ from typing import Any
 
 import numba
 import numpy as np
-from fastloss_kernels.bernoulli import _probability
-from fastloss_kernels.caches import stream
-from fastloss_kernels.counts import _rate
-from fastloss_kernels.divergence import _divergence
-from fastloss_kernels.exponential import exp_bounded, exp_falling
-from fastloss_kernels.intrinsics import fma, memory
-from fastloss_kernels.lanes import fine_sums, row_sums, scale_rows
-from fastloss_kernels.logarithm import log
-from fastloss_kernels.logarithm_bounded import log1p_unit, log_normal, log_pair
-from fastloss_kernels.logistic import _logit
-from fastloss_kernels.lowering import PartCompiler
-from fastloss_kernels.quotient import aligned, log_aligned
+from fastloss_kernels.compiler.lowering import PartCompiler
+from fastloss_kernels.elementary.exp import exp_bounded, exp_falling
+from fastloss_kernels.elementary.log import log, log1p_unit, log_normal, log_pair
+from fastloss_kernels.elementary.log_ratio import aligned, log_aligned
+from fastloss_kernels.losses.binary_crossentropy import _logit, _probability
+from fastloss_kernels.losses.kullback_leibler import _divergence
+from fastloss_kernels.losses.poisson import _rate
+from fastloss_kernels.simd.cache_hints import stream
+from fastloss_kernels.simd.raw_arrays import memory
+from fastloss_kernels.simd.row_reduce import fine_sums, row_sums, scale_rows
+from fastloss_kernels.simd.scalar import fma
 from numba import njit
 
 from tools.fill_readme import fill

@@ -7,7 +7,7 @@ is copied once. Which axes of it become which of a kernel's: see `layouts`.
 from typing import Any, TypeAlias
 
 import numpy as np
-from fastloss_kernels.overlaps import overlapped, overlaps_itself
+from fastloss_kernels.overlap import overlapped, overlaps_itself
 from numpy.typing import ArrayLike, NDArray
 
 from fastloss.layouts import Array, Shape

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
-from fastloss_kernels.threads import launch
+from fastloss_kernels.launch import launch
 from numpy.typing import ArrayLike
 
 from fastloss.arrays import (

@@ -1,7 +1,7 @@
 """Fill Numba's cache: what a loss can need is compiled by calls on a few numbers, and on more.
 
 Small work runs what is compiled for one thread, larger work a parallel loop: see
-`fastloss_kernels.threads`.
+`fastloss_kernels.launch`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-import fastloss_kernels.threads
 import numpy as np
+from fastloss_kernels import tuning
 
 from fastloss import functional
 
@@ -46,7 +46,7 @@ def _calls(function: Callable[..., Any], dtype: str) -> Iterator[tuple[str, Call
     for options in [{}] if scored else [{"from_logits": False}, {"from_logits": True}]:
         kind = "" if scored else " of logits" if options["from_logits"] else " of probabilities"
         ways = _ways(function, bool(options.get("from_logits")))
-        for (way, classes, apart), rows in product(ways, (2, fastloss_kernels.threads.SMALL)):
+        for (way, classes, apart), rows in product(ways, (2, tuning.PARALLEL)):
             shape = (classes, rows) if apart else (rows, classes)
             y_pred = np.full(shape, 0.5, dtype)
             y_pred = y_pred.T if apart else y_pred

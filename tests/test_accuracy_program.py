@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastloss_kernels.exponential import exp
+from fastloss_kernels.elementary.exp import exp
 from mpmath import mp, mpf
 from numba import njit
 

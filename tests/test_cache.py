@@ -12,10 +12,11 @@ import pytest
 PROGRAM = """
 import numpy as np
 import fastloss_kernels as fk
-from fastloss_kernels import counts, jit
+from fastloss_kernels.compiler import jit
+from fastloss_kernels.losses import poisson
 x, loss = np.full((2, 3, 1), 0.5), np.empty(2)
 fk.run(fk.poisson, x, x, 1e-7, np.ones(1), np.ones(1, bool), loss, None)
-serial = jit._parts[counts.poisson_rows]
+serial = jit._parts[poisson.poisson_rows]
 print(loss[0], sum(serial.stats.cache_hits.values()), sum(serial.stats.cache_misses.values()))
 """
 
@@ -50,7 +51,7 @@ def test_second_process_reuses_and_changed_helper_does_not(package, tmp_path):
     loss, hits, misses = run(package, cache)
     assert (hits, misses) == (0, 1)
     assert run(package, cache) == (loss, 1, 0)
-    helper = package / "logarithm_bounded.py"
+    helper = package / "elementary/log.py"
     text = helper.read_text()
     helper.write_text(text.replace("+ (u - u))", "+ (u - u) + 1.0)"))
     assert helper.read_text() != text

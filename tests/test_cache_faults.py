@@ -14,7 +14,8 @@ import fastloss_kernels
 import pytest
 
 KERNEL = """
-from fastloss_kernels.jit import kernel, part
+from fastloss_kernels.loops.kernel import kernel
+from fastloss_kernels.loops.kernel import part
 from fastloss_kernels.tiny_helper import answer
 
 @part
@@ -34,7 +35,7 @@ def twin(x, loss, grad, threads):
     twin_part(0, 1, x, loss, grad)
 """
 HELPER = """
-from fastloss_kernels.jit import block
+from fastloss_kernels.compiler.jit import block
 
 @block
 def answer(x):
@@ -42,7 +43,8 @@ def answer(x):
 """
 CALL = """
 import numpy as np
-from fastloss_kernels import jit, run, tiny
+from fastloss_kernels import run, tiny
+from fastloss_kernels.compiler import jit
 
 def call(dtype="float64", name="tiny"):
     kernel, loss = getattr(tiny, name), np.zeros(1, dtype)

@@ -6,27 +6,26 @@
 import fastloss_kernels as fk
 import numpy as np
 import pytest
-from fastloss_kernels import threads
-from fastloss_kernels.blocks import STREAM
-from fastloss_kernels.tiles import LINE, ROWS, rows_per_tile
+from fastloss_kernels import tuning
+from fastloss_kernels.memory.layout import rows_per_tile
 from numba import njit
 
 ONE, ALL = np.ones(1), np.ones(1, bool)
 # Classes fewer than lanes, as many as four registers, a few more, more than a piece; lines of one
 # tile, of several, of a few rows more than a tile.
 SHAPES = [
-    (1, 1, LINE),
-    (3, 2, LINE + 1),
+    (1, 1, tuning.TILE_ROWS_LEAST),
+    (3, 2, tuning.TILE_ROWS_LEAST + 1),
     (2, 3, 1000),
     (2, 16, 99),
-    (1, 21, ROWS + 1),
+    (1, 21, tuning.TILE_ROWS + 1),
     (2, 64, 65),
     (1, 67, 127),
-    (1, 150, 3 * ROWS + 7),
+    (1, 150, 3 * tuning.TILE_ROWS + 7),
     (2, 1000, 70),
-    (1, 4096, LINE),
+    (1, 4096, tuning.TILE_ROWS_LEAST),
     (1, 4099, 77),
-    (1, 9000, LINE),
+    (1, 9000, tuning.TILE_ROWS_LEAST),
 ]
 DTYPES = [np.float32, np.float64]
 
@@ -34,7 +33,7 @@ DTYPES = [np.float32, np.float64]
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch):
     """What threads share is tested elsewhere; here it would compile every kernel twice."""
-    monkeypatch.setattr(threads, "SMALL", 2**62)
+    monkeypatch.setattr(tuning, "PARALLEL", 2**62)
 
 
 def problem(shape, dtype, spread=3.0, seed=0):
@@ -196,7 +195,7 @@ def test_a_row_does_not_know_its_place(dtype):
 
 def test_large_gradients_go_past_the_caches():
     classes = 21
-    x, labels = problem((1, classes, STREAM // 4 // classes + 1001), np.float32)
+    x, labels = problem((1, classes, tuning.STREAM // 4 // classes + 1001), np.float32)
     loss, grad = assert_as_rows(x, labels)
     assert_same_bits(call(x, labels, grad=x)[0], loss)
     assert_same_bits(x, grad)
@@ -232,13 +231,13 @@ def test_strides_of_probabilities_do_not_matter(lay):
 
 def test_large_gradients_of_probabilities_go_past_the_caches():
     classes = 21
-    x, labels = problem((1, classes, STREAM // 4 // classes + 1001), np.float32)
+    x, labels = problem((1, classes, tuning.STREAM // 4 // classes + 1001), np.float32)
     loss, grad = assert_as_rows(abs(x), labels, shares=True)
     assert np.isfinite(loss).all()
     assert np.isfinite(grad).all()
 
 
 def test_shorter_lines_are_put_together():
-    assert not in_columns(np.zeros((5, 9, LINE - 1)))
+    assert not in_columns(np.zeros((5, 9, tuning.TILE_ROWS_LEAST - 1)))
     assert not in_columns(np.zeros((5, 9, 1)))
     assert not in_columns(np.zeros((500, 9, 1)))

@@ -117,11 +117,11 @@ def test_every_thread_of_python_may_share_its_work(layer):
     out = run(
         PRELUDE
         + """
-from fastloss_kernels import threads
+from fastloss_kernels import launch
 found = []
 def work():
     bits()
-    found.append(threads._threads())
+    found.append(launch._threads())
 for _ in range(2):
     work()
     worker = threading.Thread(target=work)

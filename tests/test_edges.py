@@ -6,12 +6,13 @@ import fastloss_kernels as kernels
 import numba
 import numpy as np
 import pytest
-from fastloss_kernels.crossentropy import far_losses
-from fastloss_kernels.intrinsics import bits
-from fastloss_kernels.lines import BLOCK
-from fastloss_kernels.scaling import powers, small_magnitude, top_class, top_class_ahead
-from fastloss_kernels.tiles import rows_per_tile
-from fastloss_kernels.traffic import nothing
+from fastloss_kernels import tuning
+from fastloss_kernels.losses.softmax_formulas import far_losses
+from fastloss_kernels.memory.layout import rows_per_tile
+from fastloss_kernels.memory.streaming import nothing
+from fastloss_kernels.reductions.argmax import top_class, top_class_ahead
+from fastloss_kernels.reductions.exp_rows import powers, small_magnitude
+from fastloss_kernels.simd.scalar import bits
 from numba import njit
 
 ONE, ALL = np.ones(1), np.ones(1, bool)
@@ -163,8 +164,14 @@ def _top_classes(row):
 def test_first_of_the_largest_logits(kind):
     """Also of a long row, piece by piece: largest in one, in two, no number, the same in all."""
     rng = np.random.default_rng(0)
-    size = 3 * BLOCK + 5
-    for at in ([0], [BLOCK], [BLOCK - 1, BLOCK], [2 * BLOCK + 7, 3 * BLOCK + 1], [size - 1]):
+    size = 3 * tuning.BLOCK + 5
+    for at in (
+        [0],
+        [tuning.BLOCK],
+        [tuning.BLOCK - 1, tuning.BLOCK],
+        [2 * tuning.BLOCK + 7, 3 * tuning.BLOCK + 1],
+        [size - 1],
+    ):
         row = rng.uniform(-9, 9, size).astype(kind)
         for largest in (10.0, np.inf, np.nan):
             row[at] = largest

@@ -3,10 +3,9 @@
 import mpmath
 import numpy as np
 import pytest
-from fastloss_kernels.exponential import exp, exp_bounded, exp_falling, exp_scaled
-from fastloss_kernels.logarithm import log, log1p
-from fastloss_kernels.logarithm_bounded import log1p_unit, log_pair
-from fastloss_kernels.quotient import log1p_quotient
+from fastloss_kernels.elementary.exp import exp, exp_bounded, exp_falling, exp_scaled
+from fastloss_kernels.elementary.log import log, log1p, log1p_unit, log_pair
+from fastloss_kernels.elementary.log_ratio import log1p_quotient
 from numba import njit
 
 EVERYWHERE = {"exp": exp, "log": log, "log1p": log1p}

@@ -4,8 +4,8 @@ import ml_dtypes
 import numba
 import numpy as np
 import pytest
-from fastloss_kernels import halves
-from fastloss_kernels.halves import narrow, widen
+from fastloss_kernels.simd import half as halves
+from fastloss_kernels.simd.half import narrow, widen
 from numba import njit
 
 import fastloss as fl

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from fastloss_kernels.interleave import SHORT, to_columns, to_rows
+from fastloss_kernels import tuning
+from fastloss_kernels.simd.deinterleave import to_columns, to_rows
 from numba import njit
 
 
@@ -27,7 +28,7 @@ def _to_rows(w, rows, width, columns, step):
 def test_rows_become_columns_and_rows_again(there, back, rows, width, dtype):
     w = np.arange(rows * width, dtype=dtype)
     step = (rows + 15) // 16 * 16
-    columns = np.full(SHORT // w.itemsize * step, -1, dtype)
+    columns = np.full(tuning.SHORT_ROW // w.itemsize * step, -1, dtype)
     there(w, rows, width, columns, step)
     found = columns.reshape(-1, step)[:width, :rows]
     assert np.array_equal(found, w.reshape(rows, width).T)

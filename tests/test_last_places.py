@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from fastloss_kernels import poisson
-from fastloss_kernels.logarithm import log1p
+from fastloss_kernels.elementary.log import log1p
 from numba import njit
 
 import fastloss as fl

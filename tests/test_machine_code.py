@@ -12,34 +12,38 @@ from importlib import import_module
 import numba
 import numpy as np
 import pytest
-from fastloss_kernels.jit import signature
-from fastloss_kernels.lowering import PartCompiler
+from fastloss_kernels.compiler.lowering import PartCompiler
+from fastloss_kernels.launch import signature
 from llvmlite.binding import get_host_cpu_features
 
 X = np.ones((2, 5, 1), np.float32)
 LABELS, NONE, EPS = np.zeros(2, np.int64), np.empty(0, np.float32), 1e-7
 # module, function, its arguments between x and scale
 PARTS = {
-    "sparse_logits": ("softmax_long", "long_part", (LABELS,)),
-    "sparse_logits, few classes": ("softmax_short", "short_part", (LABELS,)),
-    "sparse_logits, side by side": ("softmax_sparse", "_sparse_part", (LABELS,)),
-    "dense_logits": ("softmax_dense_rows", "dense_rows", (X, NONE, 0.0)),
-    "dense_logits, side by side": ("softmax_dense", "_dense_part", (X, NONE, 0.0)),
-    "sparse_probabilities": ("probability_sparse", "_probability_rows", (LABELS, EPS)),
+    "sparse_logits": ("losses.softmax_sparse", "long_part", (LABELS,)),
+    "sparse_logits, few classes": ("losses.softmax_sparse_short", "short_part", (LABELS,)),
+    "sparse_logits, side by side": ("losses.softmax_sparse", "_sparse_part", (LABELS,)),
+    "dense_logits": ("losses.softmax_dense_rows", "dense_rows", (X, NONE, 0.0)),
+    "dense_logits, side by side": ("losses.softmax_dense", "_dense_part", (X, NONE, 0.0)),
+    "sparse_probabilities": ("losses.probability_sparse", "_probability_rows", (LABELS, EPS)),
     "sparse_probabilities, side by side": (
-        "probability_sparse",
+        "losses.probability_sparse",
         "_probability_part",
         (LABELS, EPS),
     ),
-    "dense_probabilities": ("probability_dense", "_dense_part", (X, NONE, 0.0, EPS)),
-    "binary_logits": ("logistic", "_logistic_rows", (X, NONE, 0.0)),
-    "binary_probabilities": ("bernoulli", "_bernoulli_rows", (X, NONE, 0.0, EPS)),
-    "poisson": ("counts", "_poisson_rows", (X, EPS)),
-    "kl_divergence": ("divergence", "_divergence_rows", (X, EPS)),
-    "binary_logits, side by side": ("logistic", "_logistic_part", (X, NONE, 0.0)),
-    "binary_probabilities, side by side": ("bernoulli", "_bernoulli_part", (X, NONE, 0.0, EPS)),
-    "poisson, side by side": ("counts", "_poisson_part", (X, EPS)),
-    "kl_divergence, side by side": ("divergence", "_divergence_part", (X, EPS)),
+    "dense_probabilities": ("losses.probability_dense", "_dense_part", (X, NONE, 0.0, EPS)),
+    "binary_logits": ("losses.binary_crossentropy", "_logistic_rows", (X, NONE, 0.0)),
+    "binary_probabilities": ("losses.binary_crossentropy", "_bernoulli_rows", (X, NONE, 0.0, EPS)),
+    "poisson": ("losses.poisson", "_poisson_rows", (X, EPS)),
+    "kl_divergence": ("losses.kullback_leibler", "_divergence_rows", (X, EPS)),
+    "binary_logits, side by side": ("losses.binary_crossentropy", "_logistic_part", (X, NONE, 0.0)),
+    "binary_probabilities, side by side": (
+        "losses.binary_crossentropy",
+        "_bernoulli_part",
+        (X, NONE, 0.0, EPS),
+    ),
+    "poisson, side by side": ("losses.poisson", "_poisson_part", (X, EPS)),
+    "kl_divergence, side by side": ("losses.kullback_leibler", "_divergence_part", (X, EPS)),
 }
 # Multiplications with an addition, the bulk of every exponential and logarithm.
 PACKED = {

@@ -4,21 +4,20 @@ import fastloss_kernels as fk
 import ml_dtypes
 import numpy as np
 import pytest
-from fastloss_kernels import threads
-from fastloss_kernels.blocks import STREAM
-from fastloss_kernels.lines import BLOCK, contiguous
+from fastloss_kernels import tuning
+from fastloss_kernels.memory.layout import contiguous
 from numba import njit
 from test_kernels import ALL, DENSE, KERNELS, ONE, arguments
 
 # (outer, classes, inner): few classes, enough to be fetched ahead, two rows of a block or more,
 # one row a block, and more than a piece.
-SHAPES = [(9, 3, 40), (4, 100, 30), (3, 1000, 5), (3, BLOCK // 2 + 1, 4), (2, 9001, 3)]
+SHAPES = [(9, 3, 40), (4, 100, 30), (3, 1000, 5), (3, tuning.BLOCK // 2 + 1, 4), (2, 9001, 3)]
 
 
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch):
     """What threads share is tested elsewhere; here it would compile every kernel twice."""
-    monkeypatch.setattr(threads, "SMALL", 2**62)
+    monkeypatch.setattr(tuning, "PARALLEL", 2**62)
 
 
 def apart(x, kind):
@@ -73,7 +72,7 @@ def test_same_bits_and_nothing_between_rows_changes(shape, name, dtype):
 @pytest.mark.parametrize("classes", [999, 5003])
 @pytest.mark.parametrize("name", ["softmax_crossentropy_sparse", "logistic_crossentropy"])
 def test_large_gradients_past_the_caches(name, classes, kind):
-    rows = STREAM // 4 // classes + 3
+    rows = tuning.STREAM // 4 // classes + 3
     x, targets, options = arguments(name, (rows, classes, 1), np.float32)
     grad = np.empty_like(x)
     loss = call(name, x, targets, options, grad)
@@ -86,7 +85,7 @@ def test_large_gradients_past_the_caches(name, classes, kind):
 
 
 @pytest.mark.parametrize("kind", ["gap", "backwards", "steps"])
-@pytest.mark.parametrize("shape", [SHAPES[1], SHAPES[3], (STREAM // 2 // 5003 + 2, 5003, 1)])
+@pytest.mark.parametrize("shape", [SHAPES[1], SHAPES[3], (tuning.STREAM // 2 // 5003 + 2, 5003, 1)])
 @pytest.mark.parametrize("half", ["float16", "bfloat16"])
 def test_half_precision(half, shape, kind):
     name, number = "softmax_crossentropy_sparse", np.dtype(getattr(ml_dtypes, half, half))
@@ -113,6 +112,6 @@ def test_long_rows_are_read_where_they_lie_whatever_is_between_them(shape):
     x = np.zeros(shape, np.float32)
     assert in_blocks(apart(x, "none")[1])
     for kind in ("gap", "backwards", "steps"):
-        assert in_blocks(apart(x, kind)[1]) == (shape[1] > BLOCK // 2)
+        assert in_blocks(apart(x, kind)[1]) == (shape[1] > tuning.BLOCK // 2)
     assert not in_blocks(x)
     assert not in_blocks(apart(x, "none")[1][:, ::-1])

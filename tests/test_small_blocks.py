@@ -3,25 +3,13 @@
 In plain Python alone, where these sizes are variables; compiled code holds them as constants.
 """
 
-import sys
-
 import fastloss_kernels as kernels
 import numba
 import numpy as np
 import pytest
-from fastloss_kernels import (
-    blocks,
-    columns,
-    jit,
-    lines,
-    runs,
-    scaling,
-    softmax_dense_sums,
-    softmax_long,
-    tiles,
-    traffic,
-)
-from fastloss_kernels.intrinsics import STACKED
+from fastloss_kernels import launch, tuning
+from fastloss_kernels.losses import softmax_sparse
+from fastloss_kernels.memory.layout import rows_per_tile
 from test_functional import FUNCTIONS, WITH_AXIS, differences, draw, formula
 
 import fastloss as fl
@@ -54,47 +42,28 @@ every_case = pytest.mark.parametrize(("fn", "from_logits"), CASES)
 def _sizes(request, monkeypatch):
     """Set the elements and the rows of a block, and the elements of a chunk, at least a cache line.
 
-    Rows side by side are put together by up to six, those longer than a piece by two. They are
-    worked on as columns from two on, in tiles of at most five; short ones put in columns are filled
-    up to 64. What is on the stack at first is nothing to rely on.
+    Class-major rows are packed by up to six, those longer than a piece by two. From two on they are
+    processed as columns, in tiles of at most five.
     """
     block, rows, chunk = request.param
-    for module in (blocks, lines, scaling, traffic):
-        monkeypatch.setattr(module, "BLOCK", block)
-    monkeypatch.setattr(lines, "ROWS", rows)
-    monkeypatch.setattr(blocks, "SIDE_BY_SIDE", 6)
-    monkeypatch.setattr(blocks, "FEW", 2)
-    monkeypatch.setattr(blocks, "WIDE", 30)
-    for module in (blocks, runs) if rows == 3 else ():  # gradients go past the caches
-        monkeypatch.setattr(module, "STREAM", 64)
-    monkeypatch.setattr(lines, "LONG", 8 * block)  # rows of more go there at once
-    monkeypatch.setattr(blocks, "LONGEST", 400)  # and of more not
-    monkeypatch.setattr(lines, "SHORT", 0)  # blocks of short rows need not be multiples of 64
-    monkeypatch.setattr(tiles, "ROWS", 5)
-    monkeypatch.setattr(tiles, "LINE", 2)
-    for name, module in list(sys.modules.items()):
-        if name.startswith("fastloss_kernels."):
-            if hasattr(module, "CHUNK"):
-                of_tiles = module in (columns, softmax_dense_sums)
-                monkeypatch.setattr(module, "CHUNK", 3 if of_tiles else chunk)
-            if hasattr(module, "stacked"):
-                monkeypatch.setattr(module, "stacked", _stacked)
-            if hasattr(module, "stacked_rows"):
-                monkeypatch.setattr(module, "stacked_rows", _stacked_rows)
-            if hasattr(module, "row_array"):
-                monkeypatch.setattr(module, "row_array", _row_array)
-
-
-def _stacked_rows(dtype):
-    return np.tile(_stacked(dtype), 64 // dtype.itemsize)
-
-
-def _row_array():
-    return _stacked(np.dtype(np.float64))
-
-
-def _stacked(dtype):
-    return np.full(STACKED, np.nan if dtype.kind == "f" else -(2**30), dtype)
+    sizes = {
+        "BLOCK": block,
+        "BLOCK_ROWS": rows,
+        "ROW_MULTIPLE": 2,
+        "CHUNK": chunk,
+        "PACK_ROWS": 6,
+        "PACK_ROWS_WIDE": 2,
+        "PACK_ELEMENTS": 30,
+        "LONG_ROW": 8 * block,  # rows of more are stored past the caches at once
+        "DIRECT_ROW": 400,  # and of more not
+        "TILE_ROWS": 5,
+        "TILE_ROWS_LEAST": 2,
+        "TILE_CHUNK": 3,
+    }
+    if rows == 3:  # gradients go past the caches
+        sizes["STREAM"] = 64
+    for name, size in sizes.items():
+        monkeypatch.setattr(tuning, name, size)
 
 
 @every_case
@@ -167,7 +136,7 @@ def test_a_share_of_the_rows(case, order, share):
         given = (laid(x, order), y if case.sparse else laid(y, order))
         kernel, options = KERNELS[case.name]
         arguments = (*given, *options, np.ones(1), kept, loss, grad)
-        jit.entry(kernel, (*arguments, 1), parallel=False)(part.start, part.stop, *arguments)
+        launch.entry(kernel, (*arguments, 1), parallel=False)(part.start, part.stop, *arguments)
         calls.append((loss, grad.reshape(-1, classes) if order != "side by side" else grad[0].T))
     (loss, grad), (some, slopes) = calls
     inside = np.zeros(23, bool)
@@ -277,8 +246,8 @@ def assert_columns_have_the_bits_of_rows(dtype, classes, size, step):
     labels, scale = rng.integers(0, classes, 12), rng.choice([1.0, -2.5, 0.0, 2.0**-100], 12)
     keep = np.arange(12) % 5 != 1
     rows = np.ascontiguousarray(np.moveaxis(x, 1, 2)).reshape(-1, classes, 1)
-    assert tiles.rows_per_tile(x, x) == 5
-    assert tiles.rows_per_tile(rows, rows) == 0 or classes == 1
+    assert rows_per_tile(x, x) == 5
+    assert rows_per_tile(rows, rows) == 0 or classes == 1
     slopes = np.full_like(rows, 7)
     grad = np.full((2, classes, 6 * step), 7, dtype)[:, :, ::step]
     loss = of_rows(x, labels, scale, keep, grad)
@@ -347,7 +316,7 @@ def test_many_classes_leave_less_room_for_small_scales():
 
 LABELLED = [
     (kernels.softmax_crossentropy_sparse, ()),
-    (softmax_long.softmax_crossentropy_long, ()),
+    (softmax_sparse.softmax_crossentropy_long, ()),
     (kernels.probability_crossentropy_sparse, (1e-7,)),
 ]
 

@@ -7,8 +7,7 @@ tiles, plans and runs differ.
 import fastloss_kernels as fk
 import numpy as np
 import pytest
-from fastloss_kernels.blocks import STREAM
-from fastloss_kernels.tiles import LINE, ROWS
+from fastloss_kernels import tuning
 from test_columns import (
     DTYPES,
     LAYOUTS,
@@ -75,7 +74,7 @@ def test_columns_have_the_bits_of_rows(name, shape, dtype):
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("name", ["dense_logits", "binary_logits", "binary_probabilities"])
 def test_weights_and_smoothing(name, smoothing, classes, dtype):
-    x, t = problem(name, (2, classes, ROWS + 70), dtype)
+    x, t = problem(name, (2, classes, tuning.TILE_ROWS + 70), dtype)
     rng = np.random.default_rng(1)
     scale = rng.choice([1.0, -2.5, 1e-3, 0.0, 1e30, 2.0**-60], x.size // classes)
     weight = rng.uniform(0.5, 20, classes)
@@ -148,7 +147,7 @@ def test_one_place_matters_only_to_itself(name, wild):
 @every_loss
 def test_large_gradients_go_past_the_caches(name):
     classes = 21
-    x, t = problem(name, (1, classes, STREAM // 4 // classes + 1001), np.float32)
+    x, t = problem(name, (1, classes, tuning.STREAM // 4 // classes + 1001), np.float32)
     loss, grad = assert_as_rows(name, x, t)
     assert_same_bits(call(name, x, t, grad=x)[0], loss)
     assert_same_bits(x, grad)
@@ -156,7 +155,7 @@ def test_large_gradients_go_past_the_caches(name):
 
 @every_loss
 def test_shares_may_begin_inside_a_line(name):
-    x, t = problem(name, (3, 7, ROWS + LINE), np.float32)
+    x, t = problem(name, (3, 7, tuning.TILE_ROWS + tuning.TILE_ROWS_LEAST), np.float32)
     kernel, answers, numbers = LOSSES[name]
     more = (np.empty(0, np.float32), 0.0) if answers else ()
     expected, slopes = call(name, x, t)

@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 import pytest
-from fastloss_kernels.targets import answers, dense_targets
+from fastloss_kernels.loops.targets import answers, dense_targets
 
 # In plain Python a fused multiplication of float64 rounds twice: there float32 alone is exact.
 DTYPES = [np.float32] if numba.config.DISABLE_JIT else [np.float32, np.float64]

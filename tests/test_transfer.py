@@ -3,11 +3,10 @@
 import ml_dtypes
 import numpy as np
 import pytest
-from fastloss_kernels.blocks import LONGEST, STREAM
-from fastloss_kernels.caches import settle, stream
-from fastloss_kernels.intrinsics import memory
-from fastloss_kernels.lines import LONG
-from fastloss_kernels.transpose import transpose
+from fastloss_kernels import tuning
+from fastloss_kernels.simd.cache_hints import settle, stream
+from fastloss_kernels.simd.raw_arrays import memory
+from fastloss_kernels.simd.transpose import transpose
 from numba import njit
 
 import fastloss as fl
@@ -53,17 +52,17 @@ def test_stream_writes_what_it_should_wherever_lines_begin(offset, dtype):
         np.testing.assert_array_equal(target, expected)
 
 
-LARGE = [(CASES[0], 999), (CASES[0], 5_003), (CASES[0], LONGEST // 4 + 1)]
-LARGE += [(case, LONG // 4 + 1) for case in CASES]
+LARGE = [(CASES[0], 999), (CASES[0], 5_003), (CASES[0], tuning.DIRECT_ROW // 4 + 1)]
+LARGE += [(case, tuning.LONG_ROW // 4 + 1) for case in CASES]
 
 
 @pytest.mark.parametrize(("case", "classes"), LARGE, ids=lambda value: getattr(value, "name", None))
 def test_large_gradients_have_the_bits_of_small_ones(case, classes):
-    """Beyond STREAM bytes they go past the caches, in place and in small pieces they do not.
+    """Beyond `STREAM` bytes they go past the caches, in place and in small pieces they do not.
 
-    Nor do rows beyond LONGEST; those beyond LONG go out before the next one is worked on.
+    Nor do rows beyond `DIRECT_ROW`; those beyond `LONG_ROW` go out before the next one starts.
     """
-    rows = STREAM // 4 // classes + 3
+    rows = tuning.STREAM // 4 // classes + 3
     y_true, y_pred = case.data(rows, classes)
     call = fl.value_and_grad(case.function)
     loss, large = call(y_true, y_pred, **case.options)
@@ -80,7 +79,7 @@ def test_large_gradients_have_the_bits_of_small_ones(case, classes):
 def test_large_gradients_of_half_precision_are_those_of_float32_rounded(name, order):
     """They are rounded into a second scratch, of which one half waits while the other is filled."""
     kind, classes = np.dtype(getattr(ml_dtypes, name, name)), 5_003
-    rows = STREAM // 2 // classes + 3
+    rows = tuning.STREAM // 2 // classes + 3
     half = np.random.default_rng(7).normal(0, 3, (rows, classes)).astype(kind, order=order)
     labels = np.arange(rows) % classes
     call = fl.value_and_grad(fl.sparse_categorical_crossentropy)

@@ -26,18 +26,18 @@ For one row inside a loop of your own pass views of length one and ``threads=1``
 from importlib import import_module
 from typing import Any
 
-from fastloss_kernels.checked import run
+from fastloss_kernels.run import run
 
 _HOMES = {
-    "bernoulli_crossentropy": "bernoulli",
-    "kullback_leibler": "divergence",
-    "logistic_crossentropy": "logistic",
-    "poisson": "counts",
-    "probability_crossentropy_dense": "probability_dense",
-    "probability_crossentropy_sparse": "probability_sparse",
-    "softmax_crossentropy_dense": "softmax_dense",
-    "softmax_crossentropy_sparse": "softmax_sparse",
-    "total": "sums",
+    "bernoulli_crossentropy": "losses.binary_crossentropy",
+    "kullback_leibler": "losses.kullback_leibler",
+    "logistic_crossentropy": "losses.binary_crossentropy",
+    "poisson": "losses.poisson",
+    "probability_crossentropy_dense": "losses.probability_dense",
+    "probability_crossentropy_sparse": "losses.probability_sparse",
+    "softmax_crossentropy_dense": "losses.softmax_dense",
+    "softmax_crossentropy_sparse": "losses.softmax_sparse",
+    "total": "reductions.sum_rows",
 }
 """Each kernel and its module, imported when the kernel is first asked for: programs use a few."""
 

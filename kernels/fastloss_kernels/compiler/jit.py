@@ -1,0 +1,56 @@
+"""The only file that knows Numba's options; where compiled kernels are kept: see `cache`."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from fastloss_kernels.compiler.disk_cache import KernelCache
+from fastloss_kernels.compiler.lowering import FragmentCompiler, PartCompiler
+from numba import config, njit
+
+_Decorator = Callable[[Callable[..., Any]], Any]
+
+# Without wrappers a function compiles faster, but only compiled code can call it. No fast-math flag
+# anywhere: the order of every sum is ours, and infinities and NaN are legal input.
+_INNER: dict[str, Any] = {
+    "error_model": "numpy",
+    "nogil": True,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "pipeline_class": FragmentCompiler,
+}
+
+# A function of a block or an element: always inlined into its caller's machine code.
+BLOCK: Any = {**_INNER, "forceinline": True}
+
+block: _Decorator = njit(**BLOCK)
+
+# A function of a block that is compiled once and called: inlined, its code would stand in several
+# places of a kernel.
+called: _Decorator = njit(**_INNER)
+
+# A loop that takes a block function as an argument. It is inlined as source, so the function is a
+# constant there; one that is passed at run time could not be cached.
+generic: _Decorator = njit(inline="always")
+
+
+def _compiled(function: Callable[..., Any], **options: Any) -> Any:
+    """Return the dispatcher of `function`, cached where there is a place to write to."""
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return np.errstate(all="ignore")(function)  # machine arithmetic does not warn
+    dispatcher: Any = njit(nogil=True, error_model="numpy", **options)(function)
+    with contextlib.suppress(RuntimeError):
+        dispatcher._cache = KernelCache(dispatcher.py_func)
+    return dispatcher
+
+
+def cached(function: Callable[..., Any]) -> Any:
+    """Return `function` for one thread: compiled when called, and kept on disk."""
+    return _compiled(function, pipeline_class=PartCompiler)
+
+
+_parts: dict[Any, Any] = {}  # kernel -> its part
+
+ways: dict[Any, Any] = {}
+"""Kernel -> ``way(x, loss)``: the kernel that does a part of its work, if that is enough."""

@@ -1,0 +1,97 @@
+"""Targets that are smoothed and weighted on the way in, each rounded once.
+
+A smoothed target t (1 - s) + s / C is a sum of two products whose factors are no floats themselves:
+rounding after each step would cost the gradients up to two ulp before they are begun.
+"""
+
+from typing import Any
+
+from fastloss_kernels.compiler.jit import block, called
+from fastloss_kernels.elementary.double_word import Pair, _rounded, product, times, two_sum
+from fastloss_kernels.simd.scalar import fma
+from fastloss_kernels.typing import Array, Scalar
+
+
+@block
+def smoothing_pairs(smoothing: float, classes: int, like: Array) -> Any:
+    """Return 1 - s, s / C and 1 - s / C as pairs of like's dtype."""
+    shrink, rise = 1.0 - smoothing, smoothing / classes
+    rise_lost = -fma(rise, float(classes), -smoothing) / classes
+    rest = 1.0 - rise
+    return (
+        _rounded(shrink, (1.0 - shrink) - smoothing, like),
+        _rounded(rise, rise_lost, like),
+        _rounded(rest, ((1.0 - rest) - rise) - rise_lost, like),
+    )
+
+
+@block
+def smoothed(t: Scalar, shrink: Pair, rise: Pair) -> Any:
+    """Return t shrink + rise as a pair."""
+    product = t * shrink[0]
+    total, lost = two_sum(product, rise[0])
+    return total, lost + (fma(t, shrink[0], -product) + fma(t, shrink[1], rise[1]))
+
+
+@called
+def _change(
+    y: Array, rows: int, class_weight: Array, smoothing: float, classes: int, target: Array
+) -> None:
+    shrink, rise, _ = smoothing_pairs(smoothing, classes, y)
+    if class_weight.size == 0:
+        for k in range(y.size):
+            high, low = smoothed(y[k], shrink, rise)
+            target[k] = high + low
+        return
+    width = y.size // rows
+    for r in range(rows):
+        row, t = target[r * width : (r + 1) * width], y[r * width : (r + 1) * width]
+        for c in range(width):
+            high, low = times(class_weight[c], smoothed(t[c], shrink, rise))
+            row[c] = high + low
+
+
+@block
+def dense_targets(
+    y: Array,
+    rows: int,
+    c0: int,
+    class_weight: Array,
+    smoothing: float,
+    classes: int,
+    own: Array,
+) -> Array:
+    """Return w_c (t_c (1 - s) + s / C) for the classes `c0` onwards of rows of targets.
+
+    That is y itself where it changes nothing, else `own`. `class_weight` is empty or has C values.
+    """
+    if smoothing == 0.0 and class_weight.size == 0:
+        return y
+    _change(y, rows, class_weight[c0:], smoothing, classes, own)
+    return own[: y.size]
+
+
+@called
+def answers(
+    y: Array,
+    weight: Array,
+    smoothing: float,
+    factor: tuple[Array, Array],
+    own: tuple[Array, Array],
+    scaled: tuple[Array, Array],
+) -> None:
+    """Write w t' and 1 - t' of the smoothed binary targets t' = t (1 - s) + s / 2, also `scaled`.
+
+    The second does not come of the first, lest a small one be what rounding left of 1 - t'.
+    `scaled` are the exact ones times a factor, each rounded once.
+    """
+    shrink, rise, rest = smoothing_pairs(smoothing, 2, y)
+    one = y.dtype.type(1)
+    for k in range(y.size):
+        f = factor[0][k], factor[1][k]
+        yes = times(weight[k], smoothed(y[k], shrink, rise))
+        near = y[k] + y[k] >= one  # then 1 - t is exact, and a small sum not one of large numbers
+        start = rise if near else rest
+        no = smoothed(one - y[k] if near else -y[k], shrink, start)
+        own[0][k], own[1][k] = yes[0] + yes[1], no[0] + no[1]
+        scaled[0][k], scaled[1][k] = product(yes, f), product(no, f)

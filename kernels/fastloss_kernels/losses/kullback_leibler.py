@@ -1,0 +1,163 @@
+"""Kullback-Leibler divergence of predicted from true probabilities, both clipped to [eps, 1].
+
+    u = clip(t, eps, 1), p = clip(x, eps, 1)
+    loss = sum_c u_c log(u_c / p_c)                 d loss / d x_j = -m_j u_j / p_j
+
+where m = 1 where x is inside the closed bounds. Nothing is normalised: the loss of rows that do not
+sum to 1 may be negative.
+"""
+
+from typing import Any
+
+import numpy as np
+from fastloss_kernels.compiler.jit import block
+from fastloss_kernels.compiler.linking import call_part
+from fastloss_kernels.elementary.double_word import Pair
+from fastloss_kernels.elementary.log_ratio import aligned, log_aligned, power
+from fastloss_kernels.loops.elementwise import separable_rows
+from fastloss_kernels.loops.elementwise_columns import separable_columns
+from fastloss_kernels.loops.kernel import each_part, kernel, part
+from fastloss_kernels.memory.layout import enough, rows_per_tile
+from fastloss_kernels.memory.rows import row_count
+from fastloss_kernels.typing import Array, Scalar
+
+
+@block
+def _divergence(
+    x: Scalar, t: Scalar, answer: Pair, scaled: Pair, plain: bool, eps: Scalar, one: Scalar
+) -> Any:
+    t = eps if t < eps else one if t > one else t
+    p = eps if x < eps else one if x > one else x
+    near, e = aligned(t, p)
+    f = (near - p) / p
+    slope = -(one + f) * power(e, one)
+    # t - t is 0, or the NaN that would be lost among integers
+    return t * log_aligned(f, e, t - t), (one - one if x < eps or x > one else slope)
+
+
+@part
+def _divergence_rows(
+    first: int,
+    last: int,
+    x: Array,
+    targets: Array,
+    eps: float,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+) -> None:
+    none = np.empty(0, loss.dtype)
+    separable_rows(
+        _divergence, first, last, x, targets, none, 0.0, eps, 1.0, 1.0, scale, keep, loss, grad
+    )
+
+
+@part
+def _divergence_part(
+    first: int,
+    last: int,
+    x: Array,
+    targets: Array,
+    eps: float,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+) -> None:
+    most = rows_per_tile(x, grad)
+    if most == 0:
+        call_part(_divergence_rows, first, last, (x, targets, eps, scale, keep, loss, grad))
+        return
+    none = np.empty(0, loss.dtype)
+    separable_columns(
+        most,
+        _divergence,
+        first,
+        last,
+        x,
+        targets,
+        none,
+        0.0,
+        eps,
+        1.0,
+        1.0,
+        scale,
+        keep,
+        loss,
+        grad,
+    )
+
+
+@kernel(_divergence_rows)
+def kullback_leibler_rows(
+    x: Array,
+    targets: Array,
+    eps: float,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+    threads: int,
+) -> None:
+    """Do as `kullback_leibler`, in the way of rows that lie one behind the other."""
+    arguments = (x, targets, eps, scale, keep, loss, grad)
+    each_part(_divergence_rows, row_count(x), threads, arguments)
+
+
+@kernel(_divergence_part, enough(kullback_leibler_rows))
+def kullback_leibler(
+    x: Array,
+    targets: Array,
+    eps: float,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+    threads: int,
+) -> None:
+    """Kullback-Leibler divergence of predicted from true probabilities.
+
+    Row i of the n = outer * inner rows is ``x[i // inner, :, i % inner]``; the formulas stand at
+    the top of this module.
+
+    Parameters
+    ----------
+    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `halves`)
+        Predicted probabilities. Any strides; may be read-only.
+    targets : (outer, classes, inner), loss's dtype
+        True probabilities t. Any strides, 0 included.
+    eps : float
+        Both are clipped to [eps, 1]; a normal number of the dtype.
+    scale : (1,) or (n,) float64
+        d result / d loss of each row: the factor of its gradient.
+    keep : (1,) or (n,) bool
+        Rows to compute. Others get loss 0 and gradient 0 and are not looked at.
+    loss : (n,), float64 for a float64 x, else float32: what is computed in
+        Receives the row losses, without `scale`.
+    grad : None or (outer, classes, inner), x's or loss's dtype
+        Receives ``scale * d loss / d x``. It is x itself, or shares no memory with any input.
+    threads : int
+        How many threads share the rows; 1 is a plain loop. No result depends on it.
+
+    Notes
+    -----
+    Error of a term: at most 2 ulp. Outside the bounds the loss is that of the bound and the
+    gradient 0; NaN gives NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastloss_kernels import kullback_leibler
+    >>> x = np.array([[0.5, 0.5]], np.float32).reshape(1, 2, 1)
+    >>> loss, grad = np.empty(1, np.float32), np.empty_like(x)
+    >>> one, all_rows = np.ones(1), np.ones(1, bool)
+    >>> t = np.array([[[0.75], [0.25]]], np.float32)
+    >>> kullback_leibler(x, t, 1e-7, one, all_rows, loss, grad, 1)
+    >>> loss.round(5)
+    array([0.13081], dtype=float32)
+    >>> grad.ravel()
+    array([-1.5, -0.5], dtype=float32)
+    """
+    arguments = (x, targets, eps, scale, keep, loss, grad)
+    each_part(_divergence_part, row_count(x), threads, arguments)

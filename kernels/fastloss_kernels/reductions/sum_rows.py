@@ -1,0 +1,100 @@
+"""Sums of rows in float64, one piece of a row after the other, with what rounding took.
+
+Sums of many numbers in float64.
+"""
+
+import numpy as np
+from fastloss_kernels.compiler.jit import block, cached, called
+from fastloss_kernels.elementary.double_word import two_sum
+from fastloss_kernels.simd.row_reduce import fine_sums, row_sums
+from fastloss_kernels.typing import Array
+
+
+@block
+def whole_sum(total: float, lost: float) -> float:
+    """Return total + lost, rounded once. What an infinite sum lost is no number."""
+    return total if abs(total) == np.inf else total + lost
+
+
+@block
+def with_one(others: float, lost: float, one: float) -> float:
+    """Return others + lost + one, rounded once.
+
+    So the sum of a row does not depend on which of its elements was kept out.
+    """
+    total, error = two_sum(others, one)
+    return total + (error + lost)
+
+
+@block
+def add_sums(first: bool, total: Array, lost: Array, more: Array, rest: Array, rows: int) -> None:
+    """Add the sums (more, rest) of some rows to (total, lost), or set them to these if `first`."""
+    for r in range(rows):
+        if first:
+            total[r], lost[r] = more[r], rest[r]
+        else:
+            total[r], error = two_sum(total[r], more[r])
+            lost[r] += error + rest[r]
+
+
+@called
+def add_rows(
+    w: Array, rows: int, first: bool, total: Array, lost: Array, spare: tuple[Array, Array]
+) -> None:
+    """Add the sums of the rows w to (total, lost), or set them to these if `first`.
+
+    w holds a piece of each row, and `spare` is room for its sums.
+    """
+    row_sums(w, rows, w.size // rows, spare[0], spare[1])
+    add_sums(first, total, lost, spare[0], spare[1], rows)
+
+
+@called
+def add_fine(
+    w: Array, rows: int, first: bool, total: Array, lost: Array, spare: tuple[Array, Array]
+) -> None:
+    """Do as `add_rows`, but add no float32: the sums minus an element have all their digits."""
+    fine_sums(w, rows, w.size // rows, spare[0], spare[1])
+    add_sums(first, total, lost, spare[0], spare[1], rows)
+
+
+LANES = 32  # four registers of 512 bits hide the latency of the additions
+
+
+@cached
+def total(values: Array) -> float:
+    """Sum of a flat array in float64, in an order that its length alone fixes.
+
+    Element k goes to lane k mod 32; then the lanes are added. What float64 elements lose by
+    rounding (two-sum) is added at the end. float32 elements would have to be a billion to lose
+    what shows in a float32 result.
+
+    Parameters
+    ----------
+    values : (n,) float32 or float64
+        What to sum; best contiguous.
+
+    Returns
+    -------
+    float
+        The sum: 0 of nothing, and of infinities and NaN what arithmetic makes of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastloss_kernels import total
+    >>> total(np.array([1e16, 1.0, -1e16]))
+    1.0
+    """
+    sums, lost = np.zeros(LANES), np.zeros(LANES)
+    for first in range(0, values.size, LANES):
+        group = values[first : first + LANES]
+        for k in range(group.size):
+            sums[k], error = two_sum(sums[k], np.float64(group[k]))
+            if values.itemsize == 8:
+                lost[k] += error
+    whole, rest = 0.0, 0.0
+    for k in range(LANES):
+        whole, error = two_sum(whole, sums[k])
+        rest += error + lost[k]
+    return whole if np.isnan(rest) else whole + rest  # NaN: an infinity was summed

@@ -1,0 +1,189 @@
+"""`run`: a kernel called from Python, with arguments that are looked at first.
+
+Compiled code reads memory as the types it was compiled for say, as far as the shape of the
+predictions says. Here every other argument is held against the predictions.
+"""
+
+from functools import lru_cache
+from math import inf, isfinite
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from fastloss_kernels.launch import launch, parameters
+from fastloss_kernels.overlap import overlapped, overlaps_itself
+
+_FLOAT32, _FLOAT64, _INT64, _BOOL = map(np.dtype, ("float32", "float64", "int64", "bool"))
+
+_PREDICTIONS = (_FLOAT32, _FLOAT64, np.dtype("int16"), np.dtype("uint16"))  # see `halves`
+
+_NUMBERS, _OUTPUTS = ("smoothing", "eps"), ("loss", "grad")
+
+_Shapes: TypeAlias = tuple[tuple[int, ...], ...]
+
+
+def run(kernel: Any, x: Any, *rest: Any) -> Any:
+    """Return ``kernel(x, *rest, threads)``, on as many threads as the work and the process allow.
+
+    Those are at most `numba.get_num_threads`, and one for small work. The first call of each kernel
+    and dtype compiles it.
+
+    Parameters
+    ----------
+    kernel : kernel of this package
+        Its docstring says what follows x; the same name means the same in every kernel. In place of
+        `threads`, its last argument, nothing is given.
+    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `halves`)
+        Predictions. Any strides; may be read-only. n is outer * inner.
+    *rest
+        The kernel's other arguments, by position: of these,
+
+        - labels : (n,) int64
+        - targets : (outer, classes, inner), loss's dtype; any strides
+        - class_weight, pos_weight : (0,) or (classes,), loss's dtype
+        - smoothing, eps : finite numbers
+        - scale : (1,) or (n,) float64
+        - keep : (1,) or (n,) bool
+        - loss : (n,), float64 for a float64 x, else float32; written
+        - grad : None, or (outer, classes, inner), x's or loss's dtype; any strides; written
+
+        Arrays are aligned, in native byte order, and those of one axis contiguous. What is written
+        is writeable and shares no memory with another argument; but grad may be x.
+
+    Returns
+    -------
+    int or None
+        What the kernel returns: with class labels the first kept row whose label is out of range
+        (then nothing is written), or -1.
+
+    Raises
+    ------
+    TypeError
+        If `kernel` is none, the arguments are too many or too few, or one of them is of another
+        type or dtype than it must be. Masked arrays are refused.
+    ValueError
+        If a shape, a layout, an overlap or a number is not as above, or an output is read-only.
+        Nothing has been written then.
+
+    Notes
+    -----
+    Compiled code calls kernels directly, and then no argument is looked at but the labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastloss_kernels as kernels
+    >>> x = np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 0.0]]).reshape(2, 3, 1)
+    >>> loss, grad = np.empty(2), np.empty_like(x)
+    >>> one, every = np.ones(1), np.ones(1, bool)
+    >>> kernel, labels = kernels.softmax_crossentropy_sparse, np.array([0, 2])
+    >>> kernels.run(kernel, x, labels, one, every, loss, grad)
+    -1
+    >>> print(loss)
+    [0.40760596 1.09861229]
+    >>> kernels.run(kernel, x, labels[:1], one, every, loss, grad)
+    Traceback (most recent call last):
+        ...
+    ValueError: labels must have shape (2,), got (1,)
+    """
+    return launch(kernel, *_checked(kernel, x, rest))
+
+
+def _checked(kernel: Any, x: Any, rest: tuple[Any, ...]) -> list[Any]:
+    """Return the arguments with every number as a float; raise where they do not fit together."""
+    try:
+        names = parameters(kernel)
+    except (KeyError, TypeError):
+        raise TypeError(f"kernel must be a kernel of fastloss_kernels, got {kernel!r}") from None
+    if len(rest) + 1 != len(names):
+        raise TypeError(
+            f"{kernel.__name__} must be run with the {len(names)} arguments {', '.join(names)},"
+            f" got {len(rest) + 1}"
+        )
+    _check_dtype("x", x, _PREDICTIONS)
+    if x.ndim != 3:
+        raise ValueError(f"x must have the three axes (outer, classes, inner), got shape {x.shape}")
+    numbers, forms = {}, _forms(x.shape, x.dtype)
+    inputs, outputs = {"x": x}, {}
+    for name, value in zip(names[1:], rest, strict=True):
+        if name in _NUMBERS:
+            numbers[name] = _number(name, value)
+        elif name not in _OUTPUTS:
+            _check_array(name, value, *forms[name])
+            inputs[name] = value
+        elif value is not None or name != "grad":
+            _check_array(name, value, *forms[name])
+            if not value.flags.writeable:
+                raise ValueError(f"{name} must be writeable, got a read-only array")
+            outputs[name] = value
+    _check_overlaps(inputs, **outputs)
+    return [numbers.get(name, value) for name, value in zip(names, (x, *rest), strict=True)]
+
+
+@lru_cache(maxsize=256)
+def _forms(shape: tuple[int, ...], dtype: Any) -> dict[str, tuple[tuple[Any, ...], _Shapes]]:
+    """Return the dtypes and the shapes an array may have beside predictions of these."""
+    outer, classes, inner = shape
+    rows = (outer * inner,)
+    working = _FLOAT64 if dtype == _FLOAT64 else _FLOAT32
+    per_class = ((working,), ((0,), (classes,)))
+    return {
+        "labels": ((_INT64,), (rows,)),
+        "targets": ((working,), (shape,)),
+        "class_weight": per_class,
+        "pos_weight": per_class,
+        "scale": ((_FLOAT64,), ((1,), rows)),
+        "keep": ((_BOOL,), ((1,), rows)),
+        "loss": ((working,), (rows,)),
+        "grad": ((dtype, working), (shape,)),
+    }
+
+
+def _check_array(name: str, value: Any, dtypes: tuple[Any, ...], shapes: _Shapes) -> None:
+    _check_dtype(name, value, dtypes)
+    if value.shape not in shapes:
+        wanted = " or ".join(str(shape) for shape in dict.fromkeys(shapes))
+        raise ValueError(f"{name} must have shape {wanted}, got {value.shape}")
+    if value.ndim == 1 and not value.flags.c_contiguous:
+        raise ValueError(f"{name} must be contiguous, got strides {value.strides}")
+
+
+def _check_dtype(name: str, value: Any, dtypes: tuple[Any, ...]) -> None:
+    plain = type(value) is np.ndarray or (
+        isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray)
+    )
+    if not plain:
+        raise TypeError(f"{name} must be a plain NumPy array, got {type(value).__name__}")
+    if value.dtype not in dtypes:
+        wanted = " or ".join(dict.fromkeys(dtype.name for dtype in dtypes))
+        got = value.dtype.name if value.dtype.isnative else value.dtype.str
+        raise TypeError(f"{name} must have native dtype {wanted}, got {got}")
+    if not value.flags.aligned:
+        raise ValueError(f"{name} must be aligned, got an array that is not")
+
+
+def _check_overlaps(inputs: dict[str, Any], loss: Any, grad: Any = None) -> None:
+    name = overlapped(loss, {**inputs, "grad": grad}, itself="")
+    if name:
+        raise ValueError(f"loss must overlap no other argument, but overlaps {name}")
+    if grad is None:
+        return
+    if overlaps_itself(grad):
+        raise ValueError(
+            f"grad must not overlap itself, got strides {grad.strides} for {grad.shape}"
+        )
+    name = overlapped(grad, inputs, itself="x")
+    if name:
+        raise ValueError(f"grad must be x itself or overlap no input, but overlaps {name}")
+
+
+def _number(name: str, value: Any) -> float:
+    if not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name} must be a number, got {type(value).__name__}")
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond all floats
+        number = inf
+    if not isfinite(number):
+        raise ValueError(f"{name} must be finite in float64, got {value}")
+    return number

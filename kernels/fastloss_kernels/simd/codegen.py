@@ -1,0 +1,119 @@
+"""Code generation for vector registers: what `lanes` and `transpose` are spelled out with."""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils
+
+REGISTER = 64  # bytes; LLVM splits registers where a processor's are shorter
+
+INDEX = ir.IntType(32)
+
+
+def data_of(context: Any, builder: Any, kind: Any, array: Any) -> Any:
+    """Return the pointer to an array's first element."""
+    return context.make_array(kind)(context, builder, array).data
+
+
+def splat(builder: Any, value: Any, lanes: int) -> Any:
+    """Return a vector with `value` in every lane."""
+    empty = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
+    one = builder.insert_element(empty, value, INDEX(0))
+    return pick(builder, one, one, [0] * lanes)
+
+
+def pick(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
+    """Return the named lanes of the vectors a and b, seen as one."""
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INDEX, len(lanes)), lanes))
+
+
+def joined(builder: Any, vectors: list[Any]) -> Any:
+    """Return vectors of one length, a power of two of them, as one."""
+    while len(vectors) > 1:
+        lanes = [*range(2 * vectors[0].type.count)]
+        pairs = zip(vectors[::2], vectors[1::2], strict=True)
+        vectors = [pick(builder, a, b, lanes) for a, b in pairs]
+    return vectors[0]
+
+
+def part_of(builder: Any, vector: Any, first: int, lanes: int) -> Any:
+    """Return the lanes from `first` on as a vector of their own."""
+    return pick(builder, vector, vector, [*range(first, first + lanes)])
+
+
+class Rows:
+    """Code for the registers of one row after the other of a flat array."""
+
+    def __init__(self, context: Any, builder: Any, array: Any, value: Any, width: Any):
+        self.builder, self.width = builder, width
+        self.element = context.get_data_type(array.dtype)
+        self.itemsize = array.dtype.bitwidth // 8
+        self.lanes = REGISTER // self.itemsize
+        self.data = data_of(context, builder, array, value)
+
+    def registers(self, row: Any, group: int, body: Callable[[list[Any]], None]) -> Any:
+        """Call `body` with pointers to `group` registers at a time, then to one.
+
+        Returns the place of what is left, less than a register.
+        """
+        builder = self.builder
+        start = builder.mul(row, self.width)
+        first = self._size(0)
+        for count in sorted({group, 1}, reverse=True):
+            step = self._size(count * self.lanes)
+            last = builder.sub(self.width, builder.srem(self.width, step))
+            with cgutils.for_range_slice(builder, first, last, step, inc=True) as (k, _):
+                place = builder.add(start, k)
+                body([self._pointer(place, n * self.lanes, self.lanes) for n in range(count)])
+            first = last
+        return builder.add(start, first)
+
+    def masked_rest(self, place: Any, body: Callable[[Any], None]) -> None:
+        """Call `body` with what is left of a row after its `registers`, filled up with zeros."""
+        builder = self.builder
+        rest = builder.srem(self.width, self._size(self.lanes))
+        with builder.if_then(cgutils.is_not_null(builder, rest)):
+            numbers = ir.Constant(ir.VectorType(INDEX, self.lanes), list(range(self.lanes)))
+            end = splat(builder, builder.trunc(rest, INDEX), self.lanes)
+            pointer = self._pointer(place, 0, self.lanes)
+            zero = ir.Constant(ir.VectorType(self.element, self.lanes), [0.0] * self.lanes)
+            mask = builder.icmp_signed("<", numbers, end)
+            arguments = [pointer, INDEX(self.itemsize), mask, zero]
+            kind = ir.FunctionType(zero.type, [a.type for a in arguments])
+            name = f"llvm.masked.load.v{self.lanes}f{8 * self.itemsize}.p0"
+            function = cgutils.get_or_insert_function(builder.module, kind, name)
+            body(builder.call(function, arguments))
+
+    def short_rest(self, place: Any, body: Callable[[Any], None]) -> None:
+        """Call `body` with pointers to what is left of a row after its `registers`.
+
+        They come in the powers of two that its length is made of. A masked store would make the
+        next row's load wait for it, though they share no element.
+        """
+        builder = self.builder
+        at = cgutils.alloca_once_value(builder, place)
+        builder.store(place, at)
+        width = self.lanes // 2
+        while width:
+            bit = builder.and_(self.width, self._size(width))
+            with builder.if_then(cgutils.is_not_null(builder, bit)):
+                here = builder.load(at)
+                body(self._pointer(here, 0, width))
+                builder.store(builder.add(here, self._size(width)), at)
+            width //= 2
+
+    def load(self, pointer: Any) -> Any:
+        """Return the vector at an address that need not be aligned."""
+        return self.builder.load(pointer, align=self.itemsize)
+
+    def store(self, value: Any, pointer: Any) -> None:
+        """Write a vector to an address that need not be aligned."""
+        self.builder.store(value, pointer, align=self.itemsize)
+
+    def _pointer(self, place: Any, offset: int, lanes: int) -> Any:
+        pointer = self.builder.gep(self.data, [self.builder.add(place, self._size(offset))])
+        return self.builder.bitcast(pointer, ir.VectorType(self.element, lanes).as_pointer())
+
+    def _size(self, value: int) -> Any:
+        return ir.Constant(self.width.type, value)

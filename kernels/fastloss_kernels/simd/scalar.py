@@ -1,0 +1,66 @@
+"""The few machine operations Numba has no word for, each beside the Python that means the same.
+
+Under ``NUMBA_DISABLE_JIT=1`` the Python bodies run; compiled code gets the LLVM instruction.
+"""
+
+from typing import Any
+
+import numpy as np
+from fastloss_kernels.compiler.overloads import compiled
+from fastloss_kernels.typing import Scalar
+from numba import types
+
+
+def fma(a: Scalar, b: Scalar, c: Scalar) -> Scalar:
+    """Return a * b + c, rounded once (in plain Python: float32 nearly so, float64 twice)."""
+    return type(a)(np.float64(a) * np.float64(b) + np.float64(c))
+
+
+@compiled(fma)
+def _fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fma(*args)
+
+    return a(a, a, a), codegen
+
+
+def bits(x: Scalar) -> Any:
+    """Return the bit pattern of a float as a signed integer of the same width."""
+    return x.view(np.int32) if isinstance(x, np.float32) else np.float64(x).view(np.int64)
+
+
+def from_bits(i: Any) -> Scalar:
+    """Return the float whose bit pattern is the integer `i`."""
+    return i.view(np.float32) if isinstance(i, np.int32) else np.int64(i).view(np.float64)
+
+
+_PAIRS: dict[Any, Any] = {
+    types.float32: types.int32,
+    types.float64: types.int64,
+    types.int32: types.float32,
+    types.int64: types.float64,
+}
+
+
+@compiled(bits)
+@compiled(from_bits)
+def _bitcast(typingctx: Any, x: Any) -> Any:
+    to = _PAIRS[x]
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], context.get_value_type(to))
+
+    return to(x), codegen
+
+
+def cut(i: Any, like: Any) -> Any:
+    """Return the integer `i` in the width of `like`: arithmetic of integers has made it wider."""
+    return type(like)(i)
+
+
+@compiled(cut)
+def _cut(typingctx: Any, i: Any, like: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return context.cast(builder, args[0], i, like)
+
+    return like(i, like), codegen
