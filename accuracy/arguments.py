@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
-from fastloss_kernels.reductions.exp_rows import HEADROOM_D, HEADROOM_S
+from fastloss_kernels.reductions.exp_rows import HEADROOM_F32, HEADROOM_F64
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -75,5 +75,5 @@ def logits(rng: Rng, n: int, dtype: Any) -> Pair:
     top = rng.uniform(-1e4, 1e4, n)
     x = (top - rng.uniform(0, 140 if dtype == np.float32 else 840, n)).astype(dtype)
     return x.astype(np.float64), np.rint(top * LOG2_E) - (
-        HEADROOM_S if dtype == np.float32 else HEADROOM_D
+        HEADROOM_F32 if dtype == np.float32 else HEADROOM_F64
     )

@@ -12,7 +12,7 @@ import numpy as np
 from fastloss_kernels.elementary.exp import exp, exp_bounded, exp_falling, exp_scaled
 from fastloss_kernels.elementary.log import log, log1p, log1p_unit, log_normal, log_pair
 from fastloss_kernels.elementary.log_ratio import aligned, log_aligned
-from fastloss_kernels.reductions.exp_rows import HEADROOM_S
+from fastloss_kernels.reductions.exp_rows import HEADROOM_F32
 from mpmath import mp, mpf
 
 from accuracy import wide
@@ -169,7 +169,7 @@ def _nearly_scaled(x: Array, y: Array) -> Array:
 
 def _own_power(x: Array) -> Array:
     """Return the K of the kernels for x as the largest logit."""
-    return np.rint(x * LOG2_E) - HEADROOM_S
+    return np.rint(x * LOG2_E) - HEADROOM_F32
 
 
 LINE = {"float32": (-math.inf, math.inf), "float64": (-math.inf, math.inf)}

@@ -20,8 +20,8 @@ from fastloss_kernels.elementary.exp import exp_bounded, exp_falling
 from fastloss_kernels.elementary.log import log, log1p_unit, log_normal, log_pair
 from fastloss_kernels.elementary.log_ratio import aligned, log_aligned
 from fastloss_kernels.losses.binary_crossentropy import _logit, _probability
-from fastloss_kernels.losses.kullback_leibler import _divergence
-from fastloss_kernels.losses.poisson import _rate
+from fastloss_kernels.losses.kullback_leibler import _kullback_leibler
+from fastloss_kernels.losses.poisson import _poisson
 from fastloss_kernels.simd.cache_hints import stream
 from fastloss_kernels.simd.raw_arrays import memory
 from fastloss_kernels.simd.row_reduce import fine_sums, row_sums, scale_rows
@@ -145,8 +145,8 @@ STEPS = {
     "log of an unrounded sum (`log_pair`)": _pair,
     "log of a quotient (`log_aligned`)": _quotient,
     "log(x), every x (`log`)": _logarithm,
-    "Kullback-Leibler, term and slope": _element(_divergence),
-    "Poisson, term and slope": _element(_rate),
+    "Kullback-Leibler, term and slope": _element(_kullback_leibler),
+    "Poisson, term and slope": _element(_poisson),
     "binary crossentropy from logits, term and slope": _element(_logit),
     "binary crossentropy from probabilities, term and slope": _element(_probability),
 }

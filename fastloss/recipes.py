@@ -32,7 +32,7 @@ def binary_crossentropy(
     smoothing = _label_smoothing(label_smoothing)
     logits = _from_logits(from_logits)
     return Recipe(
-        kernels.logistic_crossentropy if logits else kernels.bernoulli_crossentropy,
+        kernels.binary_crossentropy_logits if logits else kernels.binary_crossentropy,
         "dense",
         _axes(axis),
         (smoothing,) if logits else (smoothing, EPSILON),

@@ -30,8 +30,8 @@ for dtype in map(np.dtype, sys.argv[1:]):
             (kernels.softmax_crossentropy_dense, t, (weights, 0.1)),
             (kernels.probability_crossentropy_sparse, labels, (1e-7,)),
             (kernels.probability_crossentropy_dense, t, (none, 0.1, 1e-7)),
-            (kernels.logistic_crossentropy, t, (weights, 0.0)),
-            (kernels.bernoulli_crossentropy, t, (none, 0.1, 1e-7)),
+            (kernels.binary_crossentropy_logits, t, (weights, 0.0)),
+            (kernels.binary_crossentropy, t, (none, 0.1, 1e-7)),
             (kernels.poisson, t, (1e-7,)),
             (kernels.kullback_leibler, t, (1e-7,)),
         ):

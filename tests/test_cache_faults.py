@@ -14,25 +14,27 @@ import fastloss_kernels
 import pytest
 
 KERNEL = """
+from fastloss_kernels.compiler.jit import cached
 from fastloss_kernels.loops.kernel import kernel
-from fastloss_kernels.loops.kernel import part
 from fastloss_kernels.tiny_helper import answer
 
-@part
-def tiny_part(first, last, x, loss, grad):
+@cached
+def tiny_part(first, last, x, targets, options, scale, keep, loss, grad):
     loss[0] = answer(x[0, 0, 0])
+    return -1
 
-@kernel(tiny_part)
-def tiny(x, loss, grad, threads):
-    tiny_part(0, 1, x, loss, grad)
+@kernel(tiny_part, tiny_part)
+def tiny(x, targets, scale, keep, loss, grad, threads):
+    pass
 
-@part
-def twin_part(first, last, x, loss, grad):
+@cached
+def twin_part(first, last, x, targets, options, scale, keep, loss, grad):
     loss[0] = -answer(x[0, 0, 0])
+    return -1
 
-@kernel(twin_part)
-def twin(x, loss, grad, threads):
-    twin_part(0, 1, x, loss, grad)
+@kernel(twin_part, twin_part)
+def twin(x, targets, scale, keep, loss, grad, threads):
+    pass
 """
 HELPER = """
 from fastloss_kernels.compiler.jit import block
@@ -44,12 +46,12 @@ def answer(x):
 CALL = """
 import numpy as np
 from fastloss_kernels import run, tiny
-from fastloss_kernels.compiler import jit
 
 def call(dtype="float64", name="tiny"):
     kernel, loss = getattr(tiny, name), np.zeros(1, dtype)
-    run(kernel, np.ones((1, 1, 1), dtype), loss, None)
-    stats = jit._parts[kernel].stats
+    x = np.ones((1, 1, 1), dtype)
+    run(kernel, x, x, np.ones(1), np.ones(1, bool), loss, None)
+    stats = kernel.parts.rows.stats
     return f"{loss[0]} {sum(stats.cache_hits.values())} {sum(stats.cache_misses.values())}"
 """
 PROGRAM = CALL + "print(call())"

@@ -9,9 +9,14 @@ import pytest
 from fastloss_kernels import tuning
 from fastloss_kernels.losses.softmax_formulas import far_losses
 from fastloss_kernels.memory.layout import rows_per_tile
-from fastloss_kernels.memory.streaming import nothing
+from fastloss_kernels.memory.streaming import no_prefetch
 from fastloss_kernels.reductions.argmax import top_class, top_class_ahead
-from fastloss_kernels.reductions.exp_rows import powers, small_magnitude
+from fastloss_kernels.reductions.exp_rows import (
+    ExpSums,
+    RowExponents,
+    row_exponents,
+    small_magnitude,
+)
 from fastloss_kernels.simd.scalar import bits
 from numba import njit
 
@@ -92,7 +97,7 @@ def test_rates_without_a_logarithm(kind):
 def test_weights_of_smoothed_targets(kind):
     x, t = np.array([[0.5, -2.0, 3.0]], kind), np.array([[1.0, 0.0, 0.25]], kind)
     w = np.array([2.0, 0.5, 3.0], kind)
-    _, loss, grad = run(kernels.logistic_crossentropy, x, t, w, 0.25)
+    _, loss, grad = run(kernels.binary_crossentropy_logits, x, t, w, 0.25)
     t = t * 0.75 + 0.125
     share = 1 / (1 + np.exp(-x))
     terms = w * t * np.log1p(np.exp(-x)) + (1 - t) * np.log1p(np.exp(x))
@@ -144,10 +149,10 @@ def test_only_labels_far_from_the_top_are_far():
     tiny = np.finfo(np.float64).tiny
     chosen = np.array([1.0, tiny, tiny / 2, 1e-310, 1e-300, 1e-300, np.nan])
     others = np.array([1.0, 1.0, 1.0, 1e-310, 1e30, 1e-300, 1.0])
-    total, height, gap = others, np.zeros(7), np.full(7, 800.0)
+    scaling = RowExponents(None, None, log_max=np.zeros(7), label_gap=np.full(7, 800.0))
     loss = np.full(7, 7.0)
     with np.errstate(over="ignore"):
-        far_losses((chosen, others, total), height, gap, 7, loss)
+        far_losses(ExpSums(chosen, others, others, None), scaling, 7, loss)
     far = [False, False, True, True, True, False, True]
     np.testing.assert_allclose(loss, np.where(far, 800 + np.log(others), 7), rtol=1e-12)
 
@@ -157,7 +162,7 @@ SCALES = [[1.0], [0.0, 0.25], [5e-324], [2.0**-60], [-(2.0**70)], [2.0**-70, 2.0
 
 @njit
 def _top_classes(row):
-    return top_class(row), top_class_ahead(row, nothing(row))
+    return top_class(row), top_class_ahead(row, no_prefetch(row))
 
 
 @FLOATS
@@ -197,10 +202,11 @@ def test_logits_that_need_no_power(kind):
 @pytest.mark.parametrize(("kind", "exact"), [(np.float32, 2.0**16), (np.float64, 2.0**40)])
 def test_only_coarse_logits_are_shifted(kind, exact):
     v = np.array([exact, 0, exact * 1.01, 5, -exact, -2 * exact, -1.5 * exact, -2 * exact], kind)
-    scaling = np.empty(4, np.int64), np.empty(4), np.empty(4), np.empty(4)
-    powers(v, 4, np.array([1, 0, 1, 1]), scaling)
-    np.testing.assert_array_equal(scaling[1], [0, v[2], 0, v[6]])
-    np.testing.assert_array_equal(scaling[3], v[::2] - v[[1, 2, 5, 7]].astype(np.float64))
+    scaling = RowExponents(np.empty(4, np.int64), np.empty(4), np.empty(4), np.empty(4))
+    row_exponents(v, 4, np.array([1, 0, 1, 1]), scaling)
+    np.testing.assert_array_equal(scaling.shift, [0, v[2], 0, v[6]])
+    gaps = v[::2] - v[[1, 2, 5, 7]].astype(np.float64)
+    np.testing.assert_array_equal(scaling.label_gap, gaps)
 
 
 def test_as_many_short_rows_as_a_block_holds():
@@ -236,7 +242,7 @@ def test_an_infinite_term_makes_an_infinite_loss(kind, order, classes):
     x[3, 1], x[4, 0], t[4, 0] = np.inf, -np.inf, 0.5
     none, loss = np.empty(0, kind), np.empty(70, kind)
     x, t = (np.asarray(a, order=order).reshape(70, classes, 1) for a in (x, t))
-    kernels.run(kernels.logistic_crossentropy, x, t, none, 0.0, ONE, ALL, loss, None)
+    kernels.run(kernels.binary_crossentropy_logits, x, t, none, 0.0, ONE, ALL, loss, None)
     assert np.isposinf(loss[3:5]).all()
     assert np.isfinite(loss[[2, 5]]).all()
     x[3] = 0

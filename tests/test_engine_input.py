@@ -46,8 +46,8 @@ NAMES = {
     kernels.softmax_crossentropy_dense: ("targets", "class_weight", "smoothing"),
     kernels.probability_crossentropy_sparse: ("labels", "eps"),
     kernels.probability_crossentropy_dense: ("targets", "class_weight", "smoothing", "eps"),
-    kernels.logistic_crossentropy: ("targets", "pos_weight", "smoothing"),
-    kernels.bernoulli_crossentropy: ("targets", "pos_weight", "smoothing", "eps"),
+    kernels.binary_crossentropy_logits: ("targets", "pos_weight", "smoothing"),
+    kernels.binary_crossentropy: ("targets", "pos_weight", "smoothing", "eps"),
     kernels.poisson: ("targets", "eps"),
     kernels.kullback_leibler: ("targets", "eps"),
 }
@@ -190,7 +190,7 @@ def test_the_number_of_arguments(kernel):
 
 def test_what_the_first_call_was_given_does_not_matter():
     """An integer smoothing once compiled a kernel that cut those of later calls to integers."""
-    kernel = kernels.logistic_crossentropy
+    kernel = kernels.binary_crossentropy_logits
     results = []
     for smoothing in (0, np.float32(0.25), 0.25, np.int8(1), 1.0):
         arguments = {**good(kernel), "smoothing": smoothing}

@@ -15,8 +15,8 @@ LABELS = {
 DENSE = {
     "softmax_crossentropy_dense": (np.empty(0), 0.1),
     "probability_crossentropy_dense": (np.empty(0), 0.1, EPS),
-    "logistic_crossentropy": (np.empty(0), 0.1),
-    "bernoulli_crossentropy": (np.empty(0), 0.1, EPS),
+    "binary_crossentropy_logits": (np.empty(0), 0.1),
+    "binary_crossentropy": (np.empty(0), 0.1, EPS),
     "poisson": (EPS,),
     "kullback_leibler": (EPS,),
 }
@@ -180,5 +180,5 @@ def test_no_rows_and_no_classes(name):
         targets = np.zeros(rows, np.int64) if name in LABELS else x
         keep = np.zeros(1, bool) if name in LABELS else ALL
         loss, _ = call(name, x, targets, KERNELS[name], keep=keep)
-        mean = name in ("logistic_crossentropy", "bernoulli_crossentropy", "poisson")
+        mean = name in ("binary_crossentropy_logits", "binary_crossentropy", "poisson")
         np.testing.assert_array_equal(loss, np.full(rows, np.nan if mean else 0))

@@ -7,8 +7,8 @@ a time leaves its scalar form alone, which stands beside every vector loop, for 
 import os
 import platform
 import re
-from importlib import import_module
 
+import fastloss_kernels
 import numba
 import numpy as np
 import pytest
@@ -18,32 +18,22 @@ from llvmlite.binding import get_host_cpu_features
 
 X = np.ones((2, 5, 1), np.float32)
 LABELS, NONE, EPS = np.zeros(2, np.int64), np.empty(0, np.float32), 1e-7
-# module, function, its arguments between x and scale
+# kernel, which of its parts, targets, options
 PARTS = {
-    "sparse_logits": ("losses.softmax_sparse", "long_part", (LABELS,)),
-    "sparse_logits, few classes": ("losses.softmax_sparse_short", "short_part", (LABELS,)),
-    "sparse_logits, side by side": ("losses.softmax_sparse", "_sparse_part", (LABELS,)),
-    "dense_logits": ("losses.softmax_dense_rows", "dense_rows", (X, NONE, 0.0)),
-    "dense_logits, side by side": ("losses.softmax_dense", "_dense_part", (X, NONE, 0.0)),
-    "sparse_probabilities": ("losses.probability_sparse", "_probability_rows", (LABELS, EPS)),
-    "sparse_probabilities, side by side": (
-        "losses.probability_sparse",
-        "_probability_part",
-        (LABELS, EPS),
-    ),
-    "dense_probabilities": ("losses.probability_dense", "_dense_part", (X, NONE, 0.0, EPS)),
-    "binary_logits": ("losses.binary_crossentropy", "_logistic_rows", (X, NONE, 0.0)),
-    "binary_probabilities": ("losses.binary_crossentropy", "_bernoulli_rows", (X, NONE, 0.0, EPS)),
-    "poisson": ("losses.poisson", "_poisson_rows", (X, EPS)),
-    "kl_divergence": ("losses.kullback_leibler", "_divergence_rows", (X, EPS)),
-    "binary_logits, side by side": ("losses.binary_crossentropy", "_logistic_part", (X, NONE, 0.0)),
-    "binary_probabilities, side by side": (
-        "losses.binary_crossentropy",
-        "_bernoulli_part",
-        (X, NONE, 0.0, EPS),
-    ),
-    "poisson, side by side": ("losses.poisson", "_poisson_part", (X, EPS)),
-    "kl_divergence, side by side": ("losses.kullback_leibler", "_divergence_part", (X, EPS)),
+    "sparse_logits": ("softmax_crossentropy_sparse", "rows", LABELS, ()),
+    "sparse_logits, few classes": ("softmax_crossentropy_sparse", "short_rows", LABELS, ()),
+    "dense_logits": ("softmax_crossentropy_dense", "rows", X, (NONE, 0.0)),
+    "sparse_probabilities": ("probability_crossentropy_sparse", "rows", LABELS, (EPS,)),
+    "dense_probabilities": ("probability_crossentropy_dense", "rows", X, (NONE, 0.0, EPS)),
+    "binary_logits": ("binary_crossentropy_logits", "rows", X, (NONE, 0.0)),
+    "binary_probabilities": ("binary_crossentropy", "rows", X, (NONE, 0.0, EPS)),
+    "poisson": ("poisson", "rows", X, (EPS,)),
+    "kl_divergence": ("kullback_leibler", "rows", X, (EPS,)),
+}
+PARTS |= {
+    f"{name}, columns": (kernel, "columns", targets, options)
+    for name, (kernel, part, targets, options) in PARTS.items()
+    if part == "rows" and name != "dense_probabilities"
 }
 # Multiplications with an addition, the bulk of every exponential and logarithm.
 PACKED = {
@@ -69,13 +59,13 @@ pytestmark = pytest.mark.skipif(
 
 def machine_code(part, x):
     """Return (assembly, LLVM's language) of one kernel's share of rows x, with gradient."""
-    module, function, options = PARTS[part]
-    cached = getattr(import_module(f"fastloss_kernels.{module}"), function)
+    kernel, which, targets, options = PARTS[part]
+    cached = getattr(getattr(fastloss_kernels, kernel).parts, which)
     again = numba.njit(nogil=True, error_model="numpy", pipeline_class=PartCompiler)
     share = again(cached.py_func)  # the cache has no text
     loss, grad = np.empty(2, np.float32), np.empty_like(x)
-    kinds = signature((x, *options, np.ones(1), np.ones(1, bool), loss, grad, 1))[:-1]
-    kinds = (numba.intp, numba.intp, *kinds)
+    arguments = (x, targets, options, np.ones(1), np.ones(1, bool), loss, grad)
+    kinds = (numba.intp, numba.intp, *signature(arguments))
     share.compile(kinds)
     return share.inspect_asm(kinds), share.inspect_llvm(kinds)
 
@@ -112,7 +102,7 @@ def test_no_exponential_or_logarithm_is_called(compiled):
     assert not [name for name in called if re.fullmatch(r"(llvm\.|numba_)?(exp|log)\w*.*", name)]
 
 
-@pytest.mark.parametrize("name", [name for name in PARTS if "side by side" not in name])
+@pytest.mark.parametrize("name", [name for name in PARTS if "columns" not in name])
 def test_no_reference_is_counted(name):
     """To count one waits for all that was written past the caches."""
     _, language = machine_code(name, X)

@@ -82,7 +82,7 @@ def test_distance():
 
 KERNELS = ["softmax_crossentropy_sparse", "softmax_crossentropy_dense",
            "probability_crossentropy_sparse", "probability_crossentropy_dense",
-           "logistic_crossentropy", "bernoulli_crossentropy", "poisson",
+           "binary_crossentropy_logits", "binary_crossentropy", "poisson",
            "kullback_leibler"]  # fmt: skip
 
 

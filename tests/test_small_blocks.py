@@ -8,7 +8,6 @@ import numba
 import numpy as np
 import pytest
 from fastloss_kernels import launch, tuning
-from fastloss_kernels.losses import softmax_sparse
 from fastloss_kernels.memory.layout import rows_per_tile
 from test_functional import FUNCTIONS, WITH_AXIS, differences, draw, formula
 
@@ -28,8 +27,8 @@ KERNELS = {
     "sparse_probabilities": (kernels.probability_crossentropy_sparse, (1e-7,)),
     "dense_logits": (kernels.softmax_crossentropy_dense, (NO_WEIGHT, 0.1)),
     "dense_probabilities": (kernels.probability_crossentropy_dense, (NO_WEIGHT, 0.1, 1e-7)),
-    "binary_logits": (kernels.logistic_crossentropy, (NO_WEIGHT, 0.1)),
-    "binary_probabilities": (kernels.bernoulli_crossentropy, (NO_WEIGHT, 0.1, 1e-7)),
+    "binary_logits": (kernels.binary_crossentropy_logits, (NO_WEIGHT, 0.1)),
+    "binary_probabilities": (kernels.binary_crossentropy, (NO_WEIGHT, 0.1, 1e-7)),
     "poisson": (kernels.poisson, (1e-7,)),
     "kl_divergence": (kernels.kullback_leibler, (1e-7,)),
 }
@@ -131,12 +130,12 @@ def test_a_share_of_the_rows(case, order, share):
     rng = np.random.default_rng(2)
     kept = rng.random(23) < 0.9
     calls = []
-    for part in (slice(0, 23), slice(first, last)):
+    for rows in (slice(0, 23), slice(first, last)):
         loss, grad = np.full(23, 7.0), laid(np.full((23, classes), 7.0), order)
         given = (laid(x, order), y if case.sparse else laid(y, order))
         kernel, options = KERNELS[case.name]
-        arguments = (*given, *options, np.ones(1), kept, loss, grad)
-        launch.entry(kernel, (*arguments, 1), parallel=False)(part.start, part.stop, *arguments)
+        part = launch.select_part(kernel.parts, given[0], loss)
+        part(rows.start, rows.stop, *given, options, np.ones(1), kept, loss, grad)
         calls.append((loss, grad.reshape(-1, classes) if order != "side by side" else grad[0].T))
     (loss, grad), (some, slopes) = calls
     inside = np.zeros(23, bool)
@@ -316,7 +315,6 @@ def test_many_classes_leave_less_room_for_small_scales():
 
 LABELLED = [
     (kernels.softmax_crossentropy_sparse, ()),
-    (softmax_sparse.softmax_crossentropy_long, ()),
     (kernels.probability_crossentropy_sparse, (1e-7,)),
 ]
 
@@ -389,8 +387,8 @@ def test_an_infinite_term_makes_an_infinite_loss(order, dtype):
 
 TARGETS = {
     "dense_logits": (kernels.softmax_crossentropy_dense, ()),
-    "binary_logits": (kernels.logistic_crossentropy, ()),
-    "binary_probabilities": (kernels.bernoulli_crossentropy, (1e-3,)),
+    "binary_logits": (kernels.binary_crossentropy_logits, ()),
+    "binary_probabilities": (kernels.binary_crossentropy, (1e-3,)),
 }
 
 

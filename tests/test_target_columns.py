@@ -21,8 +21,8 @@ from test_columns import (
 EPS = 1e-7
 LOSSES = {
     "dense_logits": (fk.softmax_crossentropy_dense, True, ()),
-    "binary_logits": (fk.logistic_crossentropy, True, ()),
-    "binary_probabilities": (fk.bernoulli_crossentropy, True, (EPS,)),
+    "binary_logits": (fk.binary_crossentropy_logits, True, ()),
+    "binary_probabilities": (fk.binary_crossentropy, True, (EPS,)),
     "poisson": (fk.poisson, False, (EPS,)),
     "kl_divergence": (fk.kullback_leibler, False, (EPS,)),
 }

@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 import pytest
-from fastloss_kernels.loops.targets import answers, dense_targets
+from fastloss_kernels.loops.targets import BinaryTargets, dense_targets, weighted_targets
 
 # In plain Python a fused multiplication of float64 rounds twice: there float32 alone is exact.
 DTYPES = [np.float32] if numba.config.DISABLE_JIT else [np.float32, np.float64]
@@ -18,8 +18,8 @@ def _dense(y, rows, first, weight, smoothing, classes, own):
 
 
 @numba.njit(error_model="numpy")
-def _answers(y, weight, smoothing, factor, own, scaled):
-    answers(y, weight, smoothing, factor, own, scaled)
+def _weighted(weight, smoothing, factor, targets):
+    weighted_targets(weight, smoothing, factor, BinaryTargets(*targets))
 
 
 def rounded_once(computed, right):
@@ -56,13 +56,13 @@ def test_dense_targets(dtype, smoothing, weighted):
 @both_dtypes
 @smoothings
 @pytest.mark.parametrize("divisor", [1.0, 45.0, -0.007])
-def test_answers(dtype, smoothing, divisor):
+def test_weighted_targets(dtype, smoothing, divisor):
     t, weight = draw(dtype), np.random.default_rng(1).uniform(0.2, 9, ROWS * CLASSES).astype(dtype)
     f = 1 / np.longdouble(divisor)
     high = dtype(f)
     factor = np.full(t.size, high), np.full(t.size, dtype(f - high))
     own, scaled = (np.full((2, t.size), 7, dtype) for _ in range(2))
-    _answers(t, weight, smoothing, factor, (own[0], own[1]), (scaled[0], scaled[1]))
+    _weighted(weight, smoothing, factor, (t, own[0], own[1], scaled[0], scaled[1]))
     s, t = np.longdouble(smoothing), np.longdouble(t)
     yes, no = weight * (t * (1 - s) + s / 2), (1 - t) * (1 - s) + s / 2
     assert rounded_once(own[0], yes)

@@ -23,15 +23,16 @@ For one row inside a loop of your own pass views of length one and ``threads=1``
 1
 """
 
+import warnings
 from importlib import import_module
 from typing import Any
 
 from fastloss_kernels.run import run
 
 _HOMES = {
-    "bernoulli_crossentropy": "losses.binary_crossentropy",
+    "binary_crossentropy": "losses.binary_crossentropy",
+    "binary_crossentropy_logits": "losses.binary_crossentropy",
     "kullback_leibler": "losses.kullback_leibler",
-    "logistic_crossentropy": "losses.binary_crossentropy",
     "poisson": "losses.poisson",
     "probability_crossentropy_dense": "losses.probability_dense",
     "probability_crossentropy_sparse": "losses.probability_sparse",
@@ -41,10 +42,20 @@ _HOMES = {
 }
 """Each kernel and its module, imported when the kernel is first asked for: programs use a few."""
 
+_RENAMED = {
+    "bernoulli_crossentropy": "binary_crossentropy",
+    "logistic_crossentropy": "binary_crossentropy_logits",
+}
+"""Names of 0.1 and what replaces them; they go with the next release."""
+
 __all__ = ["run", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        new = _RENAMED[name]
+        warnings.warn(f"{name} is now called {new}", DeprecationWarning, stacklevel=2)
+        return __getattr__(new)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     kernel = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,77 +1,52 @@
-"""The only file that knows Numba's options; where compiled kernels are kept: see `cache`.
-
-Whether a call may wake Numba's threads, and how many.
+"""Launching a kernel from Python: which part, on how many threads, compiled for which types.
 
 Small work stays on the calling thread and never touches the threading layer. Where the layer is
-unsafe the same kernel's serial loop runs instead, with the same bits:
+unsafe the part runs on the calling thread too, with the same bits:
 
 - ``workqueue`` aborts the process when two Python threads enter it: only one at a time may, and
   none of its own workers, where a parallel loop of the user's calls Python (``objmode``);
 - a child forked after the layer had started must not start it again (libgomp kills the child).
 """
 
-import inspect
 import os
 import threading
-from functools import cache
+from functools import partial
 from typing import Any
 
 from numba import config, get_num_threads, threading_layer, typeof  # type: ignore[attr-defined]
 from numba import types as nb
 
 from fastloss_kernels import tuning
-from fastloss_kernels.compiler.jit import _parts, ways
+from fastloss_kernels.compiler.linking import address
+from fastloss_kernels.typing import Parts
 
 
 def signature(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the types `arguments` of a kernel are compiled for, whatever their layout.
+    """Return the types for which the `arguments` of a part are compiled, whatever their layout.
 
-    Left to itself Numba compiles a kernel anew for every combination of C, Fortran and other
-    layouts, writeable and read-only. Here predictions, targets and gradients have any strides and
-    all inputs are read-only, which every array of the right dtype and rank satisfies; kernels find
-    out at run time what lies contiguous. The last three arguments are loss, gradient and threads.
+    Left to itself Numba compiles anew for every combination of C, Fortran and other layouts,
+    writeable and read-only. Here predictions, targets and gradients have any strides and all inputs
+    are read-only, which every array of the right dtype and rank satisfies; parts find out at run
+    time what is contiguous. The last two arguments are loss and gradient.
     """
-    kinds: list[Any] = []
-    for position, argument in enumerate(arguments):
-        kind: Any = typeof(argument)
-        if isinstance(kind, nb.Array):
-            output = position >= len(arguments) - 3
-            layout: Any = "A" if kind.ndim == 3 else "C"
-            kind = nb.Array(kind.dtype, kind.ndim, layout, readonly=not output)
-        kinds.append(kind)
-    return tuple(kinds)
+    inputs = len(arguments) - 2
+    return tuple(_kind(argument, k < inputs) for k, argument in enumerate(arguments))
 
 
-@cache
-def parameters(kernel: Any) -> tuple[str, ...]:
-    """Return the names of a kernel's arguments but `threads`; KeyError if it is none."""
-    _ = _parts[kernel]
-    return tuple(inspect.signature(kernel).parameters)[:-1]
+def _kind(argument: Any, readonly: bool) -> Any:
+    if isinstance(argument, tuple):
+        return nb.Tuple([_kind(item, readonly) for item in argument])
+    kind: Any = typeof(argument)
+    if isinstance(kind, nb.Array):
+        layout: Any = "A" if kind.ndim == 3 else "C"
+        return nb.Array(kind.dtype, kind.ndim, layout, readonly=readonly)
+    return kind
 
 
-def entry(kernel: Any, arguments: tuple[Any, ...], parallel: bool) -> Any:
-    """Return what is compiled for the `signature` of these arguments.
-
-    That is the kernel if `parallel`. Else it is its part, which is called with the first and the
-    last row in front, and without the number of threads.
-    """
-    dispatcher, kinds = kernel, signature(arguments)
-    if not parallel:
-        dispatcher, kinds = _parts[kernel], (nb.intp, nb.intp, *kinds[:-1])
-    if not hasattr(dispatcher, "compile"):  # NUMBA_DISABLE_JIT
-        return dispatcher
-    dispatcher.compile(kinds)
-    return dispatcher.overloads[kinds].entry_point
-
-
-_entries: dict[Any, Any] = {}  # what a kernel is compiled for -> its compiled form
-
+_entries: dict[Any, Any] = {}  # part, dtypes, whether in parallel -> what Python calls
 _gate = threading.Lock()
-
 _imported_by = os.getpid()
-
 _launched_by = 0
-
 _shared_layer = False  # whether many Python threads may enter the layer at once
 
 
@@ -108,49 +83,103 @@ def _threads() -> int:
     return int(get_num_threads()) if cores > 1 and _usable() else 1
 
 
-def launch(kernel: Any, x: Any, *rest: Any) -> Any:
-    """Return ``kernel(x, *rest, threads)``, on as many threads as the work and the process allow.
+def select_part(parts: Parts, x: Any, loss: Any) -> Any:
+    """Return the part that is enough for predictions x; the smaller, the less there is to compile.
 
-    The arguments are believed: see `checked.run` for what must hold of them. Whoever has seen to
-    that, as `fastloss` has, saves the microseconds that looking at them takes.
+    Compiling the part for every layout takes three times as long.
     """
-    way = ways.get(kernel)
-    if way is not None:
-        kernel = way(x, rest[-2]) or kernel  # there is less of that to compile
-    if x.size < tuning.PARALLEL:
-        return _alone(kernel, x, rest)
+    if x.strides[1] != x.itemsize:
+        return parts.columns
+    short = x.shape[1] * loss.itemsize <= tuning.SHORT_ROW
+    return parts.short_rows if short else parts.rows
+
+
+def launch(kernel: Any, x: Any, targets: Any, *rest: Any) -> Any:
+    """Return ``kernel(x, targets, *rest, threads)``, on as many threads as work and process allow.
+
+    The arguments are not checked: see `run` for what must hold of them. A caller that has made
+    sure of it, as `fastloss` has, saves the microseconds that checking takes.
+    """
+    *options, scale, keep, loss, grad = rest
+    parts, arguments = kernel.parts, (x, targets, tuple(options), scale, keep, loss, grad)
+    found = _launch(parts, select_part(parts, x, loss), arguments)
+    return None if parts.check is None else found
+
+
+def _launch(parts: Parts, part: Any, arguments: tuple[Any, ...]) -> Any:
+    """Run a part on all rows; return what it found."""
+    if arguments[0].size < tuning.PARALLEL:
+        return _alone(part, arguments)
     threads = _threads()
     if threads == 1:
-        return _alone(kernel, x, rest)
+        return _alone(part, arguments)
     if _shared_layer:
-        return _compiled(kernel, x, rest, True)(x, *rest, threads)
+        return _parallel(parts, part, arguments)(threads, *arguments)
     if not _gate.acquire(blocking=False):
-        return _alone(kernel, x, rest)
+        return _alone(part, arguments)
     try:
-        return _first_call(kernel, x, rest, threads)
+        return _first_launch(parts, part, arguments, threads)
     finally:
         _gate.release()
 
 
-def _alone(kernel: Any, x: Any, rest: tuple[Any, ...]) -> Any:
-    """Call on this thread."""
-    return _compiled(kernel, x, rest, False)(0, rest[-2].size, x, *rest)
-
-
-def _compiled(kernel: Any, x: Any, rest: tuple[Any, ...], parallel: bool) -> Any:
-    """Return the compiled form of the kernel, or of its part, for arguments of these types."""
-    grad = rest[-1]
-    key = kernel, x.dtype, None if grad is None else grad.dtype, parallel
-    try:
-        return _entries[key]
-    except KeyError:
-        return _entries.setdefault(key, entry(kernel, (x, *rest, 0), parallel))
-
-
-def _first_call(kernel: Any, x: Any, rest: tuple[Any, ...], threads: int) -> Any:
-    """Call, and remember which process the layer was started in and whether it may be shared."""
+def _first_launch(parts: Parts, part: Any, arguments: tuple[Any, ...], threads: int) -> Any:
+    """Run, and remember which process the layer was started in and whether it may be shared."""
     global _launched_by, _shared_layer
-    result = _compiled(kernel, x, rest, True)(x, *rest, threads)
+    result = _parallel(parts, part, arguments)(threads, *arguments)
     _launched_by = os.getpid()
     _shared_layer = _layer() in ("omp", "tbb")
     return result
+
+
+def _alone(part: Any, arguments: tuple[Any, ...]) -> Any:
+    """Run a part on this thread."""
+    loss = arguments[-2]
+    return entry(part, arguments)(0, loss.size, *arguments)
+
+
+def entry(part: Any, arguments: tuple[Any, ...]) -> Any:
+    """Return the compiled form of a part for arguments of these types.
+
+    It is called with the first and the last row in front.
+    """
+    key = _key(part, arguments, False)
+    try:
+        return _entries[key]
+    except KeyError:
+        kinds = (nb.intp, nb.intp, *signature(arguments))
+        return _entries.setdefault(key, _compiled(part, kinds))
+
+
+def _parallel(parts: Parts, part: Any, arguments: tuple[Any, ...]) -> Any:
+    """Return the parallel loop that calls a part, for arguments of these types.
+
+    It is called with the number of threads in front.
+    """
+    key = _key(part, arguments, True)
+    try:
+        return _entries[key]
+    except KeyError:
+        kinds = signature(arguments)
+        places = [_address(called, (nb.intp, nb.intp, *kinds)) for called in (parts.check, part)]
+        loop = _compiled(parts.loop, (nb.intp, nb.intp, nb.intp, *kinds))
+        return _entries.setdefault(key, partial(loop, *places))
+
+
+def _key(part: Any, arguments: tuple[Any, ...], parallel: bool) -> tuple[Any, ...]:
+    x, grad = arguments[0], arguments[-1]
+    return part, x.dtype, None if grad is None else grad.dtype, parallel
+
+
+def _compiled(dispatcher: Any, kinds: tuple[Any, ...]) -> Any:
+    if not hasattr(dispatcher, "compile"):  # NUMBA_DISABLE_JIT
+        return dispatcher
+    dispatcher.compile(kinds)
+    return dispatcher.overloads[kinds].entry_point
+
+
+def _address(part: Any, kinds: tuple[Any, ...]) -> Any:
+    """Return the address of a part, 0 for None; in plain Python the part stands for it."""
+    if part is None:
+        return 0
+    return address(part, kinds) if hasattr(part, "compile") else part

@@ -4,14 +4,16 @@ Compiled code reads memory as the types it was compiled for say, as far as the s
 predictions says. Here every other argument is held against the predictions.
 """
 
-from functools import lru_cache
+import inspect
+from functools import cache, lru_cache
 from math import inf, isfinite
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from fastloss_kernels.launch import launch, parameters
+from fastloss_kernels.launch import launch
 from fastloss_kernels.overlap import overlapped, overlaps_itself
+from fastloss_kernels.typing import Parts
 
 _FLOAT32, _FLOAT64, _INT64, _BOOL = map(np.dtype, ("float32", "float64", "int64", "bool"))
 
@@ -91,10 +93,9 @@ def run(kernel: Any, x: Any, *rest: Any) -> Any:
 
 def _checked(kernel: Any, x: Any, rest: tuple[Any, ...]) -> list[Any]:
     """Return the arguments with every number as a float; raise where they do not fit together."""
-    try:
-        names = parameters(kernel)
-    except (KeyError, TypeError):
-        raise TypeError(f"kernel must be a kernel of fastloss_kernels, got {kernel!r}") from None
+    if not isinstance(getattr(kernel, "parts", None), Parts):
+        raise TypeError(f"kernel must be a kernel of fastloss_kernels, got {kernel!r}")
+    names = _parameters(kernel)
     if len(rest) + 1 != len(names):
         raise TypeError(
             f"{kernel.__name__} must be run with the {len(names)} arguments {', '.join(names)},"
@@ -118,6 +119,12 @@ def _checked(kernel: Any, x: Any, rest: tuple[Any, ...]) -> list[Any]:
             outputs[name] = value
     _check_overlaps(inputs, **outputs)
     return [numbers.get(name, value) for name, value in zip(names, (x, *rest), strict=True)]
+
+
+@cache
+def _parameters(kernel: Any) -> tuple[str, ...]:
+    """Return the names of a kernel's arguments but `threads`."""
+    return tuple(inspect.signature(kernel).parameters)[:-1]
 
 
 @lru_cache(maxsize=256)

@@ -50,6 +50,15 @@ class KernelCache(FunctionCache):
 
     _impl_class = _Stored
 
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        """Return (argument types, processor, name): what tells a function's files apart.
+
+        Numba's own would hash what the function closes over. All that is source code of ours, which
+        is in the key anyway, and compiled functions among it have no hash that lasts.
+        """
+        function = self._py_func
+        return sig, codegen.magic_tuple(), (function.__module__, function.__qualname__)
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the compiled code for a signature, or None.
 

@@ -1,4 +1,4 @@
-"""The only file that knows Numba's options; where compiled kernels are kept: see `cache`."""
+"""The only file that knows Numba's options; where compiled kernels are kept: see `disk_cache`."""
 
 import contextlib
 from collections.abc import Callable
@@ -23,16 +23,23 @@ _INNER: dict[str, Any] = {
 
 # A function of a block or an element: always inlined into its caller's machine code.
 BLOCK: Any = {**_INNER, "forceinline": True}
-
 block: _Decorator = njit(**BLOCK)
 
 # A function of a block that is compiled once and called: inlined, its code would stand in several
 # places of a kernel.
 called: _Decorator = njit(**_INNER)
 
-# A loop that takes a block function as an argument. It is inlined as source, so the function is a
-# constant there; one that is passed at run time could not be cached.
+# A function that takes another function as an argument. It is inlined as source, so the function is
+# a constant there; one that is passed at run time could not be cached.
 generic: _Decorator = njit(inline="always")
+
+cached_functions: dict[str, Any] = {}
+"""Qualified name -> what is compiled on its own and kept on disk; see `linking`."""
+
+
+def qualified_name(function: Any) -> str:
+    """Return what a Python function is known by in the cache and to the linker."""
+    return f"{function.__module__}.{function.__qualname__}"
 
 
 def _compiled(function: Callable[..., Any], **options: Any) -> Any:
@@ -42,6 +49,7 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Any:
     dispatcher: Any = njit(nogil=True, error_model="numpy", **options)(function)
     with contextlib.suppress(RuntimeError):
         dispatcher._cache = KernelCache(dispatcher.py_func)
+    cached_functions[qualified_name(function)] = dispatcher
     return dispatcher
 
 
@@ -50,7 +58,17 @@ def cached(function: Callable[..., Any]) -> Any:
     return _compiled(function, pipeline_class=PartCompiler)
 
 
-_parts: dict[Any, Any] = {}  # kernel -> its part
+def parallel(function: Callable[..., Any]) -> Any:
+    """Return `function`, whose `prange` loops are shared between threads; kept on disk too."""
+    return _compiled(function, parallel=True)
 
-ways: dict[Any, Any] = {}
-"""Kernel -> ``way(x, loss)``: the kernel that does a part of its work, if that is enough."""
+
+def part(module: str, name: str, function: Callable[..., Any]) -> Any:
+    """Return `function` as the cached part `name` of a loss's module.
+
+    A part is made by a factory and closes over the loss's functions. It is known by its name: their
+    sources, like all sources of the engine, are in the key of the cache.
+    """
+    function.__module__ = module
+    function.__qualname__ = f"{module.rpartition('.')[2]}.{name}"
+    return cached(function)

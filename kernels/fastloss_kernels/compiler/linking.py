@@ -1,10 +1,14 @@
-"""How a kernel calls its part: by a symbol, so that it holds no copy of the part's code.
+"""Calls from compiled code to what is compiled on its own, so that no caller holds a copy of it.
 
-Linked in as text, as Numba does with all it calls, the part would be optimised again and made into
-machine code at each of the five levels that a parallel loop is compiled in. Instead the part is
-compiled once, by itself, and LLVM is told its address under a name that is the same in every
-process. Whatever holds such a call and is loaded from a cache, be it a user's own function, first
-has the part compiled or loaded: that is what Numba's list of reload functions is for.
+Linked in as text, as Numba does with all it calls, a part would be optimised again and made into
+machine code in every caller. Instead it is compiled once, by itself, and called in one of two ways.
+
+By symbol: LLVM is told its address under a name that is the same in every process. Whatever holds
+such a call and is loaded from a cache, be it a user's own function, first has the part compiled or
+loaded.
+
+By address: the parallel loop is given the part's address as a number, so that one loop serves all
+losses.
 """
 
 import hashlib
@@ -13,47 +17,109 @@ from importlib import import_module
 from typing import Any
 
 import llvmlite.binding as ll
+from fastloss_kernels.compiler.jit import cached_functions, qualified_name
 from fastloss_kernels.compiler.overloads import compiled
 from numba import types
 from numba.core import cgutils
 
 
-def call_part(part: Any, first: int, last: int, arguments: tuple[Any, ...]) -> Any:
-    """Return ``part(first, last, *arguments)``."""
-    return part(first, last, *arguments)
+def address(function: Any, kinds: tuple[Any, ...]) -> int:
+    """Return where the machine code of a cached function is, compiled for arguments of `kinds`."""
+    function.compile(kinds)
+    result = function.overloads[kinds]
+    return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
 
 
-def _provide(module: str, name: str, kinds: tuple[Any, ...]) -> Any:
-    """Have a part compiled for `kinds` and LLVM told where it is; return what was compiled."""
-    part = getattr(import_module(module), name)
-    part.compile(kinds)
-    result = part.overloads[kinds]
-    address = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
-    ll.add_symbol(_symbol(module, name, kinds), address)
-    return result
+def call(function: Any, arguments: tuple[Any, ...]) -> Any:
+    """Return ``function(*arguments)``; compiled code calls it by its symbol."""
+    return function(*arguments)
 
 
-def _symbol(module: str, name: str, kinds: tuple[Any, ...]) -> str:
-    digest = hashlib.sha256(str(kinds).encode()).hexdigest()
-    return f"{module}.{name}.{digest}"
+def address_of(function: Any, arguments: tuple[Any, ...]) -> Any:
+    """Return the address of a part for (first row, last row, *arguments), of None 0.
+
+    In plain Python the function stands for its address.
+    """
+    return function
 
 
-@compiled(call_part)
-def _call_part(typingctx: Any, part: Any, first: Any, last: Any, arguments: Any) -> Any:
-    function = part.dispatcher.py_func
-    kinds = (types.intp, types.intp, *arguments.types)
-    place = (function.__module__, function.__name__, kinds)
-    result = _provide(*place).signature.return_type
+def call_address(place: Any, first: int, last: int, arguments: tuple[Any, ...]) -> int:
+    """Return ``part(first, last, *arguments)`` of the part at an address."""
+    return int(place(first, last, *arguments))
+
+
+def _provide(module: str, name: str, kinds: tuple[Any, ...]) -> None:
+    """Have a function compiled or loaded, and tell LLVM its address."""
+    import_module(module)
+    function = cached_functions[name]
+    ll.add_symbol(_symbol(name, kinds), address(function, kinds))
+
+
+def _symbol(name: str, kinds: tuple[Any, ...]) -> str:
+    return f"{name}.{hashlib.sha256(str(kinds).encode()).hexdigest()}"
+
+
+def _declared(context: Any, builder: Any, function: Any, kinds: tuple[Any, ...], kind: Any) -> Any:
+    """Return LLVM's declaration of a function that `_provide` finds.
+
+    Relies on `_reload_init`, the functions that Numba calls when a library is loaded from a cache:
+    without it the first call after loading would end in an unresolved symbol.
+    """
+    name = qualified_name(function)
+    load = partial(_provide, function.__module__, name, kinds)
+    load()
+    context.active_code_library._reload_init.add(load)
+    return cgutils.get_or_insert_function(builder.module, kind, _symbol(name, kinds))
+
+
+def _called(context: Any, builder: Any, callee: Any, result: Any, kinds: Any, values: Any) -> Any:
+    """Return code for a call in Numba's calling convention, which hands errors on."""
+    convention = context.call_conv
+    status, value = convention.call_function(builder, callee, result, kinds, values)
+    with cgutils.if_unlikely(builder, status.is_error):
+        convention.return_status_propagate(builder, status)
+    return value
+
+
+@compiled(call)
+def _call(typingctx: Any, function: Any, arguments: Any) -> Any:
+    dispatcher = function.dispatcher
+    kinds = tuple(map(types.unliteral, arguments.types))
+    dispatcher.compile(kinds)
+    result = dispatcher.overloads[kinds].signature.return_type
+    given = types.Tuple(kinds)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        context.active_code_library._reload_init.add(partial(_provide, *place))
-        convention = context.call_conv
-        kind = convention.get_function_type(result, kinds)
-        callee = cgutils.get_or_insert_function(builder.module, kind, _symbol(*place))
-        values = (args[1], args[2], *cgutils.unpack_tuple(builder, args[3]))
-        status, value = convention.call_function(builder, callee, result, kinds, values)
-        with cgutils.if_unlikely(builder, status.is_error):
-            convention.return_status_propagate(builder, status)
-        return value
+        kind = context.call_conv.get_function_type(result, kinds)
+        callee = _declared(context, builder, dispatcher.py_func, kinds, kind)
+        values = cgutils.unpack_tuple(builder, args[1])
+        return _called(context, builder, callee, result, kinds, values)
 
-    return result(part, types.intp, types.intp, arguments), codegen
+    return result(function, given), codegen
+
+
+@compiled(address_of)
+def _address_of(typingctx: Any, function: Any, arguments: Any) -> Any:
+    kinds = (types.intp, types.intp, *map(types.unliteral, arguments.types))
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if function is types.none:
+            return context.get_constant(types.intp, 0)
+        kind = context.call_conv.get_function_type(types.intp, kinds)
+        callee = _declared(context, builder, function.dispatcher.py_func, kinds, kind)
+        return builder.ptrtoint(callee, context.get_value_type(types.intp))
+
+    return types.intp(function, types.Tuple(kinds[2:])), codegen
+
+
+@compiled(call_address)
+def _call_address(typingctx: Any, place: Any, first: Any, last: Any, arguments: Any) -> Any:
+    kinds = (types.intp, types.intp, *arguments.types)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = context.call_conv.get_function_type(types.intp, kinds)
+        callee = builder.inttoptr(args[0], kind.as_pointer())
+        values = (args[1], args[2], *cgutils.unpack_tuple(builder, args[3]))
+        return _called(context, builder, callee, types.intp, kinds, values)
+
+    return types.intp(types.intp, types.intp, types.intp, arguments), codegen

@@ -1,135 +1,130 @@
-"""The losses whose elements do not meet, of rows that lie side by side; see `elements`.
+"""Elementwise losses on tiles of class-major rows, one column after the other.
 
-They are worked on as they lie, like in `columns`: a run of one class of many rows at a time. Terms
-are added to sums that stand side by side, in the order that sums of rows have elsewhere.
+Terms are added to the sums of all rows of the tile, in the order that rows have elsewhere.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import generic
-from fastloss_kernels.loops.elementwise import divide_sums, heaviest_answer, spread, write_elements
-from fastloss_kernels.loops.row_inputs import clear_rows, clear_values, row_values
-from fastloss_kernels.loops.targets import answers
-from fastloss_kernels.memory.columns import fetch_run, past_caches, run_of, send_run
-from fastloss_kernels.memory.layout import place_of, rows_of_tile
-from fastloss_kernels.memory.rows import piece_size
-from fastloss_kernels.reductions.sum_columns import (
-    END,
-    FOUR,
-    MERGE,
-    SUMS,
-    add_four,
-    add_run,
-    close_piece,
-    merge_runs,
-    slot_of,
-    step_of,
-    sum_plans,
+from fastloss_kernels.loops.elements import (
+    broadcast_row_factors,
+    divide_sums,
+    heaviest_target,
+    write_elements,
 )
-from fastloss_kernels.simd.cache_hints import settle
+from fastloss_kernels.loops.row_inputs import Batch, zero_masked
+from fastloss_kernels.loops.targets import BinaryTargets, weighted_targets
+from fastloss_kernels.memory.columns import (
+    Tile,
+    load_column,
+    prefetch_column,
+    store_column,
+    tile_temporary,
+)
+from fastloss_kernels.memory.layout import layout_of, offset_of
+from fastloss_kernels.reductions.sum_columns import (
+    FOUR,
+    add_column,
+    add_four,
+    slot_of,
+    sum_in_order,
+)
 from fastloss_kernels.simd.codegen import REGISTER
-from fastloss_kernels.simd.raw_arrays import fill, hold, memory, row_array, stacked, stacked_rows
+from fastloss_kernels.simd.raw_arrays import fill, row_array, stacked, stacked_rows
 from fastloss_kernels.typing import Array
 
 
+class TileState(NamedTuple):
+    """What the steps of a sum have in common."""
+
+    tile: Any
+    x: Any
+    targets: Any
+    keep: Any
+    options: Any
+    plain: Any
+    bounds: Any
+    out: Any  # the layout of the gradient, or None
+    early: Any  # factors of the rows' targets, see `broadcast_row_factors`
+    late: Any  # and of their slopes
+    terms: Any  # room for four columns
+
+
 @generic
-def separable_columns(
-    most: int,
-    element: Any,
-    first: int,
-    last: int,
-    x: Array,
-    targets: Array,
-    weight: Array,
-    smoothing: float,
-    low: float,
-    high: float,
-    divisor: float,
-    scale: Array,
-    keep: Array,
-    loss: Array,
+def add_elements(element: Any, weighted: bool, s: TileState, out: Any, step: Any) -> None:
+    """Process one step of a plan: columns of x and targets, their terms and gradient."""
+    count, slot, starts, c, following = step
+    first, rows, like = s.tile.first, s.tile.rows, s.tile.loss
+    lanes = REGISTER // like.itemsize
+    x_scratch, t_scratch, slopes = stacked(like.dtype), stacked(like.dtype), stacked(like.dtype)
+    x_offset, t_offset = offset_of(s.x, first), offset_of(s.targets, first)
+    for j in range(count):
+        own = c + j * lanes
+        ahead = own + lanes if j + 1 < count else following
+        prefetch_column(s.x, x_offset, ahead, rows)
+        prefetch_column(s.targets, t_offset, ahead, rows)
+        x = load_column(s.x, x_offset, own, rows, x_scratch)
+        t = load_column(s.targets, t_offset, own, rows, t_scratch)
+        targets = BinaryTargets(t, t, t, t, t)
+        if weighted and not s.plain:
+            weight, smoothing, weights = s.options[0], s.options[1], stacked(like.dtype)
+            fill(weights[:rows], weight[own] if weight.size else like.dtype.type(1))
+            positive, negative = stacked(like.dtype), stacked(like.dtype)
+            scaled_positive, scaled_negative = stacked(like.dtype), stacked(like.dtype)
+            targets = BinaryTargets(t, positive, negative, scaled_positive, scaled_negative)
+            weighted_targets(weights, smoothing, s.early, targets)
+        terms = s.terms[j * tuning.TILE_ROWS :]
+        write_elements(element, s.plain, x, targets, s.late, s.bounds, (terms, slopes), out)
+        if out is not None:
+            zero_masked(s.keep, first, rows, slopes)
+            store_column(slopes[:rows], out, offset_of(out, first), own, ahead)
+    if count == FOUR:
+        add_four(s.terms, rows)
+    total, lost = slot_of(s.tile.sums[0], slot, rows)
+    add_column(s.terms[:rows], starts, total, lost)
+
+
+@generic
+def elementwise_tile(
+    add: Any,
+    weighted: bool,
+    mean: bool,
+    bounds: Any,
+    tile: Tile,
+    batch: Batch,
+    options: Any,
     grad: Array | None,
 ) -> None:
-    """Do as `separable_rows`, in tiles of at most `most` rows."""
-    kind = loss.dtype.type
-    classes, lanes = x.shape[1], REGISTER // loss.itemsize
-    piece = piece_size(classes)
-    fused = grad is not None
-    bounds = kind(low), kind(high)
-    plain = smoothing == 0.0 and weight.size == 0
-    past = past_caches(grad, loss)
-    x_box, t_box, slopes = stacked(loss.dtype), stacked(loss.dtype), stacked(loss.dtype)
-    late = stacked(loss.dtype), stacked(loss.dtype)
-    early = stacked(loss.dtype), stacked(loss.dtype)
-    boxes = stacked(loss.dtype), stacked(loss.dtype)
-    scaled_boxes = stacked(loss.dtype), stacked(loss.dtype)
-    weights, terms = stacked(loss.dtype), stacked_rows(loss.dtype)
-    row_scale, total, lost = row_array(), row_array(), row_array()
-    sums, plans = np.zeros(SUMS), sum_plans(classes, loss, FOUR)
-    heaviest = heaviest_answer(weight, plain)
-
-    i = first
-    while i < last:
-        rows = rows_of_tile(x, i, last, most)
-        x_place, t_place = place_of(x, i), place_of(targets, i)
-        if scale.size > 1 or i == first:
-            n = rows if scale.size > 1 else most  # one value serves all tiles
-            row_values(scale, i, n, row_scale)
-            spread(
-                row_scale,
-                n,
-                divisor,
-                heaviest,
-                (early[0][:n], early[1][:n]),
-                (late[0][:n], late[1][:n]),
-            )
-        for start in range(0, classes, piece):
-            plan, k = plans[0 if start + piece < classes else 1], 0
-            while plan[k, 0] != END:
-                what, slot, starts, c, following = step_of(plan, k, start)
-                k += 1
-                if what == MERGE:
-                    merge_runs(sums, slot, rows, loss)
-                    continue
-                for j in range(what):
-                    own = c + j * lanes
-                    ahead = own + lanes if j + 1 < what else following
-                    fetch_run(x, x_place, ahead, rows)
-                    fetch_run(targets, t_place, ahead, rows)
-                    x_run = run_of(x, x_place, rows, own, x_box)
-                    t = run_of(targets, t_place, rows, own, t_box)
-                    answer, scaled = (t, t), (t, t)
-                    if not plain:
-                        fill(weights[:rows], weight[own] if weight.size else kind(1))
-                        answers(t, weights, smoothing, early, boxes, scaled_boxes)
-                        answer, scaled = boxes, scaled_boxes
-                    write_elements(
-                        element,
-                        plain,
-                        fused,
-                        rows,
-                        x_run,
-                        t,
-                        answer,
-                        scaled,
-                        late,
-                        bounds,
-                        terms[j * tuning.TILE_ROWS :],
-                        slopes,
-                    )
-                    if fused:
-                        clear_values(keep, i, rows, slopes)
-                        send_run(slopes[:rows], grad, place_of(grad, i), own, ahead, past)
-                if what == FOUR:
-                    add_four(terms, rows)
-                slot_sums, rest = slot_of(sums, slot, rows)
-                add_run(terms[:rows], starts, slot_sums, rest)
-            close_piece(sums, rows, start == 0, total, lost)
-        divide_sums(total, lost, divisor, memory(loss, loss.dtype)[i : i + rows])
-        clear_rows(keep, i, rows, loss, loss[:0])
-        i += rows
-    hold(sums)
-    hold(plans)
-    settle()
+    """Process a tile; see `elementwise` for the arguments, and `sum_in_order` for `add`."""
+    kind, rows = tile.loss.dtype.type, tile.rows
+    divisor = float(tile.classes) if mean else 1.0
+    low, high = bounds(options)
+    plain, heaviest = True, np.inf  # nothing is scaled early
+    if weighted:
+        plain = options[1] == 0.0 and options[0].size == 0
+        if not plain:
+            heaviest = heaviest_target(options[0])
+    early = tile_temporary(tile, 0), tile_temporary(tile, 1)
+    late = tile_temporary(tile, 2), tile_temporary(tile, 3)
+    if tile.new_scale:
+        n = rows if batch.scale.size > 1 else tile.most
+        first, last = (early[0][:n], early[1][:n]), (late[0][:n], late[1][:n])
+        broadcast_row_factors(tile.scale, n, divisor, heaviest, first, last)
+    total, lost, terms = row_array(), row_array(), stacked_rows(tile.loss.dtype)
+    state = TileState(
+        tile=tile,
+        x=batch.x,
+        targets=batch.targets,
+        keep=batch.keep,
+        options=options,
+        plain=plain,
+        bounds=(kind(low), kind(high)),
+        out=None if grad is None else layout_of(grad, tile.loss, 1),
+        early=early,
+        late=late,
+        terms=terms,
+    )
+    sum_in_order(add, state, tile, (tile.sums[0],), ((total, lost),), terms)
+    divide_sums(total, lost, divisor, tile.loss)

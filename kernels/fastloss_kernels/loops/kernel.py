@@ -1,97 +1,114 @@
-"""The only file that knows Numba's options; where compiled kernels are kept: see `cache`.
+"""How a kernel is put together: the parts that do its work, and the one parallel loop over rows.
 
-Logits with class labels: the loop over blocks of rows, whatever is done to a block.
+A part processes the rows ``first`` to ``last`` of a batch on one thread. All parts have one
+signature,
+
+    (first, last, x, targets, options, scale, keep, loss, grad) -> int
+
+where `options` are the kernel's own arguments, in its order, and the result is the first row whose
+label is out of range, or -1. `rows` parts take contiguous rows only, and compile in a third of the
+time; `columns` parts take every layout. A public kernel is a thin function around its parts: the
+flat list of its arguments, its documentation, and a call of `run_part`. From Python its parts are
+called directly; see `launch`.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from fastloss_kernels.compiler.jit import (
-    _compiled,
-    _Decorator,
-    _parts,
-    block,
-    cached,
-    generic,
-    ways,
-)
-from fastloss_kernels.compiler.linking import call_part
+from fastloss_kernels.compiler.jit import block, cached, generic, parallel
+from fastloss_kernels.compiler.linking import address_of, call, call_address
 from fastloss_kernels.loops.row_inputs import first_bad_label
-from fastloss_kernels.memory.rows import row_count
-from fastloss_kernels.typing import Array
+from fastloss_kernels.memory.layout import row_count
+from fastloss_kernels.typing import Array, Parts
 from numba import prange
 
-part = cached
-"""What one thread does with its share of the rows: ``(first, last, *arguments of the kernel)``."""
 
-
-def kernel(part: Any, way: Callable[[Any, Any], Any] | None = None) -> _Decorator:
-    """Return the decorator of a kernel that shares its rows between threads, each calling `part`.
-
-    ``way(x, loss)`` is another kernel with the same arguments that is enough for these, or None.
-
-    Numba compiles the body of a parallel loop five times over (the loop body and the three wrappers
-    around it each hold a copy), which is why the body is but a call: see `calls`. Small work does
-    not wait for it: see `entry`.
-    """
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        decorated = _compiled(function, parallel=True)
-        _parts[decorated] = part
-        if way is not None:
-            ways[decorated] = way
-        return decorated
-
-    return decorate
-
-
-@generic
-def each_part(part: Any, rows: int, threads: int, arguments: Any) -> None:
-    """Call ``part(first, last, *arguments)`` on `rows` split evenly over `threads`."""
-    if threads > 1:
-        for p in prange(threads):
-            call_part(part, p * rows // threads, (p + 1) * rows // threads, arguments)
-    else:
-        call_part(part, 0, rows, arguments)
-
-
-@generic
-def first_found(part: Any, rows: int, threads: int, arguments: Any) -> int:
-    """Do as `each_part`; return the first result that is not negative, in the order of the rows."""
-    found = np.empty(threads, np.int64)
-    for p in prange(threads):
-        found[p] = call_part(part, p * rows // threads, (p + 1) * rows // threads, arguments)
-    first = -1
-    for p in range(threads):
-        if first < 0:
-            first = found[p]
-    return first
+@cached
+def check_labels(
+    first: int,
+    last: int,
+    x: Array,
+    targets: Array,
+    options: Any,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+) -> int:
+    """Return the first kept row whose label is out of range, or -1: a part."""
+    return first_bad_label(targets, first, last, x.shape[1], keep)
 
 
 @block
 def unchecked_label(first: int, last: int, x: Array, labels: Array, keep: Array) -> int:
-    """Return the first bad label's row among all rows, or -1."""
-    if last - first < row_count(x):  # the labels of a share have been checked with all others
+    """Return the first row whose label is out of range if a part has all rows, else -1.
+
+    The labels of a share of the rows have been checked with all others, by `parallel_rows`.
+    """
+    if last - first < row_count(x):
         return -1
     return first_bad_label(labels, first, last, x.shape[1], keep)
 
 
-@part
-def _labels_part(first: int, last: int, labels: Array, keep: Array, classes: int) -> int:
-    return first_bad_label(labels, first, last, classes, keep)
+@parallel
+def parallel_rows(
+    check: Any,
+    work: Any,
+    threads: int,
+    x: Array,
+    targets: Array,
+    options: Any,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+) -> int:
+    """Call the part at the address `check`, if any, on all rows, then that at `work`.
+
+    Rows are split evenly over `threads`. Stops at a result that is not -1, and returns the first.
+
+    Numba compiles the body of a parallel loop five times over (the loop body and the wrappers
+    around it each hold a copy), which is why there is one loop for all kernels, and its body but a
+    call.
+    """
+    rows = row_count(x)
+    found = np.empty(threads, np.int64)
+    for place in (check, work):
+        if place:
+            for p in prange(threads):
+                # Built here: tuples within tuples do not reach the body of a parallel loop.
+                arguments = (x, targets, options, scale, keep, loss, grad)
+                begin, end = p * rows // threads, (p + 1) * rows // threads
+                found[p] = call_address(place, begin, end, arguments)
+            for p in range(threads):
+                if found[p] >= 0:
+                    return found[p]
+    return -1
 
 
 @generic
-def labelled_parts(
-    part: Any, threads: int, x: Array, labels: Array, keep: Array, arguments: Any
-) -> int:
-    """Call a part on all rows if every label is one; return the first bad label's row, or -1."""
-    rows = row_count(x)
+def run_part(check: Any, work: Any, threads: int, arguments: Any) -> int:
+    """Call a part on all rows, on this thread or on several; return what it found."""
     if threads > 1:
-        bad = first_found(_labels_part, rows, threads, (labels, keep, x.shape[1]))
-        if bad < 0:
-            each_part(part, rows, threads, arguments)
-    else:
-        bad = call_part(part, 0, rows, arguments)
-    return bad
+        places = (address_of(check, arguments), address_of(work, arguments), threads)
+        return call(parallel_rows, places + arguments)
+    return call(work, (0, row_count(arguments[0]), *arguments))
+
+
+def kernel(
+    rows: Any, columns: Any, *, short_rows: Any = None, labels: bool = False
+) -> Callable[[Callable[..., Any]], Any]:
+    """Return the decorator of a public kernel with these parts.
+
+    Without parts for class-major or short rows, `columns` and `short_rows` are `rows`.
+    """
+    check = check_labels if labels else None
+    parts = Parts(rows, columns, short_rows or rows, check, parallel_rows)
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        decorated = cached(function)
+        decorated.parts = parts
+        return decorated
+
+    return decorate

@@ -1,25 +1,62 @@
-"""What a caller says of each row: `scale`, the factor of its gradient, and `keep`.
+"""What a caller gives for each row: `scale`, the factor of its gradient, `keep` and its label.
 
-Both have one value for all rows, or one for each.
-
-
-Class labels: checked before anything is read with them.
+`scale` and `keep` have one value for all rows, or one for each. Rows where `keep` is False are
+masked: they are not looked at, and their loss and gradient are 0.
 """
 
+from typing import Any, NamedTuple
+
 from fastloss_kernels.compiler.jit import block, called
+from fastloss_kernels.compiler.overloads import inlined
+from fastloss_kernels.memory.layout import Layout, layout_of
+from fastloss_kernels.memory.rows import Block
+from fastloss_kernels.simd.cache_hints import prefetch
 from fastloss_kernels.simd.raw_arrays import fill
 from fastloss_kernels.typing import Array
 
 
+class Batch(NamedTuple):
+    """What a kernel is given, but for its options and the gradient."""
+
+    x: Layout
+    targets: Any  # labels, or the layout of target rows
+    scale: Any
+    keep: Any
+    loss: Any
+
+
+def _target_rows(targets: Array, like: Array, block_rows: int) -> Any:
+    """Return the layout of target rows; labels as they are."""
+    return targets if targets.ndim == 1 else layout_of(targets, like, block_rows)
+
+
+inlined(_target_rows)(
+    lambda targets, like, block_rows: (
+        (lambda targets, like, block_rows: targets)
+        if targets.ndim == 1
+        else (lambda targets, like, block_rows: layout_of(targets, like, block_rows))
+    )
+)
+
+
 @block
-def step(values: Array) -> int:
-    """Return how far apart the values of neighbouring rows lie: 0 if one value serves all rows."""
+def batch_of(
+    x: Array, targets: Array, scale: Array, keep: Array, loss: Array, block_rows: int
+) -> Batch:
+    """Return the batch of a part's arguments; see `layout_of`."""
+    rows = layout_of(x, loss, block_rows)
+    return Batch(rows, _target_rows(targets, loss, block_rows), scale, keep, loss)
+
+
+@block
+def _step(values: Array) -> int:
+    """Return the distance of the values of neighbouring rows: 0 if one value serves all rows."""
     return 0 if values.size == 1 else 1
 
 
 @block
-def left_out(keep: Array, first: int, rows: int) -> bool:
-    """Return whether any of these rows is not to be computed."""
+def any_masked(keep: Array, first: int, rows: int) -> bool:
+    """Return whether any of these rows is masked."""
     if keep.size == 1:
         return not keep[0]
     mine = keep[first : first + rows]
@@ -43,25 +80,25 @@ def row_values(values: Array, first: int, rows: int, mine: Array) -> None:
 
 
 @block
-def clear_rows(keep: Array, first: int, rows: int, loss: Array, w: Array) -> None:
-    """Set the losses of rows that are left out to 0, and their gradients w where there are any."""
-    if not left_out(keep, first, rows):
+def zero_masked_rows(keep: Array, first: int, rows: int, loss: Array, w: Array) -> None:
+    """Set the losses of masked rows to 0, and their gradients w where there are any."""
+    if not any_masked(keep, first, rows):
         return
-    kept, classes = step(keep), w.size // rows
+    step, classes = _step(keep), w.size // rows
     for r in range(rows):
-        if not keep[(first + r) * kept]:
-            loss[first + r] = 0
+        if not keep[(first + r) * step]:
+            loss[r] = 0
             fill(w[r * classes : (r + 1) * classes], 0)
 
 
 @block
-def clear_values(keep: Array, first: int, rows: int, values: Array) -> None:
-    """Set the values of rows that are left out to 0."""
-    if not left_out(keep, first, rows):
+def zero_masked(keep: Array, first: int, rows: int, values: Array) -> None:
+    """Set the values of masked rows to 0."""
+    if not any_masked(keep, first, rows):
         return
-    kept = step(keep)
+    step = _step(keep)
     for r in range(rows):
-        if not keep[(first + r) * kept]:
+        if not keep[(first + r) * step]:
             values[r] = 0
 
 
@@ -78,18 +115,25 @@ def first_bad_label(labels: Array, first: int, last: int, classes: int, keep: Ar
             bad |= kept[k] & ((mine[k] < 0) | (mine[k] >= classes))
     if bad:
         for i in range(first, last):
-            if keep[i * step(keep)] and not 0 <= labels[i] < classes:
+            if keep[i * _step(keep)] and not 0 <= labels[i] < classes:
                 return i
     return -1
 
 
 @block
-def kept_labels(labels: Array, keep: Array, first: int, rows: int, target: Array) -> None:
-    """Fill `target` with the labels of a block of rows; a row that is left out gets class 0."""
+def masked_labels(labels: Array, keep: Array, first: int, rows: int, target: Array) -> None:
+    """Fill `target` with the labels of a block of rows, and 0 where a row is masked."""
     mine = labels[first : first + rows]
     for r in range(rows):
         target[r] = mine[r]
-    if left_out(keep, first, rows):
-        kept = step(keep)
+    if any_masked(keep, first, rows):
+        step = _step(keep)
         for r in range(rows):
-            target[r] = target[r] if keep[(first + r) * kept] else 0
+            target[r] = target[r] if keep[(first + r) * step] else 0
+
+
+@block
+def load_labels(b: Block, batch: Batch, target: Array) -> None:
+    """Fill `target` with the labels of a block, and prefetch those of the next one."""
+    masked_labels(batch.targets, batch.keep, b.first, b.rows, target)
+    prefetch(batch.targets, b.first + b.rows, b.rows)

@@ -4,7 +4,7 @@ A smoothed target t (1 - s) + s / C is a sum of two products whose factors are n
 rounding after each step would cost the gradients up to two ulp before they are begun.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastloss_kernels.compiler.jit import block, called
 from fastloss_kernels.elementary.double_word import Pair, _rounded, product, times, two_sum
@@ -71,27 +71,33 @@ def dense_targets(
     return own[: y.size]
 
 
-@called
-def answers(
-    y: Array,
-    weight: Array,
-    smoothing: float,
-    factor: tuple[Array, Array],
-    own: tuple[Array, Array],
-    scaled: tuple[Array, Array],
-) -> None:
-    """Write w t' and 1 - t' of the smoothed binary targets t' = t (1 - s) + s / 2, also `scaled`.
+class BinaryTargets(NamedTuple):
+    """What an element function is given of some targets, each an array."""
 
-    The second does not come of the first, lest a small one be what rounding left of 1 - t'.
-    `scaled` are the exact ones times a factor, each rounded once.
+    target: Any  # t, neither smoothed nor weighted
+    positive: Any  # w t'
+    negative: Any  # 1 - t'
+    scaled_positive: Any  # both times the gradient's factor, each rounded once
+    scaled_negative: Any
+
+
+@called
+def weighted_targets(
+    weight: Array, smoothing: float, factor: tuple[Array, Array], targets: BinaryTargets
+) -> None:
+    """Set all but the first of `targets`, for the smoothed targets t' = t (1 - s) + s / 2.
+
+    1 - t' is not taken from t': where it is small it would be a rounding error. `factor` is a
+    double-word number for each element.
     """
-    shrink, rise, rest = smoothing_pairs(smoothing, 2, y)
-    one = y.dtype.type(1)
-    for k in range(y.size):
+    t, positive, negative, scaled_positive, scaled_negative = targets
+    shrink, rise, rest = smoothing_pairs(smoothing, 2, t)
+    one = t.dtype.type(1)
+    for k in range(t.size):
         f = factor[0][k], factor[1][k]
-        yes = times(weight[k], smoothed(y[k], shrink, rise))
-        near = y[k] + y[k] >= one  # then 1 - t is exact, and a small sum not one of large numbers
+        yes = times(weight[k], smoothed(t[k], shrink, rise))
+        near = t[k] + t[k] >= one  # then 1 - t is exact, and a small sum not one of large numbers
         start = rise if near else rest
-        no = smoothed(one - y[k] if near else -y[k], shrink, start)
-        own[0][k], own[1][k] = yes[0] + yes[1], no[0] + no[1]
-        scaled[0][k], scaled[1][k] = product(yes, f), product(no, f)
+        no = smoothed(one - t[k] if near else -t[k], shrink, start)
+        positive[k], negative[k] = yes[0] + yes[1], no[0] + no[1]
+        scaled_positive[k], scaled_negative[k] = product(yes, f), product(no, f)

@@ -1,46 +1,40 @@
-"""Binary crossentropy from probabilities, averaged over the classes of a row.
+"""Binary crossentropy, from probabilities and from logits, averaged over the classes of a row.
 
-With v = w t, where w is the weight of the positive class (1 unless given), and u = 1 - t,
+With v = w t, where w is the weight of the positive class (1 unless given), and u = 1 - t:
+
+From probabilities, with p = clip(x, eps, 1 - eps), q = 1 - p, and m = 1 where x is inside the
+closed bounds, else 0,
 
     term = -v log p - u log(1 - p)            slope = m (u p - v q) / (p q)
 
-where p = clip(x, eps, 1 - eps), q = 1 - p, and m = 1 where x is inside the closed bounds.
-
-
-Binary crossentropy from logits, averaged over the classes of a row.
-
-With v = w t, where w is the weight of the positive class (1 unless given), u = 1 - t and l = u + v,
+From logits, with l = u + v,
 
     term = u x + l softplus(-x)               slope = u - l sigmoid(-x)
 
-Both signs use ``e = e^-|x|``, which never overflows: softplus(-|x|) = log1p(e). With (k, o) =
-(u, -v) for x >= 0 and (-v, u) below, term = k x + l log1p(e) and slope = (k + o e) / (1 + e):
-nothing cancels where t is 0 or 1, and elsewhere no more than u sigmoid(x) and v sigmoid(-x) do, of
-which the slope is the difference. k x is left out where k = 0, so an infinite logit on the right
-side costs nothing.
+Both signs of a logit use ``e = e^-|x|``, which never overflows: softplus(-|x|) = log1p(e). With
+(k, o) = (u, -v) for x >= 0 and (-v, u) below, term = k x + l log1p(e) and slope = (k + o e) / (1 +
+e): nothing cancels where t is 0 or 1, and elsewhere no more than u sigmoid(x) and v sigmoid(-x) do,
+whose difference the slope is. k x is omitted where k = 0, so an infinite logit of the right sign
+adds 0.
 """
 
 from typing import Any
 
 from fastloss_kernels.compiler.jit import block
-from fastloss_kernels.compiler.linking import call_part
 from fastloss_kernels.elementary.double_word import Pair
 from fastloss_kernels.elementary.exp import exp_falling
 from fastloss_kernels.elementary.log import log1p_unit, log_normal, log_pair
-from fastloss_kernels.loops.elementwise import separable_rows
-from fastloss_kernels.loops.elementwise_columns import separable_columns
-from fastloss_kernels.loops.kernel import each_part, kernel, part
-from fastloss_kernels.memory.layout import enough, rows_per_tile
-from fastloss_kernels.memory.rows import row_count
+from fastloss_kernels.loops.elementwise import elementwise
+from fastloss_kernels.loops.kernel import kernel, run_part
 from fastloss_kernels.simd.scalar import fma
 from fastloss_kernels.typing import Array, Scalar
 
 
 @block
 def _probability(
-    x: Scalar, t: Scalar, answer: Pair, scaled: Pair, plain: bool, low: Scalar, high: Scalar
+    x: Scalar, t: Scalar, targets: Pair, scaled: Pair, plain: bool, low: Scalar, high: Scalar
 ) -> Any:
-    (v, u), (v_scaled, u_scaled) = answer, scaled
+    (v, u), (v_scaled, u_scaled) = targets, scaled
     one, none = low / low, low - low
     half = one / (one + one)
     p = low if x < low else high if x > high else x
@@ -57,102 +51,44 @@ def _probability(
     return term, (none if x < low or x > high else slope)
 
 
-@part
-def _bernoulli_rows(
-    first: int,
-    last: int,
-    x: Array,
-    targets: Array,
-    pos_weight: Array,
-    smoothing: float,
-    eps: float,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-) -> None:
-    divisor = float(x.shape[1])
-    separable_rows(
-        _probability,
-        first,
-        last,
-        x,
-        targets,
-        pos_weight,
-        smoothing,
-        eps,
-        1.0 - eps,
-        divisor,
-        scale,
-        keep,
-        loss,
-        grad,
-    )
+@block
+def _probability_bounds(options: Any) -> tuple[float, float]:
+    return options[2], 1.0 - options[2]
 
 
-@part
-def _bernoulli_part(
-    first: int,
-    last: int,
-    x: Array,
-    targets: Array,
-    pos_weight: Array,
-    smoothing: float,
-    eps: float,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-) -> None:
-    most = rows_per_tile(x, grad)
-    if most == 0:
-        call_part(
-            _bernoulli_rows,
-            first,
-            last,
-            (x, targets, pos_weight, smoothing, eps, scale, keep, loss, grad),
-        )
-        return
-    divisor = float(x.shape[1])
-    separable_columns(
-        most,
-        _probability,
-        first,
-        last,
-        x,
-        targets,
-        pos_weight,
-        smoothing,
-        eps,
-        1.0 - eps,
-        divisor,
-        scale,
-        keep,
-        loss,
-        grad,
-    )
+@block
+def _logit(
+    x: Scalar, t: Scalar, targets: Pair, scaled: Pair, plain: bool, low: Scalar, one: Scalar
+) -> Any:
+    (v, u), (v_scaled, u_scaled) = targets, scaled
+    e = exp_falling(-abs(x))
+    right = x >= 0
+    k = u if right else -v
+    linear = k * x if k != 0 else low
+    softplus = log1p_unit(e)
+    term = softplus + linear if plain else fma(u + v, softplus, linear)  # plain: u + v is 1
+    k, other = (u_scaled, -v_scaled) if right else (-v_scaled, u_scaled)
+    n = fma(other, e, k)
+    # n / (1 + e) as n - n (e / (1 + e)) where e is small: there the quotient's two roundings count
+    # for little.
+    small = e + e < one
+    quotient = (e if small else n) / (one + e)
+    return term, fma(-n, quotient, n) if small else quotient
 
 
-@kernel(_bernoulli_rows)
-def bernoulli_crossentropy_rows(
-    x: Array,
-    targets: Array,
-    pos_weight: Array,
-    smoothing: float,
-    eps: float,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-    threads: int,
-) -> None:
-    """Do as `bernoulli_crossentropy`, in the way of rows that lie one behind the other."""
-    arguments = (x, targets, pos_weight, smoothing, eps, scale, keep, loss, grad)
-    each_part(_bernoulli_rows, row_count(x), threads, arguments)
+@block
+def _logit_bounds(options: Any) -> tuple[float, float]:
+    return 0.0, 1.0
 
 
-@kernel(_bernoulli_part, enough(bernoulli_crossentropy_rows))
-def bernoulli_crossentropy(
+rows, columns = elementwise(__name__, _probability, _probability_bounds, weighted=True, mean=True)
+logit_rows, logit_columns = elementwise(
+    __name__, _logit, _logit_bounds, weighted=True, mean=True, prefix="logit_"
+)
+
+
+@kernel(rows, columns)
+def binary_crossentropy(
     x: Array,
     targets: Array,
     pos_weight: Array,
@@ -200,134 +136,23 @@ def bernoulli_crossentropy(
     Examples
     --------
     >>> import numpy as np
-    >>> from fastloss_kernels import bernoulli_crossentropy
+    >>> from fastloss_kernels import binary_crossentropy
     >>> x = np.array([[0.75, 0.25]], np.float32).reshape(1, 2, 1)
     >>> loss, grad = np.empty(1, np.float32), np.empty_like(x)
     >>> one, all_rows = np.ones(1), np.ones(1, bool)
     >>> t, none = np.array([[[1.0], [0.0]]], np.float32), np.empty(0, np.float32)
-    >>> bernoulli_crossentropy(x, t, none, 0.0, 1e-7, one, all_rows, loss, grad, 1)
+    >>> binary_crossentropy(x, t, none, 0.0, 1e-7, one, all_rows, loss, grad, 1)
     >>> loss
     array([0.28768206], dtype=float32)
     >>> grad.ravel()
     array([-0.6666667,  0.6666667], dtype=float32)
     """
-    arguments = (x, targets, pos_weight, smoothing, eps, scale, keep, loss, grad)
-    each_part(_bernoulli_part, row_count(x), threads, arguments)
+    options = (pos_weight, smoothing, eps)
+    run_part(None, columns, threads, (x, targets, options, scale, keep, loss, grad))
 
 
-@block
-def _logit(
-    x: Scalar, t: Scalar, answer: Pair, scaled: Pair, plain: bool, low: Scalar, one: Scalar
-) -> Any:
-    (v, u), (v_scaled, u_scaled) = answer, scaled
-    e = exp_falling(-abs(x))
-    right = x >= 0
-    k = u if right else -v
-    linear = k * x if k != 0 else low
-    softplus = log1p_unit(e)
-    term = softplus + linear if plain else fma(u + v, softplus, linear)  # plain: u + v is 1
-    k, other = (u_scaled, -v_scaled) if right else (-v_scaled, u_scaled)
-    n = fma(other, e, k)
-    # n / (1 + e) as n - n (e / (1 + e)) where e is small: there the quotient's two roundings count
-    # for little.
-    small = e + e < one
-    quotient = (e if small else n) / (one + e)
-    return term, fma(-n, quotient, n) if small else quotient
-
-
-@part
-def _logistic_rows(
-    first: int,
-    last: int,
-    x: Array,
-    targets: Array,
-    pos_weight: Array,
-    smoothing: float,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-) -> None:
-    divisor = float(x.shape[1])
-    separable_rows(
-        _logit,
-        first,
-        last,
-        x,
-        targets,
-        pos_weight,
-        smoothing,
-        0.0,
-        1.0,
-        divisor,
-        scale,
-        keep,
-        loss,
-        grad,
-    )
-
-
-@part
-def _logistic_part(
-    first: int,
-    last: int,
-    x: Array,
-    targets: Array,
-    pos_weight: Array,
-    smoothing: float,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-) -> None:
-    most = rows_per_tile(x, grad)
-    if most == 0:
-        call_part(
-            _logistic_rows,
-            first,
-            last,
-            (x, targets, pos_weight, smoothing, scale, keep, loss, grad),
-        )
-        return
-    divisor = float(x.shape[1])
-    separable_columns(
-        most,
-        _logit,
-        first,
-        last,
-        x,
-        targets,
-        pos_weight,
-        smoothing,
-        0.0,
-        1.0,
-        divisor,
-        scale,
-        keep,
-        loss,
-        grad,
-    )
-
-
-@kernel(_logistic_rows)
-def logistic_crossentropy_rows(
-    x: Array,
-    targets: Array,
-    pos_weight: Array,
-    smoothing: float,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-    threads: int,
-) -> None:
-    """Do as `logistic_crossentropy`, in the way of rows that lie one behind the other."""
-    arguments = (x, targets, pos_weight, smoothing, scale, keep, loss, grad)
-    each_part(_logistic_rows, row_count(x), threads, arguments)
-
-
-@kernel(_logistic_part, enough(logistic_crossentropy_rows))
-def logistic_crossentropy(
+@kernel(logit_rows, logit_columns)
+def binary_crossentropy_logits(
     x: Array,
     targets: Array,
     pos_weight: Array,
@@ -372,16 +197,16 @@ def logistic_crossentropy(
     Examples
     --------
     >>> import numpy as np
-    >>> from fastloss_kernels import logistic_crossentropy
+    >>> from fastloss_kernels import binary_crossentropy_logits
     >>> x = np.array([[2.0, -1.0]], np.float32).reshape(1, 2, 1)
     >>> loss, grad = np.empty(1, np.float32), np.empty_like(x)
     >>> one, all_rows = np.ones(1), np.ones(1, bool)
     >>> t, none = np.array([[[1.0], [0.0]]], np.float32), np.empty(0, np.float32)
-    >>> logistic_crossentropy(x, t, none, 0.0, one, all_rows, loss, grad, 1)
+    >>> binary_crossentropy_logits(x, t, none, 0.0, one, all_rows, loss, grad, 1)
     >>> loss.round(5)
     array([0.22009], dtype=float32)
     >>> grad.ravel()
     array([-0.05960146,  0.13447072], dtype=float32)
     """
-    arguments = (x, targets, pos_weight, smoothing, scale, keep, loss, grad)
-    each_part(_logistic_part, row_count(x), threads, arguments)
+    options = (pos_weight, smoothing)
+    run_part(None, logit_columns, threads, (x, targets, options, scale, keep, loss, grad))

@@ -9,22 +9,17 @@ sum to 1 may be negative.
 
 from typing import Any
 
-import numpy as np
 from fastloss_kernels.compiler.jit import block
-from fastloss_kernels.compiler.linking import call_part
 from fastloss_kernels.elementary.double_word import Pair
 from fastloss_kernels.elementary.log_ratio import aligned, log_aligned, power
-from fastloss_kernels.loops.elementwise import separable_rows
-from fastloss_kernels.loops.elementwise_columns import separable_columns
-from fastloss_kernels.loops.kernel import each_part, kernel, part
-from fastloss_kernels.memory.layout import enough, rows_per_tile
-from fastloss_kernels.memory.rows import row_count
+from fastloss_kernels.loops.elementwise import elementwise
+from fastloss_kernels.loops.kernel import kernel, run_part
 from fastloss_kernels.typing import Array, Scalar
 
 
 @block
-def _divergence(
-    x: Scalar, t: Scalar, answer: Pair, scaled: Pair, plain: bool, eps: Scalar, one: Scalar
+def _kullback_leibler(
+    x: Scalar, t: Scalar, targets: Pair, scaled: Pair, plain: bool, eps: Scalar, one: Scalar
 ) -> Any:
     t = eps if t < eps else one if t > one else t
     p = eps if x < eps else one if x > one else x
@@ -35,77 +30,15 @@ def _divergence(
     return t * log_aligned(f, e, t - t), (one - one if x < eps or x > one else slope)
 
 
-@part
-def _divergence_rows(
-    first: int,
-    last: int,
-    x: Array,
-    targets: Array,
-    eps: float,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-) -> None:
-    none = np.empty(0, loss.dtype)
-    separable_rows(
-        _divergence, first, last, x, targets, none, 0.0, eps, 1.0, 1.0, scale, keep, loss, grad
-    )
+@block
+def _bounds(options: Any) -> tuple[float, float]:
+    return options[0], 1.0
 
 
-@part
-def _divergence_part(
-    first: int,
-    last: int,
-    x: Array,
-    targets: Array,
-    eps: float,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-) -> None:
-    most = rows_per_tile(x, grad)
-    if most == 0:
-        call_part(_divergence_rows, first, last, (x, targets, eps, scale, keep, loss, grad))
-        return
-    none = np.empty(0, loss.dtype)
-    separable_columns(
-        most,
-        _divergence,
-        first,
-        last,
-        x,
-        targets,
-        none,
-        0.0,
-        eps,
-        1.0,
-        1.0,
-        scale,
-        keep,
-        loss,
-        grad,
-    )
+rows, columns = elementwise(__name__, _kullback_leibler, _bounds, weighted=False, mean=False)
 
 
-@kernel(_divergence_rows)
-def kullback_leibler_rows(
-    x: Array,
-    targets: Array,
-    eps: float,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-    threads: int,
-) -> None:
-    """Do as `kullback_leibler`, in the way of rows that lie one behind the other."""
-    arguments = (x, targets, eps, scale, keep, loss, grad)
-    each_part(_divergence_rows, row_count(x), threads, arguments)
-
-
-@kernel(_divergence_part, enough(kullback_leibler_rows))
+@kernel(rows, columns)
 def kullback_leibler(
     x: Array,
     targets: Array,
@@ -159,5 +92,4 @@ def kullback_leibler(
     >>> grad.ravel()
     array([-1.5, -0.5], dtype=float32)
     """
-    arguments = (x, targets, eps, scale, keep, loss, grad)
-    each_part(_divergence_part, row_count(x), threads, arguments)
+    run_part(None, columns, threads, (x, targets, (eps,), scale, keep, loss, grad))

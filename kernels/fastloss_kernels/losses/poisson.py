@@ -9,21 +9,17 @@ from typing import Any
 
 import numpy as np
 from fastloss_kernels.compiler.jit import block
-from fastloss_kernels.compiler.linking import call_part
 from fastloss_kernels.elementary.double_word import Pair
 from fastloss_kernels.elementary.log import log_pair
-from fastloss_kernels.loops.elementwise import separable_rows
-from fastloss_kernels.loops.elementwise_columns import separable_columns
-from fastloss_kernels.loops.kernel import each_part, kernel, part
-from fastloss_kernels.memory.layout import enough, rows_per_tile
-from fastloss_kernels.memory.rows import row_count
+from fastloss_kernels.loops.elementwise import elementwise
+from fastloss_kernels.loops.kernel import kernel, run_part
 from fastloss_kernels.simd.scalar import fma
 from fastloss_kernels.typing import Array, Scalar
 
 
 @block
-def _rate(
-    x: Scalar, t: Scalar, answer: Pair, scaled: Pair, plain: bool, eps: Scalar, infinity: Scalar
+def _poisson(
+    x: Scalar, t: Scalar, targets: Pair, scaled: Pair, plain: bool, eps: Scalar, infinity: Scalar
 ) -> Any:
     z, zero = x + eps, eps - eps
     small, large = (x, eps) if x < eps else (eps, x)
@@ -36,79 +32,15 @@ def _rate(
     return fma(-t, y, x), (difference + (lost if difference < t else zero)) / z
 
 
-@part
-def _poisson_rows(
-    first: int,
-    last: int,
-    x: Array,
-    targets: Array,
-    eps: float,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-) -> None:
-    none = np.empty(0, loss.dtype)
-    divisor = float(x.shape[1])
-    separable_rows(
-        _rate, first, last, x, targets, none, 0.0, eps, np.inf, divisor, scale, keep, loss, grad
-    )
+@block
+def _bounds(options: Any) -> tuple[float, float]:
+    return options[0], np.inf
 
 
-@part
-def _poisson_part(
-    first: int,
-    last: int,
-    x: Array,
-    targets: Array,
-    eps: float,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-) -> None:
-    most = rows_per_tile(x, grad)
-    if most == 0:
-        call_part(_poisson_rows, first, last, (x, targets, eps, scale, keep, loss, grad))
-        return
-    none = np.empty(0, loss.dtype)
-    divisor = float(x.shape[1])
-    separable_columns(
-        most,
-        _rate,
-        first,
-        last,
-        x,
-        targets,
-        none,
-        0.0,
-        eps,
-        np.inf,
-        divisor,
-        scale,
-        keep,
-        loss,
-        grad,
-    )
+rows, columns = elementwise(__name__, _poisson, _bounds, weighted=False, mean=True)
 
 
-@kernel(_poisson_rows)
-def poisson_rows(
-    x: Array,
-    targets: Array,
-    eps: float,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-    threads: int,
-) -> None:
-    """Do as `poisson`, in the way of rows that lie one behind the other."""
-    arguments = (x, targets, eps, scale, keep, loss, grad)
-    each_part(_poisson_rows, row_count(x), threads, arguments)
-
-
-@kernel(_poisson_part, enough(poisson_rows))
+@kernel(rows, columns)
 def poisson(
     x: Array,
     targets: Array,
@@ -163,5 +95,4 @@ def poisson(
     >>> grad.ravel()
     array([2.5e-08, 5.0e-01], dtype=float32)
     """
-    arguments = (x, targets, eps, scale, keep, loss, grad)
-    each_part(_poisson_part, row_count(x), threads, arguments)
+    run_part(None, columns, threads, (x, targets, (eps,), scale, keep, loss, grad))

@@ -7,46 +7,43 @@ bounds, else 0, and A = sum_c t_c m_c,
 
 The bounds are closed and rounded to the working dtype. S is held in two parts, so that S - x has
 all its digits where x is nearly S, and -log q is the logarithm of the quotient S / x (see
-`quotient`). A row whose sum is 0 has no q and gives NaN.
+`log_ratio`). A row whose sum is 0 has no q and gives NaN.
 """
 
 from typing import Any
 
-import numpy as np
 from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.elementary.log import log
 from fastloss_kernels.elementary.log_ratio import aligned, log_aligned, power
-from fastloss_kernels.loops.kernel import each_part, kernel, part
-from fastloss_kernels.loops.row_inputs import clear_rows, row_values
+from fastloss_kernels.loops.kernel import kernel, run_part
+from fastloss_kernels.loops.row_inputs import Batch
+from fastloss_kernels.loops.rows import rows_part
 from fastloss_kernels.loops.targets import dense_targets
-from fastloss_kernels.losses.probability_formulas import inside, lift, row_totals
-from fastloss_kernels.memory.layout import rows_per_block
-from fastloss_kernels.memory.rows import (
-    destination,
-    inbox_size,
-    piece_size,
-    row_count,
-    unpack,
-    window,
+from fastloss_kernels.losses.probability_formulas import row_totals, subnormal_guard, unclipped
+from fastloss_kernels.memory.layout import piece_size
+from fastloss_kernels.memory.rows import Block, load_block, temporary
+from fastloss_kernels.memory.streaming import (
+    prefetch_block,
+    prefetch_chunks,
+    prefetch_passes,
+    write_chunk,
 )
-from fastloss_kernels.memory.streaming import block_ahead, deliver, early_and_late, fetch_next
-from fastloss_kernels.reductions.sum_rows import add_fine, add_rows, whole_sum
-from fastloss_kernels.simd.cache_hints import settle
-from fastloss_kernels.simd.raw_arrays import fill, hold, memory, row_array
+from fastloss_kernels.reductions.sum_rows import add_rows, add_rows_f64, rounded_sum
+from fastloss_kernels.simd.raw_arrays import row_array
 from fastloss_kernels.simd.scalar import fma
 from fastloss_kernels.typing import Array, Scalar
 
 
 @block
-def _sum_parts(kind: Any, total: float, lost: float, by: Scalar, low: Scalar, high: Scalar) -> Any:
-    """Return (the sum of a row times `by`, what rounding it lost, the ends of `inside`)."""
+def _row_sum(kind: Any, total: float, lost: float, by: Scalar, low: Scalar, high: Scalar) -> Any:
+    """Return (the sum of a row times `by`, its rounding error, least and largest unclipped x)."""
     s = kind(total * by)
-    from_, to = inside(s, low, high)
-    return s, kind((total * by - s) + lost * by), from_, to
+    least, most = unclipped(s, low, high)
+    return s, kind((total * by - s) + lost * by), least, most
 
 
 @block
-def _lifted(v: Array, by: Scalar, own: Array) -> Array:
+def _guarded(v: Array, by: Scalar, own: Array) -> Array:
     """Return the elements v of a row times `by`: in `own`, or v itself if that is 1."""
     if by == 1:
         return v
@@ -56,128 +53,96 @@ def _lifted(v: Array, by: Scalar, own: Array) -> Array:
 
 
 @block
-def _excess(s: Scalar, rest: Scalar, x: Scalar) -> tuple[Scalar, Any]:
+def _ratio(s: Scalar, rest: Scalar, x: Scalar) -> tuple[Scalar, Any]:
     """Return (f, e) with (s + rest) / x = (1 + f) 2^e."""
     near, e = aligned(s, x)
     return ((near - x) + rest * power(-e, s)) / x, e
 
 
 @block
-def _log_terms(v: Array, t: Array, row: Any, ends: Any, terms: Array, own: Array) -> None:
-    """Set `terms` to -t log(p) for elements v of one row, and `own` to the t that are not clipped.
+def _log_terms(v: Array, t: Array, row: Any, ends: Any, terms: Array, kept: Array) -> None:
+    """Set `terms` to -t log(p) for elements v of one row, and `kept` to the t not clipped.
 
-    ``row = (sum, what it lost)`` and ``ends = (-log p at from_, at to)``, the ends of `inside`.
+    `row` is a `_row_sum`, and ``ends = (-log p at the lower bound, at the upper)``.
     """
-    (s, rest, from_, to), (at_from, at_to) = row, ends
-    zero = at_to - at_to
+    (s, rest, least, most), (at_least, at_most) = row, ends
+    zero = at_most - at_most
     for k in range(t.size):
-        f, e = _excess(s, rest, v[k])
+        f, e = _ratio(s, rest, v[k])
         y = log_aligned(f, e, v[k] - v[k])
-        below, above = v[k] < from_, v[k] > to
-        terms[k] = t[k] * (at_from if below else at_to if above else y)
-        own[k] = zero if below | above else t[k]
+        below, above = v[k] < least, v[k] > most
+        terms[k] = t[k] * (at_least if below else at_most if above else y)
+        kept[k] = zero if below | above else t[k]
 
 
 @block
-def _slopes(v: Array, t: Array, row: Any, parts: Any, one: Scalar, slopes: Array) -> None:
+def _slopes(v: Array, t: Array, row: Any, factors: Any, one: Scalar, slopes: Array) -> None:
     """Set `slopes` to those of elements v of one row, A - t S / x: each difference on its own.
 
-    ``parts = (factor, A rounded, what that lost)``. As A - t S / x = (A - t) - t (S / x - 1),
-    nothing is lost where t is nearly A and x nearly S.
+    ``factors = (scale / S, A rounded, its rounding error)``. As A - t S / x = (A - t) - t (S / x -
+    1), nothing is lost where t is nearly A and x nearly S.
     """
-    (s, rest, from_, to), (factor, inside, more) = row, parts
+    (s, rest, least, most), (factor, kept, lost) = row, factors
     for k in range(t.size):
-        f, e = _excess(s, rest, v[k])
+        f, e = _ratio(s, rest, v[k])
         scale = power(e, s)
         odds = fma(f, scale, scale - one)
-        own = fma(-t[k], odds, (inside - t[k]) + more)
-        slopes[k] = factor * (inside + more if (v[k] < from_) | (v[k] > to) else own)
+        own = fma(-t[k], odds, (kept - t[k]) + lost)
+        slopes[k] = factor * (kept + lost if (v[k] < least) | (v[k] > most) else own)
 
 
-@part
-def _dense_part(
-    first: int,
-    last: int,
-    x: Array,
-    targets: Array,
-    class_weight: Array,
-    smoothing: float,
-    eps: float,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-) -> None:
-    kind = loss.dtype.type
-    classes = x.shape[1]
-    if classes == 0:  # a sum over nothing, and not one element to read
-        fill(loss[first:last], kind(0))
-        return
-    block_rows, piece = rows_per_block(x), piece_size(classes)
-    share = (first, last, block_rows)
+@block
+def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
+    class_weight, smoothing, eps = options
+    kind, rows, classes = b.loss.dtype.type, b.rows, b.classes
+    piece = piece_size(classes)
     low, high = kind(eps), kind(1.0 - eps)
     log_low, log_high = -log(low), -log(high)
-    size = max(inbox_size(x, loss, block_rows), inbox_size(grad, loss, block_rows))
-    own = np.empty(size, loss.dtype)
-    target_box = np.empty(inbox_size(targets, loss, block_rows), loss.dtype)
-    boxes = np.empty((3, block_rows * piece), loss.dtype)
-    changed, terms = memory(boxes[0], loss.dtype), memory(boxes[1], loss.dtype)
-    own_targets = memory(boxes[2], loss.dtype)
-    row_scale, total, lost, value = row_array(), row_array(), row_array(), row_array()
-    slope, slope_lost, value_lost = row_array(), row_array(), row_array()
-    spare = (row_array(), row_array())
-
-    for i in range(first, last, block_rows):
-        rows = min(block_rows, last - i)
-        v, y = window(x, own, i, share), window(targets, target_box, i, share)
-        w, past = destination(x, v, grad, own, i)
-        row_values(scale, i, rows, row_scale)
-        early, late = early_and_late(x, i, rows)
-        row_totals(v, rows, piece, total, lost, spare, early)
-        ahead = (late, block_ahead(targets, i, rows))
+    changed, terms, kept = temporary(b, 0), temporary(b, 1), temporary(b, 2)
+    total, lost, value, value_lost = row_array(), row_array(), row_array(), row_array()
+    slope, slope_lost = row_array(), row_array()  # sums of the targets that are not clipped
+    y = load_block(batch.targets, b.scratch.targets, b.first, b.span)
+    early, late = prefetch_passes(batch.x, b.first, rows)
+    row_totals(b.x, rows, total, lost, early)
+    ahead = (late, prefetch_block(batch.targets, b.first, rows))
+    for c in range(0, classes, piece):
+        width = min(piece, classes - c)
+        size = rows * width
+        v = b.x[c : c + size]
+        t = dense_targets(y[c : c + size], rows, c, class_weight, smoothing, classes, changed)
+        for r in range(rows):
+            by = subnormal_guard(total[r], b.loss)
+            row_sum = _row_sum(kind, total[r], lost[r], by, low, high)
+            ends = (log_low, log_high) if total[r] >= 0 else (log_high, log_low)
+            row = slice(r * width, (r + 1) * width)
+            prefetch_chunks(ahead, c + r * width, width)
+            x = _guarded(v[row], by, terms[row])
+            _log_terms(x, t[row], row_sum, ends, terms[row], kept[row])
+        add_rows(terms[:size], rows, c == 0, value, value_lost)
+        add_rows_f64(kept[:size], rows, c == 0, slope, slope_lost)
+    for r in range(rows):
+        b.loss[r] = kind(rounded_sum(value[r], value_lost[r]))
+    if grad is not None:
         for c in range(0, classes, piece):
             width = min(piece, classes - c)
             size = rows * width
-            v_c = v[c : c + size]
-            t = dense_targets(y[c : c + size], rows, c, class_weight, smoothing, classes, changed)
+            v, y_piece = b.x[c : c + size], y[c : c + size]
+            t = dense_targets(y_piece, rows, c, class_weight, smoothing, classes, changed)
             for r in range(rows):
-                by = lift(total[r], loss)
-                parts = _sum_parts(kind, total[r], lost[r], by, low, high)
-                ends = (log_low, log_high) if total[r] >= 0 else (log_high, log_low)
+                by = subnormal_guard(total[r], b.loss)
+                row_sum = _row_sum(kind, total[r], lost[r], by, low, high)
+                a = kind(slope[r])
+                factors = kind(b.scale[r] / total[r]), a, kind((slope[r] - a) + slope_lost[r])
                 row = slice(r * width, (r + 1) * width)
-                fetch_next(ahead, c + r * width, width)
-                lifted = _lifted(v_c[row], by, terms[row])
-                _log_terms(lifted, t[row], parts, ends, terms[row], own_targets[row])
-            add_rows(terms[:size], rows, c == 0, value, value_lost, spare)
-            add_fine(own_targets[:size], rows, c == 0, slope, slope_lost, spare)
-        mine = memory(loss, loss.dtype)[i : i + rows]
-        for r in range(rows):
-            mine[r] = kind(whole_sum(value[r], value_lost[r]))
-        if grad is not None:
-            for c in range(0, classes, piece):
-                width = min(piece, classes - c)
-                size = rows * width
-                v_c, y_c = v[c : c + size], y[c : c + size]
-                t = dense_targets(y_c, rows, c, class_weight, smoothing, classes, changed)
-                for r in range(rows):
-                    by = lift(total[r], loss)
-                    parts = _sum_parts(kind, total[r], lost[r], by, low, high)
-                    a = kind(slope[r])
-                    of_all = kind(row_scale[r] / total[r]), a, kind((slope[r] - a) + slope_lost[r])
-                    row = slice(r * width, (r + 1) * width)
-                    lifted = _lifted(v_c[row], by, terms[row])
-                    _slopes(lifted, t[row], parts, of_all, kind(1), terms[row])
-                deliver(terms, w[c : c + size], size, past)
-        clear_rows(keep, i, rows, loss, w)
-        if grad is not None:
-            unpack(w, x, grad, i, share)
-    hold(own)
-    hold(target_box)
-    hold(boxes)
-    settle()
+                x = _guarded(v[row], by, terms[row])
+                _slopes(x, t[row], row_sum, factors, kind(1), terms[row])
+            write_chunk(terms, b.out[c : c + size], size, b.streamed)
 
 
-@kernel(_dense_part)
+rows = rows_part(__name__, "rows", _block, temporaries=3, one_pass=True)
+
+
+@kernel(rows, rows)
 def probability_crossentropy_dense(
     x: Array,
     targets: Array,
@@ -237,5 +202,5 @@ def probability_crossentropy_dense(
     >>> grad.ravel()
     array([-1.,  1.,  1.], dtype=float32)
     """
-    arguments = (x, targets, class_weight, smoothing, eps, scale, keep, loss, grad)
-    each_part(_dense_part, row_count(x), threads, arguments)
+    options = (class_weight, smoothing, eps)
+    run_part(None, rows, threads, (x, targets, options, scale, keep, loss, grad))

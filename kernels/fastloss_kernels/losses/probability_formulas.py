@@ -1,24 +1,33 @@
-"""The shares of a row of probabilities: x / S, with S the sum of the row, clipped.
+"""Normalised probabilities of a row: x / S, with S the sum of the row, clipped.
 
-No share is ever formed: x is compared with what the clip bounds are of S.
+No quotient is ever formed: x is compared with the clip bounds times S.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.elementary.log import log, log1p
-from fastloss_kernels.memory.streaming import Coming, fetch_piece
-from fastloss_kernels.reductions.sum_rows import add_fine
+from fastloss_kernels.memory.layout import piece_size
+from fastloss_kernels.memory.streaming import Prefetch, prefetch_piece
+from fastloss_kernels.reductions.sum_rows import add_rows_f64
 from fastloss_kernels.simd.scalar import fma
 from fastloss_kernels.typing import Array, Scalar
+
+
+class LabelSums(NamedTuple):
+    """Each row's element of its label's class, and the sum of all, in float64."""
+
+    label: Any
+    total: Any
+    lost: Any  # the rounding error of `total`
 
 
 @block
 def round_totals(total: Array, lost: Array, rows: int) -> None:
     """Have `total` be the sum rounded once: thousands of float64 lose more than its last place.
 
-    An infinite sum, which has no shares, becomes NaN.
+    An infinite sum, by which nothing can be normalised, becomes NaN.
     """
     for r in range(rows):
         s = total[r] + (total[r] - total[r])
@@ -27,29 +36,19 @@ def round_totals(total: Array, lost: Array, rows: int) -> None:
 
 
 @block
-def row_totals(
-    v: Array,
-    rows: int,
-    piece: int,
-    total: Array,
-    lost: Array,
-    spare: tuple[Array, Array],
-    ahead: Coming,
-) -> None:
-    """Set (total, lost) to the sums of the rows v, as `round_totals` leaves them.
-
-    `ahead` is what is `coming`.
-    """
+def row_totals(v: Array, rows: int, total: Array, lost: Array, ahead: Prefetch) -> None:
+    """Set (total, lost) to the sums of the rows v, as `round_totals` leaves them."""
     classes = v.size // rows
+    piece = piece_size(classes)
     for c in range(0, classes, piece):
         size = rows * min(piece, classes - c)
-        fetch_piece(ahead, c, size)
-        add_fine(v[c : c + size], rows, c == 0, total, lost, spare)
+        prefetch_piece(ahead, c, size)
+        add_rows_f64(v[c : c + size], rows, c == 0, total, lost)
     round_totals(total, lost, rows)
 
 
 @block
-def lift(total: float, like: Array) -> Any:
+def subnormal_guard(total: float, like: Array) -> Any:
     """Return the power of two to multiply a row by, whose sum is `total`, and the sum: often 1.
 
     Where the sum is as small as that, elements that are not clipped, or a bound, are subnormal.
@@ -59,40 +58,35 @@ def lift(total: float, like: Array) -> Any:
 
 
 @block
-def inside(s: Scalar, low: Scalar, high: Scalar) -> tuple[Scalar, Scalar]:
-    """Return the least and the largest x of a row with sum s whose share is not clipped."""
+def unclipped(s: Scalar, low: Scalar, high: Scalar) -> tuple[Scalar, Scalar]:
+    """Return the least and the largest x of a row with sum s that is not clipped."""
     return min(low * s, high * s), max(low * s, high * s)
 
 
 @block
 def losses_and_slopes(
-    sums: tuple[Array, Array, Array],
-    row_scale: Array,
-    rows: int,
-    bounds: tuple[Any, Any],
-    slope: Array,
-    mine: Array,
+    sums: LabelSums, scale: Array, rows: int, eps: float, slope: Array, loss: Array
 ) -> None:
-    """Set the losses `mine` of some rows, and the slopes that all classes but the label's share.
+    """Set the losses of some rows, and the slopes that all classes but the label's share.
 
-    ``sums = (chosen, total, lost)``. The elements of the labels, `chosen`, become their slopes.
+    ``sums.label`` becomes the slopes of the labels.
     """
-    kind = mine.dtype.type
-    (chosen, total, lost), (low, high) = sums, bounds
+    (label, total, lost), kind = sums, loss.dtype.type
+    low, high = kind(eps), kind(1.0 - eps)
     log_low, log_high = log(np.float64(low)), log(np.float64(high))
     for r in range(rows):
-        others = (total[r] - chosen[r]) + lost[r]
-        odds = others / chosen[r]
-        from_, to = inside(kind(total[r]), low, high)
-        x_r = kind(chosen[r])
-        clipped = (x_r < from_) | (x_r > to)  # a NaN goes on as NaN
-        below = (x_r < from_) == (total[r] >= 0)  # a negative sum turns the bounds round
-        mine[r] = kind(-(log_low if below else log_high) if clipped else log1p(odds))
-        factor = np.nan if total[r] == 0 else row_scale[r] / total[r]
+        others = (total[r] - label[r]) + lost[r]
+        odds = others / label[r]
+        least, most = unclipped(kind(total[r]), low, high)
+        x = kind(label[r])
+        clipped = (x < least) | (x > most)  # a NaN goes on as NaN
+        below = (x < least) == (total[r] >= 0)  # a negative sum turns the bounds round
+        loss[r] = kind(-(log_low if below else log_high) if clipped else log1p(odds))
+        factor = np.nan if total[r] == 0 else scale[r] / total[r]
         factor = 0.0 if clipped else factor
         label_slope = odds * factor
-        if mine.itemsize == 8:  # two of its five roundings, made good; NaN where odds are inf
-            missing = fma(-odds, chosen[r], others) / chosen[r] * factor
-            missing += fma(-factor, total[r], row_scale[r]) / total[r] * odds
+        if loss.itemsize == 8:  # two of its five roundings, made good; NaN where odds are inf
+            missing = fma(-odds, label[r], others) / label[r] * factor
+            missing += fma(-factor, total[r], scale[r]) / total[r] * odds
             label_slope = fma(odds, factor, missing if abs(missing) < np.inf else 0.0)
-        slope[r], chosen[r] = kind(factor), 0.0 if clipped else -label_slope
+        slope[r], label[r] = kind(factor), 0.0 if clipped else -label_slope

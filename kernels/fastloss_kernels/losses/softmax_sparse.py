@@ -9,175 +9,132 @@ label taken out of the sum beforehand,
 
     log S - x_y = log1p(others / e^(x_y)),   1 - p_y = others / S,   others = sum_{c != y} e^(x_c).
 
-All sums and the scalars of a row are float64. There are three ways to work: on rows (see
-`softmax_long`), on rows of a few classes turned into columns (`softmax_short`), and on rows that
-lie side by side in memory (`columns`).
-
-
-Softmax crossentropy with class labels, of rows that fill registers: one row after the other.
-
-See `softmax_sparse` for the formulas.
-
-
-Rows that lie side by side: worked on as they lie, one class of many rows at a time.
-
-Where the class axis is not the last, as in images, what neighbours in memory share is the class. A
-tile is up to 512 such rows, of all classes: a class of it is a run of contiguous numbers. No row is
-ever put together. Runs become exponentials, with the label's element left out, are added to sums
-that stand side by side as well, and are kept in a scratch; then they are multiplied by factors that
-stand side by side, on their way to the gradient.
-
-Sums have the order that they have elsewhere, so a row has the same bits however it lies. For few
-classes that is the order of the classes (see `softmax_short`), for more that of `columnsums`.
-
-A class costs a far-away piece of memory: runs are long, and the next ones are fetched ahead.
+All sums and the scalars of a row are float64. Rows of a few classes are processed as columns, see
+`softmax_sparse_short`; longer ones, and tiles of class-major rows, here.
 """
 
 from typing import Any
 
 import numpy as np
-from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block, called
-from fastloss_kernels.compiler.linking import call_part
 from fastloss_kernels.elementary.exp import exp_bounded
-from fastloss_kernels.loops.kernel import kernel, labelled_parts, part, unchecked_label
-from fastloss_kernels.loops.row_inputs import clear_rows, clear_values, kept_labels, row_values
-from fastloss_kernels.loops.rows import labelled_part
+from fastloss_kernels.loops.columns import Plan, any_layout
+from fastloss_kernels.loops.kernel import check_labels, kernel, run_part
+from fastloss_kernels.loops.row_inputs import Batch, load_labels, masked_labels, zero_masked
+from fastloss_kernels.loops.rows import rows_part
 from fastloss_kernels.losses.softmax_formulas import (
     far_losses,
-    lower_rows,
-    lower_sums,
     near_losses,
+    rescale_rows,
+    rescale_sums,
     slopes,
 )
-from fastloss_kernels.losses.softmax_sparse_short import short_part, softmax_crossentropy_short
+from fastloss_kernels.losses.softmax_sparse_short import short_block
 from fastloss_kernels.memory.columns import (
-    past_caches,
+    Tile,
+    column_at,
     pick_classes,
-    plain,
-    run_at,
-    send_run,
+    store_column,
+    streams_columns,
 )
-from fastloss_kernels.memory.layout import place_of, rows_of_tile, rows_per_tile
-from fastloss_kernels.memory.rows import piece_size
-from fastloss_kernels.memory.streaming import Ahead, Traffic
+from fastloss_kernels.memory.layout import Layout, layout_of, offset_of
+from fastloss_kernels.memory.rows import Block
+from fastloss_kernels.memory.streaming import no_prefetch, prefetch_block
 from fastloss_kernels.reductions.exp_columns import exponential_columns
-from fastloss_kernels.reductions.exp_rows import close_sums, exponential_sums, small_magnitude
-from fastloss_kernels.reductions.sum_columns import (
-    FOUR,
-    SUMS,
-    sum_plans,
+from fastloss_kernels.reductions.exp_rows import (
+    ExpSums,
+    RowExponents,
+    close_sums,
+    exponential_sums,
+    small_magnitude,
 )
-from fastloss_kernels.simd.cache_hints import settle
+from fastloss_kernels.reductions.sum_columns import FOUR
 from fastloss_kernels.simd.deinterleave import is_short
-from fastloss_kernels.simd.raw_arrays import hold, memory, row_array, stacked
+from fastloss_kernels.simd.raw_arrays import row_array, stacked
 from fastloss_kernels.simd.row_reduce import scale_rows
 from fastloss_kernels.typing import Array
 
 
-@called
-def _rows(
-    first: int,
-    last: int,
-    x: Array,
-    labels: Array,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-) -> int:
-    """Write the losses and gradients of some rows, short or long."""
-    arguments = (x, labels, scale, keep, loss, grad)
-    if is_short(x.shape[1], loss):
-        return call_part(short_part, first, last, arguments)
-    return call_part(long_part, first, last, arguments)
+@block
+def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
+    labels = stacked(np.dtype(np.int64))
+    load_labels(b, batch, labels)
+    sums = ExpSums(row_array(), row_array(), row_array(), row_array())
+    scaling = RowExponents(stacked(np.dtype(np.int64)), row_array(), row_array(), row_array())
+    ahead = (prefetch_block(batch.x, b.first, b.rows), no_prefetch(b.loss))
+    small = exponential_sums(b, b.scale, labels, sums, scaling, ahead)
+    near_losses(sums, b.rows, b.loss)
+    if not small:
+        far_losses(sums, scaling, b.rows, b.loss)
+    if grad is not None:
+        if not small:
+            rescale_rows(b.out, b.rows, b.scale)
+            rescale_sums(sums, b.rows, b.scale, b.loss)
+        factor, slope = stacked(b.loss.dtype), stacked(b.loss.dtype)
+        slopes(sums, b.scale, b.rows, factor, slope)
+        scale_rows(b.out, b.rows, b.classes, factor)
+        for r in range(b.rows):
+            b.out[r * b.classes + labels[r]] = slope[r]
 
 
 @called
-def _columns(
-    first: int,
-    last: int,
-    most: int,
-    x: Array,
-    labels: Array,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-) -> None:
-    """Do as `_rows` where rows lie side by side, in tiles of at most `most` rows."""
-    target, short_target = stacked(np.dtype(np.int64)), stacked(np.dtype(np.int32))
-    row_scale, factor, slope = row_array(), stacked(loss.dtype), stacked(loss.dtype)
-    chosen, others, total, lost = row_array(), row_array(), row_array(), row_array()
-    sums, part = (chosen, others, total), stacked(loss.dtype)
-    room, plans = np.zeros(SUMS), sum_plans(x.shape[1], loss, FOUR)
-    box = np.empty(0 if grad is None else most * x.shape[1], loss.dtype)
-    w = None if grad is None else memory(box, loss.dtype)
-    in_order = is_short(x.shape[1], loss)
-    i = first
-    while i < last:
-        rows = rows_of_tile(x, i, last, most)
-        kept_labels(labels, keep, i, rows, target)
-        row_values(scale, i, rows, row_scale)
-        for r in range(rows):
-            short_target[r] = np.int32(target[r])
-        largest = exponential_columns(
-            x, i, rows, short_target, in_order, w, others, lost, part, plans, room
-        )
-        if largest > small_magnitude(x.shape[1], row_scale, rows, loss):
-            _rows(i, i + rows, x, labels, scale, keep, loss, grad)
-            i += rows
-            continue
-        pick_classes(x, i, rows, target, part)
-        for r in range(rows):
-            chosen[r] = exp_bounded(part[r])
-        close_sums(sums, lost, rows)
-        near_losses(sums, rows, memory(loss, loss.dtype)[i : i + rows])
-        clear_rows(keep, i, rows, loss, loss[:0])
-        if grad is not None:
-            slopes(sums, row_scale, rows, factor, slope)
-            clear_values(keep, i, rows, factor)
-            clear_values(keep, i, rows, slope)
-            write_columns(w, rows, short_target, factor, slope, grad, i)
-        i += rows
-    hold(room)
-    hold(plans)
-    hold(box)
-    settle()
+def _write_gradient(tile: Tile, label: Array, factor: Array, slope: Array, out: Layout) -> None:
+    """Write the kept exponentials times each row's `factor`, and `slope` to the label's class."""
+    rows, last, kept = tile.rows, out.classes - 1, tile.kept
+    offset, scratch = offset_of(out, tile.first), stacked(kept.dtype)
+    direct = out.direct_columns and not streams_columns(out)
+    target, f, s = label[:rows], factor[:rows], slope[:rows]
+    for c in range(out.classes):
+        e = kept[c * rows : (c + 1) * rows]
+        column = column_at(out, offset, c, rows, kept) if direct else scratch[:rows]
+        for k in range(rows):
+            column[k] = s[k] if target[k] == c else e[k] * f[k]
+        if not direct:
+            store_column(column, out, offset, c, min(c + 4, last))
 
 
-@part
-def _sparse_part(
-    first: int,
-    last: int,
-    x: Array,
-    labels: Array,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-) -> int:
-    most = rows_per_tile(x, grad)
-    if most == 0:
-        return _rows(first, last, x, labels, scale, keep, loss, grad)
-    bad = unchecked_label(first, last, x, labels, keep)
-    if bad < 0:
-        _columns(first, last, most, x, labels, scale, keep, loss, grad)
-    return bad
+@block
+def _tile(tile: Tile, batch: Batch, options: Any, grad: Array | None) -> bool:
+    """Process a tile if its logits are small; see `exp_rows`."""
+    rows, like = tile.rows, tile.loss
+    labels, label = stacked(np.dtype(np.int64)), stacked(np.dtype(np.int32))
+    masked_labels(batch.targets, batch.keep, tile.first, rows, labels)
+    for r in range(rows):
+        label[r] = np.int32(labels[r])
+    sums = ExpSums(row_array(), row_array(), row_array(), row_array())
+    kept = None if grad is None else tile.kept
+    largest = exponential_columns(tile, batch.x, label, kept, sums, is_short(tile.classes, like))
+    if largest > small_magnitude(tile.classes, tile.scale, rows, like):
+        return False
+    logit = stacked(like.dtype)
+    pick_classes(batch.x, tile.first, rows, labels, logit)
+    for r in range(rows):
+        sums.label[r] = exp_bounded(logit[r])
+    close_sums(sums, rows)
+    near_losses(sums, rows, like)
+    if grad is not None:
+        factor, slope = stacked(like.dtype), stacked(like.dtype)
+        slopes(sums, tile.scale, rows, factor, slope)
+        zero_masked(batch.keep, tile.first, rows, factor)
+        zero_masked(batch.keep, tile.first, rows, slope)
+        _write_gradient(tile, label, factor, slope, layout_of(grad, like, 1))
+    return True
 
 
-def _way(x: Array, loss: Array) -> Any:
-    """Return the kernel that does what `softmax_crossentropy_sparse` would do, if one does.
+rows = rows_part(__name__, "rows", _block, labels=True)
+short_rows = rows_part(__name__, "short_rows", short_block, labels=True)
+columns = any_layout(
+    __name__,
+    "columns",
+    _tile,
+    Plan(FOUR, sums=1, temporaries=0, kept=True),
+    rows,
+    short_rows=short_rows,
+    labels=True,
+)
 
-    To compile all of that takes three times as long.
-    """
-    if x.strides[1] != x.itemsize:
-        return None
-    short = x.shape[1] * loss.itemsize <= tuning.SHORT_ROW
-    return softmax_crossentropy_short if short else softmax_crossentropy_long
 
-
-@kernel(_sparse_part, _way)
+@kernel(rows, columns, short_rows=short_rows, labels=True)
 def softmax_crossentropy_sparse(
     x: Array,
     labels: Array,
@@ -234,114 +191,4 @@ def softmax_crossentropy_sparse(
     >>> grad.ravel()
     array([-0.33475903,  0.24472846,  0.09003057], dtype=float32)
     """
-    arguments = (x, labels, scale, keep, loss, grad)
-    return labelled_parts(_sparse_part, threads, x, labels, keep, arguments)
-
-
-@block
-def _long_rows(
-    v: Array,
-    w: Array,
-    whole: int,
-    same: bool,
-    rows: int,
-    scale: Array,
-    target: Array,
-    loss: Array,
-    grad: Array | None,
-    ahead: Ahead,
-    traffic: Traffic,
-) -> None:
-    classes = v.size // rows
-    power, shift, height, gap = stacked(target.dtype), row_array(), row_array(), row_array()
-    chosen, others, total, lost = row_array(), row_array(), row_array(), row_array()
-    scaling, sums, spare = (
-        (power, shift, height, gap),
-        (chosen, others, total),
-        (row_array(), row_array()),
-    )
-    small = exponential_sums(
-        v,
-        w,
-        whole,
-        same,
-        rows,
-        piece_size(classes),
-        scale,
-        target,
-        scaling,
-        sums,
-        lost,
-        spare,
-        ahead,
-        traffic,
-    )
-    near_losses(sums, rows, loss)
-    if not small:
-        far_losses(sums, height, gap, rows, loss)
-    if grad is not None:
-        if not small:
-            lower_rows(w, rows, scale)
-            lower_sums(sums, rows, scale, loss)
-        factor, slope = stacked(loss.dtype), stacked(loss.dtype)
-        slopes(sums, scale, rows, factor, slope)
-        scale_rows(w, rows, classes, factor)
-        for r in range(rows):
-            w[r * classes + target[r]] = slope[r]
-
-
-@part
-def long_part(
-    first: int,
-    last: int,
-    x: Array,
-    labels: Array,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-) -> int:
-    """Write the losses and gradients of some rows; return the first bad label's row, or -1."""
-    return labelled_part(_long_rows, first, last, x, labels, scale, keep, loss, grad)
-
-
-@kernel(long_part)
-def softmax_crossentropy_long(
-    x: Array,
-    labels: Array,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-    threads: int,
-) -> int:
-    """Do as `softmax_crossentropy_sparse`, for rows that are not short."""
-    arguments = (x, labels, scale, keep, loss, grad)
-    return labelled_parts(long_part, threads, x, labels, keep, arguments)
-
-
-@called
-def write_columns(
-    w: Array,
-    rows: int,
-    target: Array,
-    factor: Array,
-    slope: Array,
-    grad: Array,
-    first: int,
-) -> None:
-    """Write what `exponential_columns` kept, times each row's `factor`, to the gradient.
-
-    The class `target` of each row receives `slope`.
-    """
-    direct, offset = plain(grad, w), place_of(grad, first)
-    past, last = past_caches(grad, w), grad.shape[1] - 1
-    box = stacked(w.dtype)
-    mine, f, s = target[:rows], factor[:rows], slope[:rows]
-    for c in range(grad.shape[1]):
-        e = w[c * rows : (c + 1) * rows]
-        out = run_at(grad, offset, c, rows, w) if direct and not past else box[:rows]
-        for k in range(rows):
-            out[k] = s[k] if mine[k] == c else e[k] * f[k]
-        if past or not direct:
-            send_run(out, grad, offset, c, min(c + 4, last), past)
+    return run_part(check_labels, columns, threads, (x, labels, (), scale, keep, loss, grad))

@@ -1,49 +1,56 @@
-"""Tiles: rows that lie side by side, of all classes; each class is a run of neighbours.
+"""Columns: one class of neighbouring rows, between memory and the arithmetic of a tile."""
 
-Runs: the elements of one class of neighbouring rows, on their way from and to a tile.
-"""
+from typing import Any, NamedTuple
 
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block
-from fastloss_kernels.memory.layout import lines_of, place_of
+from fastloss_kernels.memory.layout import Layout, offset_of, size_of
 from fastloss_kernels.simd.cache_hints import prefetch, stream
 from fastloss_kernels.simd.half import narrow, widen
 from fastloss_kernels.simd.raw_arrays import copy, memory
 from fastloss_kernels.typing import Array
 
 
-@block
-def plain(x: Array, like: Array) -> bool:
-    """Return whether runs of x can be worked on where they lie."""
-    return lines_of(x)[1] == x.itemsize and x.itemsize == like.itemsize
+class Tile(NamedTuple):
+    """Class-major rows that are processed together, and what belongs to them."""
+
+    first: Any
+    rows: Any
+    classes: Any
+    most: Any  # rows of the largest tile
+    scale: Any  # factor of each row's gradient
+    new_scale: Any  # whether it has changed since the last tile
+    loss: Any
+    plans: Any  # the order of summation, see `sum_columns`
+    sums: Any  # workspaces for `sum_in_order`
+    temporaries: Any  # see `tile_temporary`
+    kept: Any  # room for all exponentials of the tile
 
 
 @block
-def pick_classes(x: Array, first: int, rows: int, target: Array, picked: Array) -> None:
-    """Set `picked` to each row's element of class `target`."""
-    offset, step = place_of(x, first), lines_of(x)[1]
-    for r in range(rows):
-        here = offset + r * step + int(target[r]) * x.strides[1]
-        picked[r] = widen(memory(x, x.dtype, here)[0])
+def tile_temporary(tile: Tile, number: int) -> Array:
+    """Return room for one value of each row that outlasts the tile."""
+    return memory(tile.temporaries, tile.loss.dtype, number * tuning.TILE_ROWS * tile.loss.itemsize)
 
 
 @block
-def _read(x: Array, offset: int, target: Array) -> None:
-    """Copy elements that lie side by side to `target`, in its dtype."""
-    step = lines_of(x)[1]
-    if step == x.itemsize:
-        source = memory(x, x.dtype, offset)
+def _read(x: Layout, offset: int, target: Array) -> None:
+    """Copy a column to `target`, in its dtype."""
+    data, step = x.data, x.row_step
+    if step == data.itemsize:
+        source = memory(data, data.dtype, offset)
         for k in range(target.size):
             target[k] = widen(source[k])
     else:
         for k in range(target.size):
-            target[k] = widen(memory(x, x.dtype, offset + k * step)[0])
+            target[k] = widen(memory(data, data.dtype, offset + k * step)[0])
 
 
 @block
-def _write(source: Array, grad: Array, offset: int) -> None:
-    """Copy `source` to elements of the gradient that lie side by side."""
-    step, like = lines_of(grad)[1], grad.dtype.type(0)
+def _write(source: Array, out: Layout, offset: int) -> None:
+    """Copy `source` to a column of the gradient."""
+    grad, step = out.data, out.row_step
+    like = grad.dtype.type(0)
     if step == grad.itemsize:
         target = memory(grad, grad.dtype, offset)
         for k in range(source.size):
@@ -54,46 +61,53 @@ def _write(source: Array, grad: Array, offset: int) -> None:
 
 
 @block
-def run_at(x: Array, offset: int, c: int, size: int, like: Array) -> Array:
-    """Return the elements of class c of `size` rows where they lie, in the dtype of `like`."""
-    return memory(x, like.dtype, offset + c * x.strides[1])[:size]
+def column_at(x: Layout, offset: int, c: int, rows: int, like: Array) -> Array:
+    """Return class c of the rows at `offset` where it lies, in the dtype of `like`."""
+    return memory(x.data, like.dtype, offset + c * x.class_step)[:rows]
 
 
 @block
-def run_of(x: Array, offset: int, rows: int, c: int, box: Array) -> Array:
-    """Return the elements of class c of some rows: where they lie, or copied to `box`."""
-    if plain(x, box):
-        return run_at(x, offset, c, rows, box)
-    _read(x, offset + c * x.strides[1], box[:rows])
-    return box[:rows]
+def load_column(x: Layout, offset: int, c: int, rows: int, scratch: Array) -> Array:
+    """Return class c of the rows at `offset`: where it lies, or copied to `scratch`."""
+    if x.direct_columns:
+        return column_at(x, offset, c, rows, scratch)
+    _read(x, offset + c * x.class_step, scratch[:rows])
+    return scratch[:rows]
 
 
 @block
-def fetch_run(x: Array, offset: int, c: int, rows: int) -> None:
-    """Ask for the elements of class c of some rows to be brought near, if they lie side by side."""
-    if lines_of(x)[1] == x.itemsize:
-        prefetch(run_at(x, offset, c, rows, x), 0, rows)
+def prefetch_column(x: Layout, offset: int, c: int, rows: int) -> None:
+    """Prefetch class c of the rows at `offset`, if they are neighbours."""
+    if x.row_step == x.data.itemsize:
+        prefetch(column_at(x, offset, c, rows, x.data), 0, rows)
 
 
 @block
-def past_caches(grad: Array | None, like: Array) -> bool:
-    """Return whether runs of a gradient, made in like's dtype, go there past the caches."""
-    if grad is None:
-        return False
-    return plain(grad, like) and grad.size * grad.itemsize >= tuning.STREAM
+def streams_columns(out: Layout) -> bool:
+    """Return whether columns of the gradient are stored past the caches."""
+    return bool(out.direct_columns and size_of(out) >= tuning.STREAM)
 
 
 @block
-def send_run(run: Array, grad: Array, offset: int, c: int, following: int, past: bool) -> None:
-    """Write a finished run to class c of the gradient; `following` will be one of the next."""
-    rows = run.size
-    if past:
-        # Lines that are written in part are read first: ahead, or the others would wait.
-        ahead = run_at(grad, offset, following, rows, run)
+def store_column(column: Array, out: Layout, offset: int, c: int, following: int) -> None:
+    """Write class c of the rows at `offset`; `following` will be one of the next."""
+    rows = column.size
+    if streams_columns(out):
+        # A line that is written in part has to be read first: prefetched, it delays no store.
+        ahead = column_at(out, offset, following, rows, column)
         prefetch(ahead, 0, 1)
         prefetch(ahead, rows - 1, 1)
-        stream(run, run_at(grad, offset, c, rows, run), rows)
-    elif plain(grad, run):
-        copy(run, run_at(grad, offset, c, rows, run))
+        stream(column, column_at(out, offset, c, rows, column), rows)
+    elif out.direct_columns:
+        copy(column, column_at(out, offset, c, rows, column))
     else:
-        _write(run, grad, offset + c * grad.strides[1])
+        _write(column, out, offset + c * out.class_step)
+
+
+@block
+def pick_classes(x: Layout, first: int, rows: int, target: Array, picked: Array) -> None:
+    """Set `picked` to each row's element of class `target`."""
+    offset = offset_of(x, first)
+    for r in range(rows):
+        here = offset + r * x.row_step + int(target[r]) * x.class_step
+        picked[r] = widen(memory(x.data, x.data.dtype, here)[0])

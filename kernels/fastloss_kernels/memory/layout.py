@@ -1,38 +1,69 @@
-"""How rows lie in memory: those of a block one behind the other, or side by side, or apart.
+"""Where the rows of an array lie in memory: asked once an array, then carried along.
 
-Predictions, dense targets and gradients are arrays of shape (outer, classes, inner). Row i is
-``[i // inner, :, i % inner]``.
-
-
-Tiles: rows that lie side by side, of all classes; each class is a run of neighbours.
+Predictions, dense targets and gradients have the shape (outer, classes, inner). Row i is
+``[i // inner, :, i % inner]``. Rows are *contiguous* where the elements of a row are neighbours and
+rows follow each other without gaps. They are *class-major* where the neighbour of an element
+belongs to the same class of the next row, as in images; then a class of neighbouring rows is a
+*column*.
 """
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastloss_kernels import tuning
-from fastloss_kernels.compiler.jit import block
+from fastloss_kernels.compiler.jit import block, called
+from fastloss_kernels.simd.raw_arrays import memory
 from fastloss_kernels.typing import Array
 
 
+class Layout(NamedTuple):
+    """An array of rows, and where they lie. Steps are in bytes."""
+
+    data: Any  # flat view from the first element on
+    rows: Any
+    classes: Any
+    class_step: Any
+    line: Any  # rows of a line: rows at one distance from each other
+    row_step: Any  # from row to row of a line
+    line_step: Any
+    packed: Any  # whether all rows are contiguous
+    contiguous: Any  # whether each block of rows is: all rows are, or a block is a single row
+    class_major: Any
+    direct: Any  # whether blocks are read where they lie: contiguous, in the working dtype
+    direct_columns: Any  # likewise columns
+    pack_rows: Any  # rows that are packed into scratch at a time
+    prefetch_step: Any  # elements from row to row, 0 where rows are not prefetched
+
+
 @block
-def rows_per_block(x: Array) -> int:
-    """Return how many rows of x make a block, at least one."""
-    rows = tuning.BLOCK // max(1, x.shape[1])
-    if x.shape[1] * x.itemsize <= tuning.SHORT_ROW:  # loops over these rows have no remainder
+def rows_per_block(classes: int, itemsize: int) -> int:
+    """Return how many rows of `classes` elements make a block, at least one."""
+    rows = tuning.BLOCK // max(1, classes)
+    if classes * itemsize <= tuning.SHORT_ROW:  # loops over these rows have no remainder
         rows -= rows % tuning.ROW_MULTIPLE
     return max(1, min(tuning.BLOCK_ROWS, rows))
 
 
 @block
-def is_long(x: Array) -> bool:
-    """Return whether of rows of x hardly more than one has room in a second-level cache."""
-    return x.shape[1] * x.itemsize > tuning.LONG_ROW
+def block_rows_of(x: Array) -> int:
+    """Return how many rows of predictions x make a block."""
+    return rows_per_block(x.shape[1], x.itemsize)
 
 
 @block
-def lines_of(x: Array) -> tuple[int, int, int]:
-    """Return (rows side by side, bytes from one to the next, bytes from line to line)."""
+def piece_size(classes: int) -> int:
+    """Return how many classes are processed at a time: all of them where a block holds the row."""
+    return max(1, min(classes, tuning.BLOCK))
+
+
+@block
+def row_count(x: Array) -> int:
+    """Return outer * inner."""
+    return int(x.shape[0] * x.shape[2])
+
+
+@block
+def _lines(x: Array) -> tuple[int, int, int]:
+    """Return (rows of a line, bytes from row to row, bytes from line to line)."""
     outer, _, inner = x.shape
     if inner == 1:
         return outer, x.strides[0], 0
@@ -40,15 +71,7 @@ def lines_of(x: Array) -> tuple[int, int, int]:
 
 
 @block
-def place_of(x: Array, row: int) -> int:
-    """Return how many bytes behind the first the row lies."""
-    length, step, next_line = lines_of(x)
-    return row // length * next_line + row % length * step
-
-
-@block
-def packed(x: Array) -> bool:
-    """Return whether all rows of x lie one behind the other."""
+def _packed(x: Array) -> bool:
     outer, classes, inner = x.shape
     row = classes * x.itemsize
     return (
@@ -59,42 +82,83 @@ def packed(x: Array) -> bool:
 
 
 @block
-def contiguous(x: Array) -> bool:
-    """Return whether each block of x is contiguous: rows are packed, or one is a block."""
-    return packed(x) or (rows_per_block(x) == 1 and x.strides[1] == x.itemsize)
+def _pack_rows(classes: int, class_major: bool, block_rows: int) -> int:
+    """Return how many rows the scratch holds: those of one block or more."""
+    if not class_major:
+        return block_rows
+    classes = max(1, classes)
+    wide = min(tuning.PACK_ROWS_WIDE, tuning.PACK_ELEMENTS_WIDE // classes)
+    rows = min(tuning.PACK_ROWS, max(tuning.PACK_ELEMENTS // classes, wide))
+    return max(1, rows // block_rows) * block_rows
+
+
+@called
+def layout_of(x: Array, like: Array, block_rows: int) -> Layout:
+    """Return the layout of x, whose rows are processed in `like`'s dtype, so many a block."""
+    classes, itemsize = x.shape[1], x.itemsize
+    line, row_step, line_step = _lines(x)
+    packed, adjacent = _packed(x), x.strides[1] == itemsize
+    contiguous = packed or (rows_per_block(classes, itemsize) == 1 and adjacent)
+    neighbours = row_step == itemsize
+    class_major = neighbours and not adjacent
+    working = itemsize == like.itemsize
+    step = classes if contiguous else row_step // itemsize
+    if (classes > 1 and not adjacent) or step != classes < tuning.STRIDED_CLASSES:
+        step = 0
+    return Layout(
+        data=memory(x, x.dtype),
+        rows=row_count(x),
+        classes=classes,
+        class_step=x.strides[1],
+        line=line,
+        row_step=row_step,
+        line_step=line_step,
+        packed=packed,
+        contiguous=contiguous,
+        class_major=class_major,
+        direct=contiguous and working,
+        direct_columns=neighbours and working,
+        pack_rows=_pack_rows(classes, class_major, block_rows),
+        prefetch_step=step,
+    )
 
 
 @block
-def side_by_side(x: Array) -> bool:
-    """Return whether neighbours in memory are the same class of different rows."""
-    return lines_of(x)[1] == x.itemsize and x.strides[1] != x.itemsize
+def offset_of(x: Layout, row: int) -> int:
+    """Return how many bytes behind the first element a row begins."""
+    return int(row // x.line * x.line_step + row % x.line * x.row_step)
+
+
+@block
+def size_of(x: Layout) -> int:
+    """Return the number of bytes of all elements."""
+    return int(x.rows * x.classes * x.data.itemsize)
+
+
+@block
+def is_long(x: Layout) -> bool:
+    """Return whether hardly more than one row fits a second-level cache."""
+    return bool(x.classes * x.data.itemsize > tuning.LONG_ROW)
 
 
 @block
 def rows_per_tile(x: Array, grad: Array | None) -> int:
-    """Return how many rows make a tile, 0 if those of x have no class or are not side by side."""
-    if x.shape[1] == 0:
+    """Return how many rows make a tile, 0 if those of x have no class or are not class-major."""
+    classes = x.shape[1]
+    if classes == 0:
         return 0
-    length, step, _ = lines_of(x)
-    most = (
-        tuning.TILE_ROWS
-        if grad is None
-        else min(tuning.TILE_ROWS, tuning.TILE_ELEMENTS // x.shape[1])
-    )
-    if min(length, most) < tuning.TILE_ROWS_LEAST or abs(step) >= abs(x.strides[1]):
+    line, row_step, _ = _lines(x)
+    most = tuning.TILE_ROWS
+    if grad is not None:
+        most = min(most, tuning.TILE_ELEMENTS // classes)
+    if min(line, most) < tuning.TILE_ROWS_LEAST or abs(row_step) >= abs(x.strides[1]):
         return 0
-    tiles = (length + most - 1) // most
-    even = (length + tiles - 1) // tiles
+    tiles = (line + most - 1) // most
+    even = (line + tiles - 1) // tiles
     return min(most, (even + 15) // 16 * 16)
 
 
-def enough(rows: Any) -> Callable[[Array, Array], Any]:
-    """Return the way of a kernel to `rows`, which has no columns: there is less to compile."""
-    return lambda x, loss: rows if x.strides[1] == x.itemsize else None
-
-
 @block
-def rows_of_tile(x: Array, first: int, last: int, most: int) -> int:
+def rows_of_tile(x: Layout, first: int, last: int, most: int) -> int:
     """Return how many rows from `first` on make the next tile: all of one line."""
-    length, _, _ = lines_of(x)
-    return min(most, last - first, length - first % length)
+    return int(min(most, last - first, x.line - first % x.line))

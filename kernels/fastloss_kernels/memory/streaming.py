@@ -1,7 +1,7 @@
-"""What goes to and from memory while a block is worked on: memory does not wait for arithmetic.
+"""Memory traffic that overlaps with arithmetic: prefetches ahead of it, non-temporal stores behind.
 
-The next block is fetched and, where a large gradient is written past the caches, the last one sent,
-a chunk of each at a time, between chunks of arithmetic.
+While a block is processed the next one is prefetched and, where a large gradient bypasses the
+caches, the last one is stored: a chunk of each at a time, between chunks of arithmetic.
 """
 
 from typing import TypeAlias
@@ -9,114 +9,109 @@ from typing import TypeAlias
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block, called
 from fastloss_kernels.compiler.overloads import inlined
-from fastloss_kernels.memory.layout import contiguous, is_long, lines_of, place_of
+from fastloss_kernels.memory.layout import Layout, is_long, offset_of
 from fastloss_kernels.simd.cache_hints import prefetch, stream
 from fastloss_kernels.simd.raw_arrays import memory
 from fastloss_kernels.typing import Array
 from numba import types
 
-# (memory, elements of a row, elements from a row to the next one, elements to skip), see `coming`.
-Coming: TypeAlias = tuple[Array, int, int, int]
-
-# The predictions and the targets of the next block.
-Ahead: TypeAlias = tuple[Coming, Coming]
-
-# (scratch, gradient, [place in the scratch, place in the gradient, how many elements are left]);
-# the scratch is seen as elements of the gradient.
-Traffic: TypeAlias = tuple[Array, Array, Array]
+# (memory, elements of a row, elements from row to row, elements to skip), see `prefetch_rows`.
+Prefetch: TypeAlias = tuple[Array, int, int, int]
+# Of the predictions and of the targets.
+Prefetches: TypeAlias = tuple[Prefetch, Prefetch]
+# (scratch, gradient, [place in the scratch, place in the gradient, elements left to store]); the
+# scratch is seen as elements of the gradient.
+StoreQueue: TypeAlias = tuple[Array, Array, Array]
 
 
 @block
-def nothing(like: Array) -> Coming:
-    """Return what is fetched ahead where nothing is."""
+def no_prefetch(like: Array) -> Prefetch:
+    """Return the prefetch of nothing."""
     return memory(like, like.dtype)[:0], 1, 1, 0
 
 
-@called
-def coming(x: Array, first: int, skip: int) -> Coming:
-    """Return the rows of x from `first` on but for `skip` elements, to be fetched ahead.
+@block
+def prefetch_rows(x: Layout, first: int, skip: int) -> Prefetch:
+    """Return the prefetch of the rows from `first` on but for `skip` elements.
 
-    Only where a row's classes are one run. The way to another line of rows is not known here: it
-    costs one block that is waited for.
+    Only where the classes of a row are neighbours. Where the next line begins is not known here: it
+    costs one block that is not prefetched.
     """
-    classes = x.shape[1]
-    size = x.size - first * classes
-    step = classes if contiguous(x) else lines_of(x)[1] // x.itemsize
-    if (classes > 1 and x.strides[1] != x.itemsize) or step != classes < tuning.STRIDED_CLASSES:
-        size = 0
-    return memory(x, x.dtype, place_of(x, first))[:size], classes, step, skip
+    size = x.rows * x.classes - first * x.classes if x.prefetch_step else 0
+    data = memory(x.data, x.data.dtype, offset_of(x, first))[:size]
+    return data, x.classes, x.prefetch_step, skip
 
 
 @block
-def block_ahead(x: Array, first: int, rows: int) -> Coming:
-    """Return what lies one block behind where the rows from `first` on are read.
+def prefetch_block(x: Layout, first: int, rows: int) -> Prefetch:
+    """Return the prefetch of what lies one block behind the rows from `first` on.
 
-    A row may be longer than a block, and what lies a row ahead be out of a cache again by then.
+    A row may be longer than a block, and what lies a whole row ahead be evicted before its use.
     """
-    return coming(x, first, min(rows * x.shape[1], tuning.BLOCK))
+    return prefetch_rows(x, first, min(rows * x.classes, tuning.BLOCK))
 
 
-@called
-def early_and_late(x: Array, first: int, rows: int) -> tuple[Coming, Coming]:
-    """Return what to fetch while rows from `first` on are read for the first time, and again.
+@block
+def prefetch_passes(x: Layout, first: int, rows: int) -> Prefetches:
+    """Return what to prefetch while rows are read for the first time, and for the last.
 
-    That is the next rows, behind the arithmetic of a later pass, if the cache keeps them so long.
+    That is the next rows, behind the arithmetic of the last pass, if the cache keeps them that
+    long.
     """
     if is_long(x):
-        return block_ahead(x, first, rows), nothing(x)
-    return nothing(x), coming(x, first + rows, 0)
+        return prefetch_block(x, first, rows), no_prefetch(x.data)
+    return no_prefetch(x.data), prefetch_rows(x, first + rows, 0)
 
 
 @block
-def fetch(ahead: Coming, start: int) -> None:
-    """Fetch one chunk of what is `coming`, from the element `start` of its rows on."""
-    rows, length, step, skip = ahead
+def prefetch_chunk(ahead: Prefetch, start: int) -> None:
+    """Prefetch one chunk, from the element `start` of the rows on."""
+    data, length, step, skip = ahead
     start += skip
-    if rows.size and step == length:
-        prefetch(rows, start, tuning.CHUNK)
-    elif rows.size:
+    if data.size and step == length:
+        prefetch(data, start, tuning.CHUNK)
+    elif data.size:
         row, behind, left = start // length, start % length, tuning.CHUNK
         while left > 0:
             size = min(left, length - behind)
-            prefetch(rows, row * step + behind, size)
+            prefetch(data, row * step + behind, size)
             row, behind, left = row + 1, 0, left - size
 
 
 @block
-def fetch_next(ahead: Ahead, start: int, size: int) -> None:
-    """Fetch the chunks that begin among the `size` elements from `start` on, of both arrays."""
-    for k in range(
-        (start + tuning.CHUNK - 1) // tuning.CHUNK * tuning.CHUNK, start + size, tuning.CHUNK
-    ):
-        fetch(ahead[0], k)
-        fetch(ahead[1], k)
+def prefetch_chunks(ahead: Prefetches, start: int, size: int) -> None:
+    """Prefetch the chunks that begin among `size` elements from `start` on, of both arrays."""
+    chunk = tuning.CHUNK
+    for k in range((start + chunk - 1) // chunk * chunk, start + size, chunk):
+        prefetch_chunk(ahead[0], k)
+        prefetch_chunk(ahead[1], k)
 
 
 @called
-def fetch_piece(ahead: Coming, start: int, size: int) -> None:
-    """Fetch the `size` elements from `start` on of what is `coming`, all at once."""
+def prefetch_piece(ahead: Prefetch, start: int, size: int) -> None:
+    """Prefetch `size` elements from `start` on, all at once."""
     for k in range(start, start + size, tuning.CHUNK):
-        fetch(ahead, k)
+        prefetch_chunk(ahead, k)
 
 
 @block
-def chunk_size(w: Array, start: int, left: int) -> int:
-    """Return how many of the `left` elements from w's `start` on make the next chunk.
+def chunk_size(out: Array, start: int, left: int) -> int:
+    """Return how many of the `left` elements from out's `start` on make the next chunk.
 
     The first one is as short as makes the others begin with a cache line.
     """
-    line = 64 // w.itemsize
-    return min(tuning.CHUNK - (w.ctypes.data // w.itemsize + start) % line, left)
+    line = 64 // out.itemsize
+    return min(tuning.CHUNK - (out.ctypes.data // out.itemsize + start) % line, left)
 
 
 @block
-def deliver(chunk: Array, w: Array, size: int, past: bool) -> None:
-    """Write a finished chunk to w, past the caches where that is asked for."""
-    if past:
-        stream(chunk, w, size)
+def write_chunk(chunk: Array, out: Array, size: int, streamed: bool) -> None:
+    """Write a finished chunk to `out`, with non-temporal stores if it is to be `streamed`."""
+    if streamed:
+        stream(chunk, out, size)
     else:
         for k in range(size):
-            w[k] = chunk[k]
+            out[k] = chunk[k]
 
 
 def _written(grad: Array | None, scratch: Array) -> Array:
@@ -134,19 +129,18 @@ inlined(_written)(
 
 
 @block
-def traffic_of(scratch: Array, grad: Array | None, left: Array) -> Traffic:
-    """Return the traffic of one thread, with nothing under way."""
+def store_queue(scratch: Array, grad: Array | None, left: Array) -> StoreQueue:
+    """Return an empty queue of one thread's non-temporal stores."""
     left[0], left[1], left[2] = 0, 0, 0
     written = _written(grad, scratch)
     return memory(scratch, written.dtype), memory(written, written.dtype), left
 
 
 @block
-def _send(traffic: Traffic, size: int) -> None:
-    source, target, left = traffic
-    here = memory(
-        target, target.dtype, int(left[1]) * target.itemsize
-    )  # which may lie before its first row
+def _store(queue: StoreQueue, size: int) -> None:
+    source, target, left = queue
+    # The gradient's rows may run backwards: the place lies before its first row then.
+    here = memory(target, target.dtype, int(left[1]) * target.itemsize)
     stream(source[left[0] :], here, size)
     left[0] += size
     left[1] += size
@@ -154,24 +148,24 @@ def _send(traffic: Traffic, size: int) -> None:
 
 
 @block
-def send(traffic: Traffic) -> None:
-    """Send one chunk of the last block."""
-    _, target, left = traffic
+def store_chunk(queue: StoreQueue) -> None:
+    """Store one chunk of the last block."""
+    _, target, left = queue
     if left[2]:
-        _send(traffic, chunk_size(target, left[1], left[2]))
+        _store(queue, chunk_size(target, left[1], left[2]))
 
 
 @called
-def send_rest(traffic: Traffic) -> None:
-    """Send all that is left."""
-    if traffic[2][2]:
-        _send(traffic, traffic[2][2])
+def flush(queue: StoreQueue) -> None:
+    """Store all that is left."""
+    if queue[2][2]:
+        _store(queue, queue[2][2])
 
 
 @block
-def send_later(traffic: Traffic, w: Array, size: int, place: int) -> None:
-    """Put ``w[:size]``, of finished rows, on the way to the gradient's elements from `place` on."""
-    source, _, left = traffic
-    send_rest(traffic)
-    left[0] = (w.ctypes.data - source.ctypes.data) // w.itemsize
+def queue_store(queue: StoreQueue, out: Array, size: int, place: int) -> None:
+    """Queue finished rows, ``out[:size]``, for the gradient's elements from `place` on."""
+    source, _, left = queue
+    flush(queue)
+    left[0] = (out.ctypes.data - source.ctypes.data) // out.itemsize
     left[1], left[2] = place, size

@@ -1,80 +1,82 @@
-"""Rows that lie side by side: worked on as they lie, one class of many rows at a time.
+"""Exponentials and their sums of class-major rows, one column after the other.
 
-Where the class axis is not the last, as in images, what neighbours in memory share is the class. A
-tile is up to 512 such rows, of all classes: a class of it is a run of contiguous numbers. No row is
-ever put together. Runs become exponentials, with the label's element left out, are added to sums
-that stand side by side as well, and are kept in a scratch; then they are multiplied by factors that
-stand side by side, on their way to the gradient.
+Rows are processed as they lie: a column becomes exponentials, without the label's element, is added
+to sums of all rows of the tile, and is kept in a scratch for the gradient. No row is packed.
 
-Sums have the order that they have elsewhere, so a row has the same bits however it lies. For few
-classes that is the order of the classes (see `softmax_short`), for more that of `columnsums`.
-
-A class costs a far-away piece of memory: runs are long, and the next ones are fetched ahead.
+Sums have the order they have elsewhere, so a row has the same bits in every layout. For few classes
+that is the order of the classes (see `softmax_sparse_short`), for more that of `sum_columns`.
+Columns are far apart in memory: they are long, and the next ones are prefetched.
 """
 
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block, called
 from fastloss_kernels.elementary.exp import exp_bounded
-from fastloss_kernels.memory.columns import fetch_run, run_of
-from fastloss_kernels.memory.layout import lines_of, place_of
-from fastloss_kernels.memory.rows import piece_size
-from fastloss_kernels.reductions.sum_columns import (
-    END,
-    FOUR,
-    MERGE,
-    ONE,
-    add_run,
-    close_piece,
-    merge_runs,
-    slot_of,
-    step_of,
-)
+from fastloss_kernels.memory.columns import Tile, load_column, prefetch_column
+from fastloss_kernels.memory.layout import Layout, offset_of
+from fastloss_kernels.reductions.exp_rows import ExpSums
+from fastloss_kernels.reductions.sum_columns import ONE, add_column, slot_of, sum_in_order
 from fastloss_kernels.simd.codegen import REGISTER
 from fastloss_kernels.simd.raw_arrays import fill, stacked
 from fastloss_kernels.simd.scalar import bits
 from fastloss_kernels.typing import Array, Scalar
 
-Runs: TypeAlias = tuple[Array, Array, Array, Array]
+Columns: TypeAlias = tuple[Array, Array, Array, Array]
+
+
+class _State(NamedTuple):
+    """What the steps of a sum have in common."""
+
+    x: Any
+    offset: Any
+    rows: Any
+    target: Any  # the class that is taken out of each row
+    kept: Any  # None, or room for all exponentials, class after class
+    terms: Any  # room for a column of exponentials
+    scratch: Any  # room for a column of logits
+    sums: Any
+    largest: Any  # one integer: the `largest_magnitude` so far
 
 
 @block
-def _others(x: Scalar, c: int, target: int, zero: Scalar) -> Scalar:
+def _exp_of_others(x: Scalar, c: int, target: int, zero: Scalar) -> Scalar:
     """Return e^x of an element of class c, 0 if that is the target."""
     return zero if c == target else exp_bounded(x)
 
 
 @block
-def _one(x: Array, c: int, target: Array, w: Array | None, part: Array) -> Any:
-    """Set `part`, and w, to the exponentials of a run; return its `largest_magnitude`."""
-    zero = part.dtype.type(0)
+def _one(x: Array, c: int, target: Array, kept: Array | None, terms: Array) -> Any:
+    """Set `terms`, and c's column of `kept`, to the exponentials of a column.
+
+    Returns their `largest_magnitude`.
+    """
+    size, zero = terms.size, terms.dtype.type(0)
+    if kept is not None:
+        w = kept[c * size : (c + 1) * size]
     largest = bits(zero)
-    for k in range(part.size):
+    for k in range(size):
         largest = max(largest, bits(abs(x[k])))
-        e = _others(x[k], c, target[k], zero)
-        part[k] = e
-        if w is not None:
+        e = _exp_of_others(x[k], c, target[k], zero)
+        terms[k] = e
+        if kept is not None:
             w[k] = e
     return largest
 
 
 @block
-def _kept(x: Array, c: int, target: Array, w: Array | None, part: Array) -> Any:
-    """Do as `_one`, with class c's place in w."""
-    if w is None:
-        return _one(x, c, target, None, part)
-    return _one(x, c, target, w[c * part.size : (c + 1) * part.size], part)
-
-
-@block
 def _four(
-    x: Runs, c: int, lanes: int, target: Array, w: Array | None, apart: int, part: Array
+    x: Columns, c: int, target: Array, kept: Array | None, start: int, apart: int, terms: Array
 ) -> Any:
-    """Do as `_one` with four runs, `lanes` classes and, in w, `apart`; `part` is their sum."""
+    """Process four columns like `_one`; `terms` receives their sum.
+
+    They are a register's lanes of classes apart. In `kept` they begin at `start` and are `apart`.
+    """
     x0, x1, x2, x3 = x
-    size, zero = part.size, part.dtype.type(0)
-    if w is not None:
+    size, lanes, zero = terms.size, REGISTER // terms.itemsize, terms.dtype.type(0)
+    if kept is not None:
+        w = kept[start:]
         w0, w1 = w[:size], w[apart : apart + size]
         w2, w3 = w[2 * apart : 2 * apart + size], w[3 * apart : 3 * apart + size]
     largest = bits(zero)
@@ -82,12 +84,12 @@ def _four(
         low = max(bits(abs(x0[k])), bits(abs(x1[k])))
         high = max(bits(abs(x2[k])), bits(abs(x3[k])))
         largest = max(largest, max(low, high))
-        e0 = _others(x0[k], c, target[k], zero)
-        e1 = _others(x1[k], c + lanes, target[k], zero)
-        e2 = _others(x2[k], c + 2 * lanes, target[k], zero)
-        e3 = _others(x3[k], c + 3 * lanes, target[k], zero)
-        part[k] = (e0 + e1) + (e2 + e3)
-        if w is not None:
+        e0 = _exp_of_others(x0[k], c, target[k], zero)
+        e1 = _exp_of_others(x1[k], c + lanes, target[k], zero)
+        e2 = _exp_of_others(x2[k], c + 2 * lanes, target[k], zero)
+        e3 = _exp_of_others(x3[k], c + 3 * lanes, target[k], zero)
+        terms[k] = (e0 + e1) + (e2 + e3)
+        if kept is not None:
             w0[k] = e0
             w1[k] = e1
             w2[k] = e2
@@ -96,79 +98,58 @@ def _four(
 
 
 @block
-def _sources(x: Array, offset: int, rows: int, c: int, lanes: int, box: Array) -> Runs:
-    """Return four runs, `lanes` classes apart."""
-    return (
-        run_of(x, offset, rows, c, box),
-        run_of(x, offset, rows, c + lanes, box[tuning.TILE_CHUNK :]),
-        run_of(x, offset, rows, c + 2 * lanes, box[2 * tuning.TILE_CHUNK :]),
-        run_of(x, offset, rows, c + 3 * lanes, box[3 * tuning.TILE_CHUNK :]),
-    )
+def _add(s: _State, step: Any) -> None:
+    """Add the exponentials of one or four columns to a slot of the sums."""
+    count, slot, starts, c, following = step
+    rows, chunk, lanes = s.rows, tuning.TILE_CHUNK, REGISTER // s.terms.itemsize
+    total, lost = slot_of(s.sums, slot, rows)
+    if count == ONE:
+        prefetch_column(s.x, s.offset, following, rows)
+        column = load_column(s.x, s.offset, c, rows, s.scratch)
+        size = _one(column, c, s.target[:rows], s.kept, s.terms[:rows])
+        s.largest[0] = max(s.largest[0], size)
+        add_column(s.terms[:rows], starts, total, lost)
+        return
+    for r in range(0, rows, chunk):
+        n, here = min(chunk, rows - r), s.offset + r * s.x.row_step
+        for j in range(count):
+            prefetch_column(s.x, here, following + j * lanes, n)
+        columns = (
+            load_column(s.x, here, c, n, s.scratch),
+            load_column(s.x, here, c + lanes, n, s.scratch[chunk:]),
+            load_column(s.x, here, c + 2 * lanes, n, s.scratch[2 * chunk :]),
+            load_column(s.x, here, c + 3 * lanes, n, s.scratch[3 * chunk :]),
+        )
+        start, apart = c * rows + r, lanes * rows
+        size = _four(columns, c, s.target[r : r + n], s.kept, start, apart, s.terms[:n])
+        s.largest[0] = max(s.largest[0], size)
+        add_column(s.terms[:n], starts, total[r : r + n], lost[r : r + n])
 
 
 @called
 def exponential_columns(
-    x: Array,
-    first: int,
-    rows: int,
-    target: Array,
-    in_order: bool,
-    w: Array | None,
-    others: Array,
-    lost: Array,
-    part: Array,
-    plans: Array,
-    sums: Array,
+    tile: Tile, x: Layout, target: Array, kept: Array | None, sums: ExpSums, in_order: bool
 ) -> Any:
-    """Set `others` and `lost` to the sums of e^x of each row, but for its class `target`.
+    """Set ``sums.others`` and ``sums.lost`` to the sums of e^x of each row but for class `target`.
 
-    A w that is not None receives the exponentials, with 0 in the place of the target, class after
-    class. `part` has room for a run of the dtype that is computed in, `sums` for SUMS float64,
-    0 at first. The `plans` are those of `sum_plans`, which are not asked if classes are to be added
-    `in_order`.
-
-    Returns the `largest_magnitude` of the rows. Nothing here means anything unless it is small; see
-    `scaling`.
+    `kept`, unless None, receives the exponentials, with 0 in the place of the target, class after
+    class. Classes are added `in_order`, or in that of the tile's plans. Returns the
+    `largest_magnitude` of the rows: nothing here means anything unless that is small; see
+    `exp_rows`.
     """
-    classes, lanes = x.shape[1], REGISTER // part.itemsize
-    piece = piece_size(classes)
-    offset, step = place_of(x, first), lines_of(x)[1]
-    box = stacked(part.dtype)
-    largest = bits(part.dtype.type(0))
+    rows, like = tile.rows, tile.loss
+    terms, scratch = stacked(like.dtype), stacked(like.dtype)
+    largest = stacked(np.dtype(np.int64))
+    largest[0] = 0
+    offset, workspace = offset_of(x, tile.first), tile.sums[0]
+    state = _State(x, offset, rows, target, kept, terms, scratch, workspace, largest)
     if in_order:
-        fill(lost[:rows], 0.0)
-        for c in range(classes):
-            run = run_of(x, offset, rows, c, box)
-            largest = max(largest, _kept(run, c, target[:rows], w, part[:rows]))
-            add_run(part[:rows], c == 0, others, lost)
-        return largest
-    for start in range(0, classes, piece):
-        plan, k = plans[0 if start + piece < classes else 1], 0
-        while plan[k, 0] != END:
-            what, slot, starts, c, following = step_of(plan, k, start)
-            k += 1
-            if what == MERGE:
-                merge_runs(sums, slot, rows, part)
-                continue
-            total, rest = slot_of(sums, slot, rows)
-            if what == ONE:
-                fetch_run(x, offset, following, rows)
-                run = run_of(x, offset, rows, c, box)
-                largest = max(largest, _kept(run, c, target[:rows], w, part[:rows]))
-                add_run(part[:rows], starts, total, rest)
-                continue
-            for r in range(0, rows, tuning.TILE_CHUNK):
-                n, here = min(tuning.TILE_CHUNK, rows - r), offset + r * step
-                for j in range(FOUR):
-                    fetch_run(x, here, following + j * lanes, n)
-                runs = _sources(x, here, n, c, lanes, box)
-                mine, piece_sum = target[r : r + n], part[:n]
-                apart = lanes * rows
-                if w is None:
-                    size = _four(runs, c, lanes, mine, None, apart, piece_sum)
-                else:
-                    size = _four(runs, c, lanes, mine, w[c * rows + r :], apart, piece_sum)
-                largest = max(largest, size)
-                add_run(piece_sum, starts, total[r : r + n], rest[r : r + n])
-        close_piece(sums, rows, start == 0, others, lost)
-    return largest
+        fill(sums.lost[:rows], 0.0)
+        for c in range(x.classes):
+            column = load_column(x, offset, c, rows, scratch)
+            size = _one(column, c, target[:rows], kept, terms[:rows])
+            largest[0] = max(largest[0], size)
+            add_column(terms[:rows], c == 0, sums.others, sums.lost)
+    else:
+        sum_in_order(_add, state, tile, (workspace,), ((sums.others, sums.lost),), terms)
+    return largest[0]

@@ -1,35 +1,36 @@
-"""Sums that stand side by side: run after run of numbers is added to a run of sums.
+"""Sums of columns: each row of a tile has the bits that `row_sums` would give it.
 
-The order is that of `row_sums`, so that a row has the same bits however it lies: class c goes to
-lane c mod 16 (8 for float64), four registers at a time, and lanes are added in halves at the end.
-Lane by lane, in the order of their turned bits, that takes one sum for each halving: the lanes 0
-and 8 are the first pair, 4 and 12 the second, and so on. A plan says it step by step.
+The order is that of `row_sums`: class c goes to lane c mod 16 (8 for float64), four registers at a
+time, and lanes are added in halves at the end. Visited in bit-reversed order, lanes need one slot
+of sums for each halving: lanes 0 and 8 are the first pair, 4 and 12 the second, and so on. A plan
+lists the steps; `sum_in_order` walks over it.
 """
 
 from typing import Any
 
 import numpy as np
 from fastloss_kernels import tuning
-from fastloss_kernels.compiler.jit import block, called
+from fastloss_kernels.compiler.jit import block, called, generic
 from fastloss_kernels.elementary.double_word import two_sum
-from fastloss_kernels.memory.rows import piece_size
+from fastloss_kernels.memory.columns import Tile
+from fastloss_kernels.memory.layout import piece_size
 from fastloss_kernels.reductions.sum_rows import add_sums
 from fastloss_kernels.simd.codegen import REGISTER
 from fastloss_kernels.typing import Array
 
-SUMS = 2 * 5 * tuning.TILE_ROWS  # sums and what they lost, of a lane and of each of four halvings
+# Sums and their rounding errors, of a lane and of each of four halvings.
+SUMS = 2 * 5 * tuning.TILE_ROWS
 
 # A plan is a list of steps (what, slot, class, whether it starts the slot, the class after that).
-# A step adds one run, of `class`, or four, each as many classes further as there are lanes, to a
+# A step adds one column, of `class`, or four, each as many classes further as there are lanes, to a
 # slot of sums; or it merges the next slot into this one.
 MERGE, ONE, FOUR, END = 0, 1, 4, -1
-
 WORDS = 5
 
 
 @block
-def _turned(turn: int, lanes: int) -> int:
-    """Return the lane whose number has the bits of `turn` turned over."""
+def _bit_reversed(turn: int, lanes: int) -> int:
+    """Return the lane whose number is `turn` with its bits reversed."""
     lane = 0
     while lanes > 1:
         lane = 2 * lane + turn % 2
@@ -39,11 +40,11 @@ def _turned(turn: int, lanes: int) -> int:
 
 @called
 def _write_plan(width: int, lanes: int, most: int, plan: Array) -> None:
-    """Write the plan of the sum over `width` classes, whose steps take at most so many runs."""
+    """Write the plan of the sum over `width` classes, whose steps take at most so many columns."""
     steps, slot = 0, 0
     whole = width - width % (FOUR * lanes) if most == FOUR else 0
     for turn in range(lanes):
-        lane = _turned(turn, lanes)
+        lane = _bit_reversed(turn, lanes)
         c = lane
         while c < width:
             what = FOUR if c < whole else ONE
@@ -57,7 +58,7 @@ def _write_plan(width: int, lanes: int, most: int, plan: Array) -> None:
         slot, half = slot + 1, 1
         while turn & half:  # two neighbouring slots, of as many lanes, are complete
             slot -= 1
-            if _turned(turn - half + 1, lanes) < width:  # else the second has no class
+            if _bit_reversed(turn - half + 1, lanes) < width:  # else the second has no class
                 plan[steps, 0], plan[steps, 1] = MERGE, slot - 1
                 steps += 1
             half *= 2
@@ -76,7 +77,7 @@ def sum_plans(classes: int, like: Array, most: int) -> Array:
     added to the sums, or ONE for that of `fine_sums`.
     """
     piece, lanes = piece_size(classes), REGISTER // like.itemsize
-    # Up to three single runs a lane behind the fours, a merge for each but one, and the end.
+    # Up to three single columns a lane behind the fours, a merge for each but one, and the end.
     plans = np.empty((2, piece // most + 4 * lanes, WORDS), np.int64)
     _write_plan(piece, lanes, most, plans[0])
     _write_plan((classes - 1) % piece + 1, lanes, most, plans[1])
@@ -84,26 +85,19 @@ def sum_plans(classes: int, like: Array, most: int) -> Array:
 
 
 @block
-def step_of(plan: Array, k: int, start: int) -> Any:
-    """Return step k of the plan of the piece that begins with class `start`."""
-    c, following = start + int(plan[k, 2]), start + int(plan[k, 4])
-    return plan[k, 0], int(plan[k, 1]), plan[k, 3] != 0, c, following
-
-
-@block
 def _compensated(like: Array) -> bool:
-    """Return whether sums of numbers like these keep what rounding takes: float32's do not show it.
+    """Return whether sums of such numbers keep the rounding error; float32 does not show it.
 
-    The dtype knows at compile time, other than `itemsize`: loops have no branch.
+    From the dtype it is known at compile time, unlike from `itemsize`: loops have no branch.
     """
     return np.finfo(like.dtype).bits == 64
 
 
 @block
-def add_run(part: Array, start: bool, total: Array, lost: Array) -> None:
-    """Add a run of numbers to a run of sums, or set these to it if `start`.
+def add_column(part: Array, start: bool, total: Array, lost: Array) -> None:
+    """Add a column to the sums of its rows, or set these to it if `start`.
 
-    Of sums of float32 `lost` stays as it is, 0.
+    The error of float32 columns, `lost`, stays as it is: 0.
     """
     compensated = _compensated(part)
     if start:
@@ -120,18 +114,16 @@ def add_run(part: Array, start: bool, total: Array, lost: Array) -> None:
 
 @block
 def add_four(terms: Array, rows: int) -> None:
-    """Add four runs of terms, `TILE_ROWS` apart; the first receives their sum."""
-    first, second = terms[:rows], terms[tuning.TILE_ROWS : tuning.TILE_ROWS + rows]
-    third, fourth = (
-        terms[2 * tuning.TILE_ROWS : 2 * tuning.TILE_ROWS + rows],
-        terms[3 * tuning.TILE_ROWS : 3 * tuning.TILE_ROWS + rows],
-    )
+    """Add four columns of terms, `TILE_ROWS` apart; the first receives their sum."""
+    size = tuning.TILE_ROWS
+    first, second = terms[:rows], terms[size : size + rows]
+    third, fourth = terms[2 * size : 2 * size + rows], terms[3 * size : 3 * size + rows]
     for r in range(rows):
         first[r] = (first[r] + second[r]) + (third[r] + fourth[r])
 
 
 @block
-def merge_runs(sums: Array, slot: int, rows: int, like: Array) -> None:
+def _merge(sums: Array, slot: int, rows: int, like: Array) -> None:
     """Add the sums of the next slot to those of a slot; they are of numbers like these."""
     compensated = _compensated(like)
     (total, lost), (more, rest) = slot_of(sums, slot, rows), slot_of(sums, slot + 1, rows)
@@ -143,17 +135,46 @@ def merge_runs(sums: Array, slot: int, rows: int, like: Array) -> None:
 
 @block
 def slot_of(sums: Array, slot: int, rows: int) -> tuple[Array, Array]:
-    """Return (sums, what they lost) of one of the halvings that are under way."""
-    place = 2 * slot * tuning.TILE_ROWS
-    return sums[place : place + rows], sums[
-        place + tuning.TILE_ROWS : place + tuning.TILE_ROWS + rows
-    ]
+    """Return (sums, their rounding errors) of one of the halvings that are under way."""
+    size = tuning.TILE_ROWS
+    place = 2 * slot * size
+    return sums[place : place + rows], sums[place + size : place + size + rows]
 
 
 @block
-def close_piece(sums: Array, rows: int, first: bool, total: Array, lost: Array) -> None:
-    """Add what a plan has come to to the sums of the rows, or set these to it if `first`."""
+def _close_piece(sums: Array, rows: int, first: bool, total: Array, lost: Array) -> None:
+    """Add the result of a plan to the sums of the rows, or set these to it if `first`."""
     more, rest = slot_of(sums, 0, rows)
     for r in range(rows):
         rest[r] = rest[r] if rest[r] == rest[r] else 0.0  # NaN: infinities, as in `row_sums`
     add_sums(first, total, lost, more, rest, rows)
+
+
+@generic
+def sum_in_order(
+    add: Any, state: Any, tile: Tile, workspaces: Any, results: Any, like: Array
+) -> None:
+    """Sum the columns of a tile in the order of its plans: one sum for each workspace.
+
+    ``add(state, (count, slot, starts, c, following))`` has to add `count` columns, ONE or FOUR, the
+    first of class c and the others as many classes further as a register has lanes, to a slot of
+    each workspace, or to set the slot if `starts`. The class `following` comes next. `workspaces`
+    have SUMS float64 each, 0 at first; `results` are pairs (sums, rounding errors) to set. What is
+    summed has like's dtype.
+    """
+    classes, rows = tile.classes, tile.rows
+    piece = piece_size(classes)
+    for start in range(0, classes, piece):
+        plan, k = tile.plans[0 if start + piece < classes else 1], 0
+        while plan[k, 0] != END:
+            what, slot = plan[k, 0], int(plan[k, 1])
+            if what == MERGE:
+                for sums in workspaces:
+                    _merge(sums, slot, rows, like)
+            else:
+                c, following = start + int(plan[k, 2]), start + int(plan[k, 4])
+                add(state, (what, slot, plan[k, 3] != 0, c, following))
+            k += 1
+        for n in range(len(workspaces)):
+            total, lost = results[n]
+            _close_piece(workspaces[n], rows, start == 0, total, lost)

@@ -1,26 +1,24 @@
-"""Sums of rows in float64, one piece of a row after the other, with what rounding took.
-
-Sums of many numbers in float64.
-"""
+"""Sums in float64: of rows, piece by piece, with the rounding error; and of whole arrays."""
 
 import numpy as np
 from fastloss_kernels.compiler.jit import block, cached, called
 from fastloss_kernels.elementary.double_word import two_sum
+from fastloss_kernels.simd.raw_arrays import row_array
 from fastloss_kernels.simd.row_reduce import fine_sums, row_sums
 from fastloss_kernels.typing import Array
 
 
 @block
-def whole_sum(total: float, lost: float) -> float:
-    """Return total + lost, rounded once. What an infinite sum lost is no number."""
+def rounded_sum(total: float, lost: float) -> float:
+    """Return total + lost, rounded once; an infinite total has lost NaN and is returned alone."""
     return total if abs(total) == np.inf else total + lost
 
 
 @block
-def with_one(others: float, lost: float, one: float) -> float:
+def add_element(others: float, lost: float, one: float) -> float:
     """Return others + lost + one, rounded once.
 
-    So the sum of a row does not depend on which of its elements was kept out.
+    So the sum of a row does not depend on which of its elements was taken out before.
     """
     total, error = two_sum(others, one)
     return total + (error + lost)
@@ -38,24 +36,22 @@ def add_sums(first: bool, total: Array, lost: Array, more: Array, rest: Array, r
 
 
 @called
-def add_rows(
-    w: Array, rows: int, first: bool, total: Array, lost: Array, spare: tuple[Array, Array]
-) -> None:
-    """Add the sums of the rows w to (total, lost), or set them to these if `first`.
-
-    w holds a piece of each row, and `spare` is room for its sums.
-    """
-    row_sums(w, rows, w.size // rows, spare[0], spare[1])
-    add_sums(first, total, lost, spare[0], spare[1], rows)
+def add_rows(w: Array, rows: int, first: bool, total: Array, lost: Array) -> None:
+    """Add the sums of the rows w, a piece of each, to (total, lost), or set these if `first`."""
+    more, rest = row_array(), row_array()
+    row_sums(w, rows, w.size // rows, more, rest)
+    add_sums(first, total, lost, more, rest, rows)
 
 
 @called
-def add_fine(
-    w: Array, rows: int, first: bool, total: Array, lost: Array, spare: tuple[Array, Array]
-) -> None:
-    """Do as `add_rows`, but add no float32: the sums minus an element have all their digits."""
-    fine_sums(w, rows, w.size // rows, spare[0], spare[1])
-    add_sums(first, total, lost, spare[0], spare[1], rows)
+def add_rows_f64(w: Array, rows: int, first: bool, total: Array, lost: Array) -> None:
+    """Add the sums of rows like `add_rows`, with every element added in float64.
+
+    So the sum minus one of its elements keeps all its digits.
+    """
+    more, rest = row_array(), row_array()
+    fine_sums(w, rows, w.size // rows, more, rest)
+    add_sums(first, total, lost, more, rest, rows)
 
 
 LANES = 32  # four registers of 512 bits hide the latency of the additions
