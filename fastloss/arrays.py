@@ -10,7 +10,7 @@ import numpy as np
 from fastloss_kernels.overlaps import overlapped, overlaps_itself
 from numpy.typing import ArrayLike, NDArray
 
-from fastloss.layouts import Array, Shape
+from fastloss.layout import Array, Shape
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 DType: TypeAlias = np.dtype[Any]

@@ -9,9 +9,9 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from fastloss import recipes
+from fastloss import loss_specs
 from fastloss.arrays import FloatArray, float_dtype
-from fastloss.core import Recipe, Value, evaluate
+from fastloss.evaluate import Recipe, Value, evaluate
 from fastloss.reduction import check_reduction
 
 
@@ -67,7 +67,9 @@ def binary_crossentropy(
     >>> fl.binary_crossentropy([[0, 1], [0, 0]], [[0.6, 0.4], [0.4, 0.6]]).round(3)
     array([0.916, 0.714], dtype=float32)
     """
-    recipe = recipes.binary_crossentropy(from_logits, label_smoothing, axis, pos_weight=pos_weight)
+    recipe = loss_specs.binary_crossentropy(
+        from_logits, label_smoothing, axis, pos_weight=pos_weight
+    )
     return evaluate(recipe, y_true, y_pred)[0]
 
 
@@ -125,7 +127,7 @@ def categorical_crossentropy(
     >>> fl.categorical_crossentropy(y_true, y_pred).round(4)
     array([0.0513, 2.3026], dtype=float32)
     """
-    recipe = recipes.categorical_crossentropy(
+    recipe = loss_specs.categorical_crossentropy(
         from_logits, label_smoothing, axis, class_weight=class_weight
     )
     return evaluate(recipe, y_true, y_pred)[0]
@@ -185,7 +187,7 @@ def sparse_categorical_crossentropy(
     >>> fl.sparse_categorical_crossentropy([1, 2], y_pred).round(4)
     array([0.0513, 2.3026], dtype=float32)
     """
-    recipe = recipes.sparse_categorical_crossentropy(
+    recipe = loss_specs.sparse_categorical_crossentropy(
         from_logits, ignore_class, axis, class_weight=class_weight
     )
     return evaluate(recipe, y_true, y_pred)[0]
@@ -225,7 +227,7 @@ def poisson(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
     >>> fl.poisson([[0, 1], [3, 0]], [[0.5, 1.0], [2.5, 0.1]]).round(4)
     array([ 0.75  , -0.0744], dtype=float32)
     """
-    return evaluate(recipes.poisson(), y_true, y_pred)[0]
+    return evaluate(loss_specs.poisson(), y_true, y_pred)[0]
 
 
 def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
@@ -262,15 +264,15 @@ def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
     >>> fl.kl_divergence([[0.5, 0.5], [1.0, 0.0]], [[0.25, 0.75], [0.8, 0.2]]).round(4)
     array([0.1438, 0.2231], dtype=float32)
     """
-    return evaluate(recipes.kl_divergence(), y_true, y_pred)[0]
+    return evaluate(loss_specs.kl_divergence(), y_true, y_pred)[0]
 
 
 RECIPES: dict[Callable[..., Value], Callable[..., Recipe]] = {
-    binary_crossentropy: recipes.binary_crossentropy,
-    categorical_crossentropy: recipes.categorical_crossentropy,
-    sparse_categorical_crossentropy: recipes.sparse_categorical_crossentropy,
-    poisson: recipes.poisson,
-    kl_divergence: recipes.kl_divergence,
+    binary_crossentropy: loss_specs.binary_crossentropy,
+    categorical_crossentropy: loss_specs.categorical_crossentropy,
+    sparse_categorical_crossentropy: loss_specs.sparse_categorical_crossentropy,
+    poisson: loss_specs.poisson,
+    kl_divergence: loss_specs.kl_divergence,
 }
 
 

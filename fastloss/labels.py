@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastloss.arrays import FLOAT64, DType, convert
-from fastloss.layouts import Array, Layout
+from fastloss.layout import Array, Layout
 
 INT64: DType = np.dtype(np.int64)
 

@@ -9,9 +9,9 @@ from typing import Any, Never
 
 from numpy.typing import ArrayLike
 
-from fastloss import functional, recipes
-from fastloss.core import Recipe, Value
-from fastloss.loss import Loss
+from fastloss import functional, loss_specs
+from fastloss.evaluate import Recipe, Value
+from fastloss.loss_base import Loss
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class BinaryCrossentropy(Loss):
     pos_weight: ArrayLike | None = field(default=None, kw_only=True)
 
     def _describe(self) -> Recipe:
-        return recipes.binary_crossentropy(
+        return loss_specs.binary_crossentropy(
             self.from_logits, self.label_smoothing, self.axis, pos_weight=self.pos_weight
         )
 
@@ -94,7 +94,7 @@ class CategoricalCrossentropy(Loss):
     class_weight: ArrayLike | None = field(default=None, kw_only=True)
 
     def _describe(self) -> Recipe:
-        return recipes.categorical_crossentropy(
+        return loss_specs.categorical_crossentropy(
             self.from_logits, self.label_smoothing, self.axis, class_weight=self.class_weight
         )
 
@@ -159,7 +159,7 @@ class SparseCategoricalCrossentropy(Loss):
         self.__post_init__()
 
     def _describe(self) -> Recipe:
-        return recipes.sparse_categorical_crossentropy(
+        return loss_specs.sparse_categorical_crossentropy(
             self.from_logits, self.ignore_class, self.axis, class_weight=self.class_weight
         )
 
@@ -191,7 +191,7 @@ class Poisson(Loss):
     dtype: str | None = field(default=None, kw_only=True)
 
     def _describe(self) -> Recipe:
-        return recipes.poisson()
+        return loss_specs.poisson()
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ class KLDivergence(Loss):
     dtype: str | None = field(default=None, kw_only=True)
 
     def _describe(self) -> Recipe:
-        return recipes.kl_divergence()
+        return loss_specs.kl_divergence()
 
 
 _FUNCTIONS: dict[str, Callable[..., Value]] = {

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastloss.arrays import FLOAT64, FloatArray, convert, fits
-from fastloss.layouts import Array, Shape
+from fastloss.layout import Array, Shape
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

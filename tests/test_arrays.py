@@ -6,9 +6,9 @@ import pytest
 
 from fastloss import arrays
 from fastloss.arrays import FLOAT32, FLOAT64
-from fastloss.core import _kernel_output
+from fastloss.evaluate import _kernel_output
 from fastloss.labels import class_labels
-from fastloss.layouts import layout
+from fastloss.layout import layout
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 

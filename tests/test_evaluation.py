@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import fastloss as fl
-from fastloss import evaluation, rowstats
-from fastloss.evaluation import evaluate
-from fastloss.files import FileError, Source
-from fastloss.lens import Lens
+from fastloss.out_of_core import evaluation, row_statistics
+from fastloss.out_of_core.evaluation import evaluate
+from fastloss.out_of_core.lazy_view import Lens
+from fastloss.out_of_core.npy_files import FileError, Source
+from fastloss.out_of_core.row_statistics import QUANTILE_ERROR, RowStatistics
 from fastloss.reduction import align
-from fastloss.rowstats import QUANTILE_ERROR, RowStatistics
 
 REDUCTIONS = [None, "sum", "mean", "mean_with_sample_weight"]
 RNG = np.random.default_rng(11)
@@ -256,7 +256,7 @@ def test_memory_does_not_grow_with_the_rows(
 ) -> None:
     monkeypatch.setattr(evaluation, "BLOCK_BYTES", 1 << 16)
     monkeypatch.setattr(evaluation, "BLOCK_ROWS", 1 << 10)
-    monkeypatch.setattr(rowstats, "EXACT_ROWS", 1 << 10)
+    monkeypatch.setattr(row_statistics, "EXACT_ROWS", 1 << 10)
     peaks = []
     for rows in (4_000, 40_000):
         for name, array in (
@@ -313,7 +313,7 @@ def test_quantiles_of_many_rows_are_within_their_error(
     exact = np.quantile(values, levels, method="lower")
     assert fed(values, 300).exact
     np.testing.assert_array_equal(fed(values, 300).quantiles(levels), exact)
-    monkeypatch.setattr(rowstats, "EXACT_ROWS", 1000)
+    monkeypatch.setattr(row_statistics, "EXACT_ROWS", 1000)
     folded = fed(values, 300)
     assert not folded.exact
     np.testing.assert_allclose(folded.quantiles(levels), exact, rtol=QUANTILE_ERROR)
@@ -324,7 +324,7 @@ def test_quantiles_of_many_rows_are_within_their_error(
 def test_infinite_and_missing_losses(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.array([1.0, np.inf, np.nan, -np.inf, 2.0, np.inf, np.nan, 0.0])
     for limit in (1000, 3):
-        monkeypatch.setattr(rowstats, "EXACT_ROWS", limit)
+        monkeypatch.setattr(row_statistics, "EXACT_ROWS", limit)
         statistics = fed(values, 2, worst=5)
         assert (statistics.count, statistics.nan_rows) == (6, 2)
         assert (statistics.minimum, statistics.maximum) == (-np.inf, np.inf)

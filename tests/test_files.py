@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastloss import files
-from fastloss.boxes import boxes
-from fastloss.files import FileError, Sink, Source
+from fastloss.out_of_core import npy_files
+from fastloss.out_of_core.chunks import boxes
+from fastloss.out_of_core.npy_files import FileError, Sink, Source
 
 
 def header(descr: str = "'<f4'", shape: str = "(2, 3)", order: str = "False") -> bytes:
@@ -164,7 +164,7 @@ def test_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(npy_files.os, "fsync", full)
     with (
         pytest.raises(FileError, match=r"out\.npy: cannot be written: No space left"),
         Sink(tmp_path / "out.npy", (1,), np.dtype("f4")) as sink,

@@ -7,7 +7,7 @@ from numpy.lib.stride_tricks import as_strided
 import fastloss as fl
 from benchmarks.cases import CASES
 from fastloss.arrays import FLOAT32, as_array, convert
-from fastloss.layouts import layout
+from fastloss.layout import layout
 
 
 @pytest.mark.parametrize(

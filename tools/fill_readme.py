@@ -12,8 +12,8 @@ from datetime import date
 from pathlib import Path
 
 import fastloss as fl
-from fastloss.checking import PLAIN
-from fastloss.doctor import examine
+from fastloss.cli.doctor import examine
+from fastloss.selfcheck.check import PLAIN
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

@@ -11,8 +11,8 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from fastloss import losses
-from fastloss.files import FileError, Source
-from fastloss.loss import Loss
+from fastloss.loss_base import Loss
+from fastloss.out_of_core.npy_files import FileError, Source
 
 CLASSES: dict[str, type[Loss]] = {str(cls().name): cls for cls in losses.CLASSES.values()}
 

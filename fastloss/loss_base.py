@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastloss.arrays import DType, FloatArray, float_dtype
-from fastloss.core import Recipe, Value, evaluate
+from fastloss.evaluate import Recipe, Value, evaluate
 from fastloss.reduction import check_reduction
 
 _BEYOND_KERAS = ("dtype", "class_weight", "pos_weight")

@@ -16,11 +16,11 @@ from fastloss.arrays import (
     dense_targets,
     same_rank,
 )
-from fastloss.boxes import Box, boxes, lengths
-from fastloss.core import Recipe
+from fastloss.evaluate import Recipe
 from fastloss.labels import Labels, class_labels
-from fastloss.layouts import Layout, Shape, layout
-from fastloss.lens import Boxed, Lens
+from fastloss.layout import Layout, Shape, layout
+from fastloss.out_of_core.chunks import Box, boxes, lengths
+from fastloss.out_of_core.lazy_view import Boxed, Lens
 from fastloss.reduction import Plan, align, float_sum, plan, weight_sum
 
 

@@ -21,10 +21,12 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from fastloss import __version__, arguments, tables, warming
-from fastloss.checking import check as run_check
-from fastloss.evaluation import evaluate as run_evaluation
-from fastloss.files import Source
+from fastloss import __version__
+from fastloss.cli import parsing, tables
+from fastloss.cli import warmup as warmup_calls
+from fastloss.out_of_core.evaluation import evaluate as run_evaluation
+from fastloss.out_of_core.npy_files import Source
+from fastloss.selfcheck.check import check as run_check
 
 app = typer.Typer(
     help="Losses of predictions in .npy files, and their gradients.",
@@ -80,7 +82,7 @@ def check(as_json: Json = False) -> None:
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Show versions, processor, threads and the cache: what a bug report needs."""
-    from fastloss.doctor import examine  # asks LLVM about the processor: not for every command
+    from fastloss.cli.doctor import examine  # asks LLVM about the processor: not for every command
 
     findings = examine()
     if as_json:
@@ -97,7 +99,9 @@ def warmup(
 ) -> None:
     """Compile the kernels now, so that no later run has to."""
     with _one_line_errors():
-        calls = list(warming.calls(loss or tuple(warming.LOSSES), dtype or warming.DTYPES))
+        calls = list(
+            warmup_calls.calls(loss or tuple(warmup_calls.LOSSES), dtype or warmup_calls.DTYPES)
+        )
         with _progress(quiet, TextColumn("{task.completed} of {task.total}")) as progress:
             task = progress.add_task("", total=len(calls))
             for what, call in calls:
@@ -146,15 +150,15 @@ def evaluate(
     """Score predictions: loss, statistics, worst rows; and gradients, block by block."""
     with _one_line_errors(), ExitStack() as files:
         read = [predictions, targets, weights, mask, class_weight]
-        arguments.check_outputs(filter(None, [rows_out, grad_out]), filter(None, read))
-        criterion = arguments.loss(
+        parsing.check_outputs(filter(None, [rows_out, grad_out]), filter(None, read))
+        criterion = parsing.loss(
             loss,
             from_logits=from_logits,
             label_smoothing=label_smoothing,
-            axis=None if axis is None else arguments.axis(axis),
+            axis=None if axis is None else parsing.axis(axis),
             ignore_class=ignore_class,
-            class_weight=None if class_weight is None else arguments.small_array(class_weight),
-            pos_weight=None if pos_weight is None else arguments.number_or_array(pos_weight),
+            class_weight=None if class_weight is None else parsing.small_array(class_weight),
+            pos_weight=None if pos_weight is None else parsing.number_or_array(pos_weight),
             reduction=reduction,
             dtype=dtype,
         )

@@ -23,7 +23,7 @@ from fastloss.arrays import (
     scalar,
 )
 from fastloss.labels import Labels, class_labels
-from fastloss.layouts import Array, Axis, Layout, layout
+from fastloss.layout import Array, Axis, Layout, layout
 from fastloss.reduction import plan
 
 Value: TypeAlias = np.floating[Any] | FloatArray

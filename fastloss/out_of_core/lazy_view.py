@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from fastloss.boxes import Box, lengths
+from fastloss.out_of_core.chunks import Box, lengths
 
 Array = NDArray[Any]
 

@@ -13,9 +13,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from fastloss.checking import OWN_SOURCES, Report
-from fastloss.evaluation import Summary
-from fastloss.rowstats import QUANTILE_ERROR
+from fastloss.out_of_core.evaluation import Summary
+from fastloss.out_of_core.row_statistics import QUANTILE_ERROR
+from fastloss.selfcheck.check import OWN_SOURCES, Report
 
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 

@@ -30,7 +30,7 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        from fastloss.commands import app
+        from fastloss.cli.commands import app
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] not in {"typer", "rich"}:
             raise

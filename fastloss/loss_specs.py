@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastloss.arrays import as_array
-from fastloss.core import Recipe
-from fastloss.layouts import Array, Axis
+from fastloss.evaluate import Recipe
+from fastloss.layout import Array, Axis
 
 EPSILON = 1e-7
 """Keeps logarithms finite: probabilities are clipped to [EPSILON, 1 - EPSILON]."""

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastloss import functional, pages, reference
+from fastloss import functional
+from fastloss.selfcheck import documented_examples, reference
 
 Array = NDArray[Any]
 
@@ -112,12 +113,12 @@ def check(verbose: bool = False) -> Report:
 
 
 def _page_entries() -> Iterator[Entry]:
-    for example in pages.examples():
+    for example in documented_examples.examples():
         computed = example.compute()
         expected = f"{' '.join(example.printed)} ({example.cut})"
         shown = " ".join(f"{number:.8g}" for number in computed.ravel())
         yield Entry(example.page, example.what, expected, shown, example.agrees(computed))
-    for page, statement, holds in pages.assertions():
+    for page, statement, holds in documented_examples.assertions():
         yield Entry(page, statement, "True", str(holds), holds)
 
 

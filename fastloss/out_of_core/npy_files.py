@@ -22,7 +22,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from fastloss.boxes import Box, lengths, runs
+from fastloss.out_of_core.chunks import Box, lengths, runs
 
 READABLE = frozenset(np.dtype(code) for code in "?bhilqBHILQefd")
 

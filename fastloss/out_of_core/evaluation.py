@@ -18,16 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastloss.arrays import FLOAT32, FLOAT64, result_dtype
-from fastloss.boxes import Box, boxes
-from fastloss.core import evaluate as evaluate_block
-from fastloss.files import Sink
-from fastloss.inputs import Counts, Inputs, Part, count
-from fastloss.layouts import Shape
-from fastloss.lens import Boxed
-from fastloss.loss import Loss
+from fastloss.evaluate import evaluate as evaluate_block
+from fastloss.layout import Shape
+from fastloss.loss_base import Loss
 from fastloss.losses import BinaryCrossentropy, CategoricalCrossentropy
+from fastloss.out_of_core.chunks import Box, boxes
+from fastloss.out_of_core.inputs import Counts, Inputs, Part, count
+from fastloss.out_of_core.lazy_view import Boxed
+from fastloss.out_of_core.npy_files import Sink
+from fastloss.out_of_core.row_statistics import RowStatistics
 from fastloss.reduction import float_sum
-from fastloss.rowstats import RowStatistics
 
 BLOCK_BYTES = 1 << 24
 """The predictions of a block take at most this, unless a single row takes more."""
