@@ -1,7 +1,6 @@
-"""The one path from arguments to a loss and its gradient: check, call a kernel, reduce."""
+"""From the arguments of a call to a loss and its gradient: check, call a kernel, reduce."""
 
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from fastloss_kernels.threads import launch
@@ -13,38 +12,26 @@ from fastloss.arrays import (
     DType,
     FloatArray,
     as_array,
+    broadcasts_to,
     check_out,
     convert,
     dense_targets,
-    fits,
     half_bits,
     result_dtype,
-    same_rank,
     scalar,
+    squeeze_or_expand_to_same_rank,
 )
 from fastloss.labels import Labels, class_labels
-from fastloss.layout import Array, Axis, Layout, layout
-from fastloss.reduction import plan
+from fastloss.layout import Array, Layout, layout_for
+from fastloss.loss_specs import LossSpec
+from fastloss.reduction import ReductionPlan, reduction_plan
 
 Value: TypeAlias = np.floating[Any] | FloatArray
-
-
-class Recipe(NamedTuple):
-    """One loss with its options: which kernel, and what it is called with."""
-
-    kernel: Callable[..., int | None]
-    targets: Literal["labels", "dense", "broadcast"]
-    """Class labels; or targets of y_pred's shape; or targets that broadcast to it."""
-    axis: Axis
-    numbers: tuple[float, ...]
-    """The kernel's scalar arguments, in its order."""
-    class_weight: Array | None = None
-    pos_weight: Array | None = None
-    ignore_class: int | None = None
+Output: TypeAlias = FloatArray | None
 
 
 def evaluate(
-    recipe: Recipe,
+    spec: LossSpec,
     y_true: ArrayLike,
     y_pred: ArrayLike,
     sample_weight: ArrayLike | None = None,
@@ -57,100 +44,173 @@ def evaluate(
     gradient: bool = False,
     repair_ranks: bool = False,
 ) -> tuple[Value, Any, FloatArray]:
-    """Return what one pass over the predictions gives: (value, grad, rows).
+    """Return (value, grad, losses), computed in one pass over the predictions.
 
-    value is the weighted and reduced loss, in the output dtype; grad its gradient with respect to
-    y_pred, an array, where asked for, else None; rows are the losses before weights and reduction,
-    flat, in the working dtype, 0 where not kept.
+    value is the weighted and reduced loss in the output dtype. grad is its gradient with respect
+    to y_pred, or None without `gradient`. losses are the row losses before weights and reduction,
+    flat, in the working dtype, and 0 in rows that do not count.
 
-    reduction and dtype have been checked. repair_ranks: as Keras' classes do, and not its
-    functions. Nothing is written to `out` before every argument has been found right.
+    reduction and dtype have been checked by the caller. With repair_ranks, ranks that differ by
+    one are made equal, as Keras' classes do and its functions do not. Nothing is written to `out`
+    before all arguments have been checked.
     """
-    kernel, kind, axis, numbers, class_weight, pos_weight, ignore_class = recipe
-    given, truth = as_array("y_pred", y_pred), as_array("y_true", y_true)
-    weight = None if sample_weight is None else as_array("sample_weight", sample_weight)
-    marks = None if mask is None else as_array("mask", mask)
+    arrays, layout, output, working = _inputs(
+        spec, y_true, y_pred, sample_weight, mask, upstream, out, dtype, repair_ranks
+    )
+    arguments, layout, labels, plan, losses, kernel_grad, grad = _kernel_arguments(
+        spec, arrays, layout, output, working, reduction, out, gradient
+    )
+    bad_row = launch(spec.kernel, *arguments)
+    if labels is not None and bad_row >= 0:
+        raise labels.invalid_label(bad_row, layout)
+    return _result(layout, plan, losses, kernel_grad, grad, output), grad, losses
+
+
+# The three steps exchange plain tuples: to create a NamedTuple or a dataclass for each would take
+# a tenth of the time of a small call.
+_Arrays: TypeAlias = tuple[Array, Array, Array | None, Array | None, Array | None]
+"""y_true, y_pred, sample_weight, mask and upstream."""
+
+
+def _inputs(
+    spec: LossSpec,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    sample_weight: ArrayLike | None,
+    mask: ArrayLike | None,
+    upstream: ArrayLike | None,
+    out: FloatArray | None,
+    dtype: DType | None,
+    repair_ranks: bool,
+) -> tuple[_Arrays, Layout, DType, DType]:
+    """Return the inputs as arrays, y_pred's layout, the output dtype and the working dtype.
+
+    The output dtype is that of the value and of a new gradient; the working dtype, float32 or
+    float64, is that of the computation.
+    """
+    predictions, targets = as_array("y_pred", y_pred), as_array("y_true", y_true)
+    weights = None if sample_weight is None else as_array("sample_weight", sample_weight)
+    row_mask = None if mask is None else as_array("mask", mask)
     cotangent = None if upstream is None else as_array("upstream", upstream)
-    shape = given.shape
-    if repair_ranks and truth.ndim + (kind == "labels") != given.ndim:  # else it changes nothing
-        truth, shape = same_rank(truth, shape, kind == "labels")
-    form = layout(shape, axis)
-    output = result_dtype(y_pred, given) if dtype is None else dtype
+    shape = predictions.shape
+    by_label = spec.targets == "labels"
+    if repair_ranks and targets.ndim + by_label != predictions.ndim:  # skipped to save time
+        targets, shape = squeeze_or_expand_to_same_rank(targets, shape, by_label)
+    layout = layout_for(shape, spec.axis)
+    output = result_dtype(y_pred, predictions) if dtype is None else dtype
     working = FLOAT64 if output == FLOAT64 else FLOAT32
     if out is not None:
-        inputs = {
-            "y_pred": given,
-            "y_true": truth,
-            "sample_weight": weight,
-            "mask": marks,
+        may_overlap = {
+            "y_pred": predictions,
+            "y_true": targets,
+            "sample_weight": weights,
+            "mask": row_mask,
             "upstream": cotangent,
-            "class_weight": class_weight,
-            "pos_weight": pos_weight,
+            "class_weight": spec.class_weight,
+            "pos_weight": spec.pos_weight,
         }
-        check_out(out, given, working, inputs)
+        check_out(out, predictions, working, may_overlap)
+    return (targets, predictions, weights, row_mask, cotangent), layout, output, working
 
+
+def _kernel_arguments(
+    spec: LossSpec,
+    arrays: _Arrays,
+    layout: Layout,
+    output: DType,
+    working: DType,
+    reduction: str | None,
+    out: FloatArray | None,
+    gradient: bool,
+) -> tuple[tuple[Any, ...], Layout, Labels | None, ReductionPlan, FloatArray, Output, Output]:
+    """Return (arguments, layout, labels, plan, losses, kernel_grad, grad).
+
+    The kernel writes its last two arguments, losses and kernel_grad. kernel_grad is a view of grad,
+    which the caller receives, or must be copied to it.
+    """
+    y_true, y_pred, sample_weight, mask, upstream = arrays
+    _, target_kind, _, scalars, class_weight, pos_weight, ignore_class = spec
     targets = None
-    if kind != "labels":
-        targets = dense_targets(truth, shape, working, kind == "broadcast")
-    form = form.fitting(given, out, targets)
-    halves = half_bits(given) if working == FLOAT32 else None
-    x = form.rows(convert(given, working) if halves is None else halves)
-    per_class = None
+    if target_kind != "labels":
+        targets = dense_targets(y_true, layout.shape, working, target_kind == "broadcast")
+    layout = layout.with_fewest_copies(y_pred, out, targets)
+    halves = half_bits(y_pred) if working is FLOAT32 else None
+    x = layout.rows_of(convert(y_pred, working) if halves is None else halves)
+    weights = None
     if class_weight is not None or pos_weight is not None:
-        per_class = _per_class(recipe, form, FLOAT64 if kind == "labels" else working)
+        weights = _element_weights(spec, layout, FLOAT64 if targets is None else working)
+
     labels: Labels | None = None
-    arguments: tuple[Any, ...]
+    first: tuple[Any, ...]
     if targets is None:
-        labels = class_labels(truth, form, ignore_class)
-        row_weight = None
-        if per_class is not None:  # labels that are no class are found below, or do not count
-            row_weight = per_class.take(labels.ids, mode="clip").reshape(form.kept)
-        how = plan(form.kept, reduction, weight, marks, cotangent, row_weight, labels.ignored)
-        if how.weight is not None and not how.keep.all():  # the kernel checks the rows it keeps
-            labels.check(form, how.valid)
-        arguments = (labels.ids, *numbers)
+        labels = class_labels(y_true, layout, ignore_class)
+        label_weight = None
+        if weights is not None:  # clip: invalid labels raise below, or are in rows left out
+            label_weight = weights.take(labels.ids, mode="clip").reshape(layout.loss_shape)
+        plan = reduction_plan(
+            layout.loss_shape,
+            reduction,
+            sample_weight,
+            mask,
+            upstream,
+            label_weight,
+            labels.ignored,
+        )
+        if plan.weight is not None and not plan.keep.all():
+            # The kernel skips rows of weight 0, but their labels must be classes too.
+            labels.check_classes(layout, plan.valid)
+        first = (x, labels.ids)
     else:
-        how = plan(form.kept, reduction, weight, marks, cotangent)
-        targets = form.rows(targets)
-        arguments = (targets, *numbers)
-        if kind == "dense":
-            weights = np.empty(0, working) if per_class is None else per_class
-            arguments = (targets, weights, *numbers)
+        plan = reduction_plan(layout.loss_shape, reduction, sample_weight, mask, upstream)
+        first = (x, layout.rows_of(targets))
+        if target_kind == "dense":
+            first = (*first, np.empty(0, working) if weights is None else weights)
 
-    loss = np.empty(form.row_count, working)
-    target = grad = None
+    losses = np.empty(layout.row_count, working)
+    grad = kernel_grad = None
     if gradient:
-        target = out
-        if target is None:
-            target = np.empty_like(given, output)  # in the same order of memory
-        grad = _kernel_output(np.asarray(target), form, working)  # no subclass
-    bad_row = launch(kernel, x, *arguments, how.scale, how.keep, loss, grad)
-    if labels is not None and bad_row >= 0:
-        raise labels.error(bad_row, form)
-    if target is not None and grad is not None and not np.may_share_memory(target, grad):
-        form.restore(grad, np.asarray(target).reshape(shape))
-    result = how.result(loss)
-    value = scalar(result, output) if isinstance(result, float) else convert(result, output)[()]
-    return value, target, loss
+        grad = np.empty_like(y_pred, output) if out is None else out  # keeps y_pred's memory order
+        kernel_grad = _kernel_output(np.asarray(grad), layout, working)  # asarray: no subclass
+    arguments = (*first, *scalars, plan.scale, plan.keep, losses, kernel_grad)
+    return arguments, layout, labels, plan, losses, kernel_grad, grad
 
 
-def _per_class(recipe: Recipe, form: Layout, dtype: DType) -> FloatArray | None:
-    """Return one weight of `dtype` for each of the reduced elements of a row, or None."""
-    if recipe.class_weight is not None:
-        name, given = "class_weight", recipe.class_weight
-        if given.shape != form.reduced:
+def _result(
+    layout: Layout,
+    plan: ReductionPlan,
+    losses: FloatArray,
+    kernel_grad: Output,
+    grad: Output,
+    output: DType,
+) -> Value:
+    """Return the reduced loss, and complete `grad` if it is not what the kernel wrote."""
+    if grad is not None and kernel_grad is not None and not np.may_share_memory(grad, kernel_grad):
+        layout.restore(kernel_grad, np.asarray(grad).reshape(layout.shape))
+    value = plan.reduce(losses)
+    if isinstance(value, float):
+        return scalar(value, output)
+    value = convert(value, output)
+    return value if value.ndim else value[()]
+
+
+def _element_weights(spec: LossSpec, layout: Layout, dtype: DType) -> FloatArray | None:
+    """Return the class or positive weight of each element of a row, or None without weights."""
+    if spec.class_weight is not None:
+        name, given = "class_weight", spec.class_weight
+        if given.shape != layout.reduced_shape:
             raise ValueError(
-                f"class_weight must have one weight for each of the {form.form[1]} classes,"
+                f"class_weight must have one weight for each of the {layout.classes} classes,"
                 f" got shape {given.shape}"
             )
-    elif recipe.pos_weight is not None:
-        name, given = "pos_weight", recipe.pos_weight
-        if not fits((1,) * (len(form.reduced) - given.ndim) + given.shape, form.reduced):
+    elif spec.pos_weight is not None:
+        name, given = "pos_weight", spec.pos_weight
+        reduced = layout.reduced_shape
+        if not broadcasts_to((1,) * (len(reduced) - given.ndim) + given.shape, reduced):
             raise ValueError(
-                f"pos_weight must broadcast to the averaged axes, {form.reduced},"
+                f"pos_weight must broadcast to the averaged axes, {reduced},"
                 f" got shape {given.shape}"
             )
-        given = np.broadcast_to(given, form.reduced).reshape(-1)
+        given = np.broadcast_to(given, reduced).reshape(-1)
     else:
         return None
     weights = np.ascontiguousarray(convert(given, dtype))
@@ -159,13 +219,13 @@ def _per_class(recipe: Recipe, form: Layout, dtype: DType) -> FloatArray | None:
     return weights
 
 
-def _kernel_output(target: FloatArray, form: Layout, working: DType) -> FloatArray:
-    """Return where the kernel writes the gradient: a view of `target`, or else an array apart."""
-    halves = half_bits(target)
+def _kernel_output(grad: FloatArray, layout: Layout, working: DType) -> FloatArray:
+    """Return the array for the kernel's gradient: a view of `grad` if possible, else a new one."""
+    halves = half_bits(grad)
     if halves is not None and working == FLOAT32:
-        rows = form.rows(halves)
-        if np.may_share_memory(rows, target):  # a copy would have to be restored as numbers
+        rows = layout.rows_of(halves)
+        if np.may_share_memory(rows, grad):  # bits in a copy could not be converted back
             return rows
-    if target.dtype == working and target.flags.aligned:
-        return form.rows(target)
-    return np.empty(form.form, working)
+    if grad.dtype == working and grad.flags.aligned:
+        return layout.rows_of(grad)
+    return np.empty(layout.shape3, working)

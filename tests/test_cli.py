@@ -214,7 +214,7 @@ def test_check_exits_by_its_findings(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = [check.Entry("page", f"what {ok}", "1", "2", ok) for ok in (True, False)]
     for right in (1, 2):
         report = check.Report(tuple(entries[:right]))
-        monkeypatch.setattr(commands, "run_check", lambda report=report: report)
+        monkeypatch.setattr(commands, "check", lambda report=report: report)
         shown = run("check", code=right - 1).stdout
         assert f"1 of {right} right" in shown
         assert ("OFF" in shown) == (right == 2)

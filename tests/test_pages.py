@@ -10,7 +10,7 @@ import pytest
 import fastloss as fl
 from fastloss import evaluate
 from fastloss.selfcheck import documented_examples as documented
-from fastloss.selfcheck.check import Entry, Report, distance
+from fastloss.selfcheck.check import Entry, Report, relative_error
 
 EXAMPLES = list(documented.examples())
 
@@ -35,12 +35,12 @@ def test_every_page_is_there():
         documented.TF_2_5: 4,
         documented.KERAS_R: 5,
     }
-    assert sum(example.cut == documented.TRUNCATED for example in EXAMPLES) == 3
+    assert sum(example.rounding == documented.TRUNCATED for example in EXAMPLES) == 3
 
 
 def test_a_truncated_number_is_not_a_rounded_one():
     (example,) = (example for example in EXAMPLES if example.page == documented.TF_1_15)
-    assert not dataclasses.replace(example, cut=documented.ROUNDED).agrees(example.compute())
+    assert not dataclasses.replace(example, rounding=documented.ROUNDED).agrees(example.compute())
 
 
 def test_everything_a_page_asserts_holds():
@@ -70,15 +70,15 @@ def test_a_report_prints_one_line_an_entry():
     ]
 
 
-def test_distance():
+def test_relative_error():
     nan, inf = np.nan, np.inf
-    assert distance(np.array([1.0, inf, nan, 0.0]), np.array([1.0, inf, nan, 0.0]), 0.0) == 0
-    assert distance(np.array([1e-20]), np.array([2e-20]), 0.0) == pytest.approx(0.5)
-    assert distance(np.array([1e-20]), np.array([2e-20]), 1.0) < 1e-19
-    assert distance(np.array([3.0]), np.array([2.0]), 1.0) == pytest.approx(0.5)
-    assert distance(np.array([1.0]), np.array([nan]), 1.0) == inf
-    assert distance(np.array([nan]), np.array([1.0]), 1.0) == inf
-    assert distance(np.array([]), np.array([]), 1.0) == 0
+    assert relative_error(np.array([1.0, inf, nan, 0.0]), np.array([1.0, inf, nan, 0.0]), 0.0) == 0
+    assert relative_error(np.array([1e-20]), np.array([2e-20]), 0.0) == pytest.approx(0.5)
+    assert relative_error(np.array([1e-20]), np.array([2e-20]), 1.0) < 1e-19
+    assert relative_error(np.array([3.0]), np.array([2.0]), 1.0) == pytest.approx(0.5)
+    assert relative_error(np.array([1.0]), np.array([nan]), 1.0) == inf
+    assert relative_error(np.array([nan]), np.array([1.0]), 1.0) == inf
+    assert relative_error(np.array([]), np.array([]), 1.0) == 0
 
 
 KERNELS = ["softmax_crossentropy_sparse", "softmax_crossentropy_dense",

@@ -1,4 +1,4 @@
-"""The `fastloss` command: `main` is what the console script calls."""
+"""The entry point of the `fastloss` command."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from contextlib import suppress
 from io import TextIOWrapper
 from types import FrameType
 
-EXTRA = 'fastloss: error: the command line needs its extra: pip install "fastloss[cli]"'
+EXTRA_MISSING = 'fastloss: error: the command line needs its extra: pip install "fastloss[cli]"'
 
 
 def main() -> None:
-    """Run the command line and exit: 0 fine, 1 a check failed, 2 bad input, 130 interrupted."""
-    if isinstance(sys.stdout, TextIOWrapper):  # it may know few signs, and rich uses many
+    """Run the command line and exit: 0 success, 1 a check failed, 2 bad input, 130 interrupted."""
+    if isinstance(sys.stdout, TextIOWrapper):  # its encoding may lack characters that rich uses
         sys.stdout.reconfigure(errors="replace")
     try:
         _run()
     except KeyboardInterrupt:
         print("fastloss: interrupted", file=sys.stderr)
         sys.exit(130)
-    except OSError as error:  # of standard output: what the commands meet, they say themselves
+    except OSError as error:  # of standard output; the commands report all other errors
         with suppress(OSError):
             print(f"fastloss: error: standard output: {error.strerror}", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python has yet to write at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for output that Python flushes at exit
         sys.exit(2)
 
 
@@ -34,17 +34,17 @@ def _run() -> None:
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] not in {"typer", "rich"}:
             raise
-        print(EXTRA, file=sys.stderr)
+        print(EXTRA_MISSING, file=sys.stderr)
         sys.exit(2)
-    for name in ("SIGTERM", "SIGHUP"):  # Windows knows the first of them
+    for name in ("SIGTERM", "SIGHUP"):  # Windows only has SIGTERM
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # not under nohup
-            signal.signal(number, _stop)
-    # Threads that spin while they wait lose whole time slices on a machine that others use too.
+            signal.signal(number, _exit_on_signal)
+    # Threads that spin while they wait lose whole time slices on a machine that is shared.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    """Leave by an exception, so that unfinished outputs are removed on the way out."""
+def _exit_on_signal(number: int, frame: FrameType | None) -> None:
+    """Exit by an exception, so that incomplete output files are removed."""
     sys.exit(128 + number)

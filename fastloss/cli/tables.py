@@ -1,4 +1,4 @@
-"""What the commands show: tables for the terminal, plain values for JSON."""
+"""Output of the commands: tables for the terminal, values for JSON."""
 
 from __future__ import annotations
 
@@ -20,28 +20,31 @@ from fastloss.selfcheck.check import OWN_SOURCES, Report
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 
 
-def report(checked: Report) -> Group:
-    """Return a check: the printed examples page by page, whatever is off, a count of the rest."""
-    fine, off = Text("ok", "green"), Text("OFF", "bold red")
-    pages: dict[str, Table] = {}
-    rest: Counter[str] = Counter()
-    for entry in checked.entries:
+def report_tables(report: Report) -> Group:
+    """Return the tables of a check: all examples and failures by source, and counts of the rest."""
+    passed, failed = Text("ok", "green"), Text("OFF", "bold red")
+    by_source: dict[str, Table] = {}
+    passed_counts: Counter[str] = Counter()
+    for entry in report.entries:
         if entry.ok and entry.source in OWN_SOURCES:
-            rest[entry.source] += 1
+            passed_counts[entry.source] += 1
             continue
-        if entry.source not in pages:
-            pages[entry.source] = _table("", entry.source, "printed", "computed")
-            pages[entry.source].columns[1].overflow = "fold"
+        if entry.source not in by_source:
+            by_source[entry.source] = _table("", entry.source, "printed", "computed")
+            by_source[entry.source].columns[1].overflow = "fold"
         texts = (entry.what.replace("y_true, y_pred", "…"), entry.expected, entry.computed)
-        pages[entry.source].add_row(fine if entry.ok else off, *map(Text, texts))
-    counts = [f"{number} random and edge cases right: {source}" for source, number in rest.items()]
-    right = sum(entry.ok for entry in checked.entries)
-    counts.append(f"{right} of {len(checked.entries)} right")
-    return Group(*pages.values(), *map(Text, counts))
+        by_source[entry.source].add_row(passed if entry.ok else failed, *map(Text, texts))
+    counts = [
+        f"{number} random and edge cases right: {source}"
+        for source, number in passed_counts.items()
+    ]
+    right = sum(entry.ok for entry in report.entries)
+    counts.append(f"{right} of {len(report.entries)} right")
+    return Group(*by_source.values(), *map(Text, counts))
 
 
-def findings(sections: dict[str, dict[str, Any]]) -> Table:
-    """Return what the doctor found."""
+def doctor_table(sections: dict[str, dict[str, Any]]) -> Table:
+    """Return the table of what `doctor` found."""
     table = _table("", "", "")
     for name, section in sections.items():
         for number, (key, value) in enumerate(section.items()):
@@ -51,15 +54,17 @@ def findings(sections: dict[str, dict[str, Any]]) -> Table:
     return table
 
 
-def values(predictions: str, loss: str, reduction: str | None, found: Summary) -> dict[str, Any]:
-    """Return everything an evaluation found, for programs."""
-    losses, counts = found.losses, found.counts
+def summary_values(
+    predictions: str, loss: str, reduction: str | None, summary: Summary
+) -> dict[str, Any]:
+    """Return the result of an evaluation as JSON values."""
+    losses, counts = summary.losses, summary.counts
     return {
         "predictions": predictions,
         "loss": loss,
         "reduction": reduction or "none",
-        "value": found.value,
-        "dtype": found.dtype,
+        "value": summary.value,
+        "dtype": summary.dtype,
         "rows": counts.rows,
         "masked_rows": counts.masked,
         "ignored_rows": counts.ignored,
@@ -77,28 +82,28 @@ def values(predictions: str, loss: str, reduction: str | None, found: Summary) -
             "quantile_error": 0.0 if losses.exact else QUANTILE_ERROR,
         },
         "worst": [
-            {"row": row, "index": _index(row, found), "loss": value}
+            {"row": row, "index": _loss_index(row, summary), "loss": value}
             for row, value in losses.worst()
         ],
-        "accuracy": found.accuracy,
-        "bytes": found.bytes,
-        "seconds": found.seconds,
+        "accuracy": summary.accuracy,
+        "bytes": summary.bytes,
+        "seconds": summary.seconds,
     }
 
 
-def evaluation(found: dict[str, Any]) -> Group:
-    """Return the tables for what `values` made of an evaluation."""
-    losses = found["row_losses"]
-    exactly = "exact" if not losses["quantile_error"] else f"within {QUANTILE_ERROR:.2%}"
-    table = _table(found["loss"], found["predictions"])
+def evaluation_tables(values: dict[str, Any]) -> Group:
+    """Return the tables of the `summary_values` of an evaluation."""
+    losses = values["row_losses"]
+    precision = "exact" if not losses["quantile_error"] else f"within {QUANTILE_ERROR:.2%}"
+    table = _table(values["loss"], values["predictions"])
     table.columns[1].justify = "right"
     rows = {
-        f"loss ({found['reduction']})": _number(found["value"]),
-        "rows": f"{found['rows']:,}",
-        "ignored": f"{found['ignored_rows']:,}",
-        "masked": f"{found['masked_rows']:,}",
-        "weight sum": _number(found["weight_sum"]),
-        "accuracy (top 1)": _number(found["accuracy"]),
+        f"loss ({values['reduction']})": _format_number(values["value"]),
+        "rows": f"{values['rows']:,}",
+        "ignored": f"{values['ignored_rows']:,}",
+        "masked": f"{values['masked_rows']:,}",
+        "weight sum": _format_number(values["weight_sum"]),
+        "accuracy (top 1)": _format_number(values["accuracy"]),
     }
     row_losses = {
         "row loss: mean": losses["mean"],
@@ -108,16 +113,19 @@ def evaluation(found: dict[str, Any]) -> Group:
     }
     _fill(table, rows.items())
     table.add_section()
-    _fill(table, ((name, _number(value)) for name, value in row_losses.items()))
-    _fill(table, [("NaN rows", f"{losses['nan_rows']:,}"), ("quantiles", exactly)])
+    _fill(table, ((name, _format_number(value)) for name, value in row_losses.items()))
+    _fill(table, [("NaN rows", f"{losses['nan_rows']:,}"), ("quantiles", precision)])
     table.add_section()
-    speed = found["bytes"] / found["seconds"] / 1e9 if found["seconds"] else 0.0
+    speed = values["bytes"] / values["seconds"] / 1e9 if values["seconds"] else 0.0
     _fill(table, [("speed", f"{speed:.2f} GB/s")])
-    if not found["worst"]:
+    if not values["worst"]:
         return Group(table)
     worst = _table("worst rows", "loss")
     worst.columns[1].justify = "right"
-    _fill(worst, ((_place(row["index"]), _number(row["loss"])) for row in found["worst"]))
+    _fill(
+        worst,
+        ((_format_index(row["index"]), _format_number(row["loss"])) for row in values["worst"]),
+    )
     return Group(table, worst)
 
 
@@ -133,13 +141,13 @@ def _fill(table: Table, rows: Iterable[tuple[str, str]]) -> None:
         table.add_row(Text(name), Text(value))
 
 
-def _index(row: int, found: Summary) -> list[int]:
-    return [int(i) for i in np.unravel_index(row, found.shape)]
+def _loss_index(row: int, summary: Summary) -> list[int]:
+    return [int(i) for i in np.unravel_index(row, summary.shape)]
 
 
-def _place(index: list[int]) -> str:
+def _format_index(index: list[int]) -> str:
     return ", ".join(map(str, index)) if index else "the only one"
 
 
-def _number(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     return "-" if value is None else f"{value:.8g}"

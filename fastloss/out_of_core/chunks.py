@@ -1,4 +1,4 @@
-"""Boxes: the rectangular pieces in which a large array is read, worked on and written."""
+"""Chunks: the rectangular parts in which a large array is read, processed and written."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-Box = tuple[slice, ...]
-"""One slice(start, stop) per axis."""
+Chunk = tuple[slice, ...]
+"""The index of a rectangular part of an array: one slice(start, stop) per axis."""
 
 
-def boxes(shape: Sequence[int], limit: int) -> Iterator[Box]:
-    """Cut an array into boxes of at most `limit` elements (at least one), none of them empty.
+def iter_chunks(shape: Sequence[int], limit: int) -> Iterator[Chunk]:
+    """Split an array into chunks of at most `limit` elements (at least one), none of them empty.
 
-    Each is a contiguous stretch of the array in C order, and they follow each other.
+    Each chunk is contiguous in C order, and the chunks come in C order.
 
-    >>> list(boxes((2, 3), 4))
+    >>> list(iter_chunks((2, 3), 4))
     [(slice(0, 1, None), slice(0, 3, None)), (slice(1, 2, None), slice(0, 3, None))]
     """
     if 0 in shape:
@@ -32,24 +32,24 @@ def boxes(shape: Sequence[int], limit: int) -> Iterator[Box]:
             yield (slice(start, min(start + step, first)), *whole)
     else:
         for start in range(first):
-            for box in boxes(rest, limit):
-                yield (slice(start, start + 1), *box)
+            for chunk in iter_chunks(rest, limit):
+                yield (slice(start, start + 1), *chunk)
 
 
-def lengths(box: Box) -> tuple[int, ...]:
-    """Return the shape of a box."""
-    return tuple(part.stop - part.start for part in box)
+def chunk_shape(chunk: Chunk) -> tuple[int, ...]:
+    """Return the shape of a chunk."""
+    return tuple(part.stop - part.start for part in chunk)
 
 
-def runs(shape: Sequence[int], box: Box) -> Iterator[tuple[int, int]]:
-    """Yield (offset, length) of the contiguous stretches of a C-ordered array that are `box`."""
-    shape, box = (1, *shape), (slice(0, 1), *box)  # so that there is an axis to run along
-    cut = [axis for axis, part in enumerate(lengths(box)) if part < shape[axis]]
-    axis = cut[-1] if cut else 0
+def contiguous_runs(shape: Sequence[int], chunk: Chunk) -> Iterator[tuple[int, int]]:
+    """Yield (offset, length) of each contiguous run of elements of a C-ordered array in `chunk`."""
+    shape, chunk = (1, *shape), (slice(0, 1), *chunk)  # so that even a scalar has an axis
+    partial = [axis for axis, length in enumerate(chunk_shape(chunk)) if length < shape[axis]]
+    axis = partial[-1] if partial else 0
     inner = math.prod(shape[axis + 1 :])
-    length = (box[axis].stop - box[axis].start) * inner
-    for index in itertools.product(*(range(part.start, part.stop) for part in box[:axis])):
+    length = (chunk[axis].stop - chunk[axis].start) * inner
+    for index in itertools.product(*(range(part.start, part.stop) for part in chunk[:axis])):
         start = 0
-        for position, size in zip((*index, box[axis].start), shape[: axis + 1], strict=True):
+        for position, size in zip((*index, chunk[axis].start), shape[: axis + 1], strict=True):
             start = start * size + position
         yield start * inner, length

@@ -1,8 +1,8 @@
-"""A loss over files too large for memory: block by block, in bounded memory.
+"""Evaluation of a loss on files larger than memory, block by block.
 
-Two passes. The first reads labels, weights and mask, which are one number a row: it checks every
-label, counts, and finds what the sum is divided by. The second reads the predictions; rows,
-gradient and statistics come from that one look at them.
+There are two passes. The first reads labels, weights and mask, one number per row each: it checks
+all labels, counts rows and computes the divisor of the reduction. The second reads the predictions
+once and computes row losses, gradient and statistics.
 """
 
 from __future__ import annotations
@@ -18,50 +18,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastloss.arrays import FLOAT32, FLOAT64, result_dtype
-from fastloss.evaluate import evaluate as evaluate_block
+from fastloss.evaluate import evaluate
 from fastloss.layout import Shape
 from fastloss.loss_base import Loss
 from fastloss.losses import BinaryCrossentropy, CategoricalCrossentropy
-from fastloss.out_of_core.chunks import Box, boxes
-from fastloss.out_of_core.inputs import Counts, Inputs, Part, count
-from fastloss.out_of_core.lazy_view import Boxed
+from fastloss.out_of_core.chunks import Chunk, iter_chunks
+from fastloss.out_of_core.inputs import Inputs, RowCounts, RowInputs, count_rows
+from fastloss.out_of_core.lazy_view import ChunkedArray
 from fastloss.out_of_core.npy_files import Sink
 from fastloss.out_of_core.row_statistics import RowStatistics
 from fastloss.reduction import float_sum
 
 BLOCK_BYTES = 1 << 24
-"""The predictions of a block take at most this, unless a single row takes more."""
+"""Maximum size of the predictions of a block, unless a single row is larger."""
 BLOCK_ROWS = 1 << 18
-"""And a block has at most so many rows: labels, weights and the like take some 60 bytes each."""
+"""Maximum number of rows of a block; labels, weights and losses take some 60 bytes per row."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What an evaluation finds."""
+    """The result of an evaluation."""
 
     value: float | None
-    """The reduced loss, rounded to `dtype`; None where it is not reduced."""
-    counts: Counts
+    """The reduced loss, rounded to `dtype`; None without a reduction."""
+    counts: RowCounts
     losses: RowStatistics
-    """Of the rows that are neither masked nor ignored nor of weight 0; before weights."""
+    """Of the rows that are not masked, ignored or of weight 0; before weights are applied."""
     accuracy: float | None
-    """The share of those rows (binary: of their elements) whose likeliest class is right."""
+    """The fraction of those rows (binary: of their elements) whose most likely class is correct."""
     shape: Shape
-    """Of the unreduced loss."""
+    """The shape of the unreduced loss."""
     dtype: str
-    """The type of the result."""
+    """The dtype of the result."""
     bytes: int
-    """What the second pass read."""
+    """Number of bytes that the second pass read."""
     seconds: float
-    """How long it took; compilation does not count."""
+    """Duration of the second pass, without compilation."""
 
 
-def evaluate(
+def evaluate_in_blocks(
     loss: Loss,
-    y_true: Boxed,
-    y_pred: Boxed,
-    sample_weight: Boxed | None = None,
-    mask: Boxed | None = None,
+    y_true: ChunkedArray,
+    y_pred: ChunkedArray,
+    sample_weight: ChunkedArray | None = None,
+    mask: ChunkedArray | None = None,
     *,
     block_rows: int | None = None,
     worst: int = 0,
@@ -69,50 +69,52 @@ def evaluate(
     grad_out: str | os.PathLike[str] | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Summary:
-    """Return what ``loss(y_true, y_pred, sample_weight, mask)`` is, and more, block by block.
+    """Return ``loss(y_true, y_pred, sample_weight, mask)`` and statistics, block by block.
 
     Parameters
     ----------
     loss : Loss
-        What to compute, and under which reduction.
+        The loss and its reduction.
     y_true, y_pred, sample_weight, mask : array or Source
-        As for a call of the loss, but for one case: the single loss of rank-1 predictions does
-        not spread over a weight or mask of many elements.
+        As for a call of the loss, with one exception: the single loss of rank-1 predictions is not
+        broadcast to a weight or mask of several elements.
     block_rows : int, optional
-        Rows of a block; by default as many as make 16 MiB of predictions, at most 262,144.
+        Rows per block; by default as many as 16 MiB of predictions hold, at most 262,144.
     worst : int
-        How many of the largest losses to remember.
+        Number of rows with the largest losses to report.
     rows_out, grad_out : path, optional
-        .npy files for the losses before weights, 0 where masked or ignored, and for the gradient
-        of the reduced loss (that of the sum, where it is not reduced).
+        .npy files for the row losses and the gradient. The losses are unweighted, and 0 where
+        masked or ignored. The gradient is that of the reduced loss, or of the sum without a
+        reduction.
     progress : callable
-        Told how many bytes of predictions each block had.
+        Called after each block with the bytes of its predictions.
 
     Raises
     ------
     ValueError, TypeError
         As from a call of the loss, for a file that changes while it is read, and for outputs that
-        cannot be written. Outputs are then as they were.
+        cannot be written. Existing outputs are then unchanged.
     """
     if block_rows is not None and block_rows < 1:
         raise ValueError(f"block_rows must be at least 1, got {block_rows}")
-    inputs = Inputs(loss._recipe, y_true, y_pred, sample_weight, mask)
-    limit = block_rows or _rows_of_a_block(inputs)
-    counts = count(inputs, loss.reduction, BLOCK_ROWS)  # so the divisor knows no block size
-    like = np.empty(0, y_pred.dtype)
-    output = result_dtype(like, like) if loss._output is None else loss._output
+    inputs = Inputs(loss._spec, y_true, y_pred, sample_weight, mask)
+    limit = block_rows or _default_block_rows(inputs)
+    # A fixed block size here, so that the divisor does not depend on block_rows.
+    counts = count_rows(inputs, loss.reduction, BLOCK_ROWS)
+    empty = np.empty(0, y_pred.dtype)
+    output = result_dtype(empty, empty) if loss._output_dtype is None else loss._output_dtype
     working = FLOAT64 if output == FLOAT64 else FLOAT32
     sinks: list[Sink | None] = [None, None]
     with ExitStack() as outputs:
         if rows_out is not None:
-            sinks[0] = outputs.enter_context(Sink(rows_out, inputs.shape, working))
+            sinks[0] = outputs.enter_context(Sink(rows_out, inputs.loss_shape, working))
         if grad_out is not None:
             sinks[1] = outputs.enter_context(Sink(grad_out, y_pred.shape, output))
         second = _SecondPass(loss, inputs, counts.divisor, RowStatistics(worst), *sinks)
         second.warm_up()
         start = time.perf_counter()
-        for box in boxes(inputs.shape, limit):
-            progress(second.block(box))
+        for chunk in iter_chunks(inputs.loss_shape, limit):
+            progress(second.block(chunk))
         seconds = time.perf_counter() - start
     with np.errstate(over="ignore", under="ignore"):
         value = None if counts.divisor is None else float(output.type(second.mean()))
@@ -121,20 +123,20 @@ def evaluate(
         counts,
         second.losses,
         second.accuracy(),
-        inputs.shape,
+        inputs.loss_shape,
         output.name,
         second.bytes,
         seconds,
     )
 
 
-def _rows_of_a_block(inputs: Inputs) -> int:
-    row = max(1, inputs.form.form[1]) * inputs.y_pred.dtype.itemsize
-    return max(1, min(BLOCK_ROWS, BLOCK_BYTES // row))
+def _default_block_rows(inputs: Inputs) -> int:
+    row_bytes = max(1, inputs.layout.classes) * inputs.y_pred.dtype.itemsize
+    return max(1, min(BLOCK_ROWS, BLOCK_BYTES // row_bytes))
 
 
 class _SecondPass:
-    """Rows, gradient and statistics, block after block."""
+    """Row losses, gradient and statistics, block by block."""
 
     def __init__(
         self,
@@ -149,75 +151,80 @@ class _SecondPass:
         self._divisor = 1.0 if divisor is None else divisor
         self._rows, self._grad = rows, grad
         self._sums: list[float] = []
-        self._right: list[float] = []
-        self._seen = 0
+        self._correct: list[float] = []
+        self._row_count = 0
         self.losses = losses
         self.bytes = 0
 
     def warm_up(self) -> None:
-        """Compile what the blocks need, by computing the first row."""
-        first = next(boxes(self._inputs.shape, 1), None)
+        """Compile the kernel for the blocks by computing the first row."""
+        first = next(iter_chunks(self._inputs.loss_shape, 1), None)
         if first is not None:
-            self._compute(self._inputs.part(first), self._inputs.predictions(first))
+            self._compute(self._inputs.read(first), self._inputs.prediction_chunk(first))
 
-    def block(self, box: Box) -> int:
-        """Take in one block; return the bytes of its predictions."""
-        part, place = self._inputs.part(box), self._inputs.predictions(box)
-        x, grad, rows = self._compute(part, place)
-        plan = part.plan("sum")
+    def block(self, chunk: Chunk) -> int:
+        """Process one block; return the bytes of its predictions."""
+        row_inputs = self._inputs.read(chunk)
+        prediction_chunk = self._inputs.prediction_chunk(chunk)
+        x, grad, rows = self._compute(row_inputs, prediction_chunk)
+        plan = row_inputs.plan("sum")
         kept = np.flatnonzero(np.broadcast_to(plan.keep, rows.shape))
-        self.losses.add(self._seen + kept, rows[kept])
-        self._sums.append(float(plan.result(rows)))
-        right = _right(self._loss, part, x, self._inputs.axes)
-        if right is not None:
-            self._right.append(float(right.reshape(-1)[kept].sum()))
+        self.losses.add(self._row_count + kept, rows[kept])
+        self._sums.append(float(plan.reduce(rows)))
+        correct = _correct_rows(self._loss, row_inputs, x, self._inputs.axes)
+        if correct is not None:
+            self._correct.append(float(correct.reshape(-1)[kept].sum()))
         if self._rows is not None:
-            self._rows.write(box, rows.reshape(part.shape))
+            self._rows.write(chunk, rows.reshape(row_inputs.shape))
         if self._grad is not None:
-            share = grad if self._divisor else np.zeros_like(grad)
-            self._grad.write(self._inputs.y_pred.part(place), share)
-        self._seen += rows.size
-        others = (part.y_true, part.weight, part.mask)
+            grad = grad if self._divisor else np.zeros_like(grad)
+            self._grad.write(self._inputs.y_pred.source_chunk(prediction_chunk), grad)
+        self._row_count += rows.size
+        others = (row_inputs.y_true, row_inputs.weight, row_inputs.mask)
         self.bytes += x.nbytes + sum(a.nbytes for a in others if a is not None)
         return x.nbytes
 
-    def _compute(self, part: Part, place: Box) -> tuple[NDArray[Any], Any, NDArray[Any]]:
-        """Return the predictions of a block, their gradient if it is asked for, and the losses."""
-        x = self._inputs.y_pred[place]
-        share = 1.0 / self._divisor if self._divisor else 0.0
-        _, grad, rows = evaluate_block(
-            self._loss._recipe,
-            part.y_true,
+    def _compute(
+        self, row_inputs: RowInputs, prediction_chunk: Chunk
+    ) -> tuple[NDArray[Any], Any, NDArray[Any]]:
+        """Return the predictions of a block, their gradient (or None) and the row losses."""
+        x = self._inputs.y_pred[prediction_chunk]
+        reciprocal = 1.0 / self._divisor if self._divisor else 0.0
+        _, grad, rows = evaluate(
+            self._loss._spec,
+            row_inputs.y_true,
             x,
-            part.weight,
-            part.mask,
+            row_inputs.weight,
+            row_inputs.mask,
             reduction="sum",
-            upstream=None if self._grad is None else share,
-            dtype=self._loss._output,
+            upstream=None if self._grad is None else reciprocal,
+            dtype=self._loss._output_dtype,
             gradient=self._grad is not None,
         )
         return x, grad, rows
 
     def mean(self) -> float:
-        """Return the sum of the weighted losses over the divisor, as `Plan.result` does."""
+        """Return the sum of the weighted losses over the divisor, 0 for divisor 0."""
         return float_sum(np.array(self._sums)) / self._divisor if self._divisor else 0.0
 
     def accuracy(self) -> float | None:
-        """Return the share of right rows, None where the loss knows no classes."""
+        """Return the fraction of correct rows, None for a loss without classes."""
         count = self.losses.count + self.losses.nan_rows
-        return sum(self._right) / count if self._right and count else None
+        return sum(self._correct) / count if self._correct and count else None
 
 
-def _right(loss: Loss, part: Part, x: NDArray[Any], axes: tuple[int, ...]) -> NDArray[Any] | None:
-    """Return for each row whether its likeliest class is right, or the share of its elements."""
+def _correct_rows(
+    loss: Loss, row_inputs: RowInputs, x: NDArray[Any], axes: tuple[int, ...]
+) -> NDArray[Any] | None:
+    """Return for each row whether its most likely class is correct, or which fraction is."""
     if x.size == 0:
         return None
-    right: NDArray[Any] | None = None
+    correct: NDArray[Any] | None = None
     if isinstance(loss, BinaryCrossentropy):
-        even = 0.0 if loss.from_logits else 0.5
-        right = np.mean((x > even) == (part.y_true > 0.5), axis=axes)
-    elif part.labels is not None:
-        right = np.argmax(x, axes[0]).reshape(-1) == part.labels.ids
+        threshold = 0.0 if loss.from_logits else 0.5
+        correct = np.mean((x > threshold) == (row_inputs.y_true > 0.5), axis=axes)
+    elif row_inputs.labels is not None:
+        correct = np.argmax(x, axes[0]).reshape(-1) == row_inputs.labels.ids
     elif isinstance(loss, CategoricalCrossentropy):
-        right = np.argmax(x, axes[0]) == np.argmax(part.y_true, axes[0])
-    return right
+        correct = np.argmax(x, axes[0]) == np.argmax(row_inputs.y_true, axes[0])
+    return correct

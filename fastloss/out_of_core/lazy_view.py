@@ -1,4 +1,4 @@
-"""A large array, or a file, seen in another shape without being read."""
+"""A reshaped or broadcast view of a large array or file, which reads only what is indexed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from fastloss.out_of_core.chunks import Box, lengths
+from fastloss.out_of_core.chunks import Chunk, chunk_shape
 
 Array = NDArray[Any]
 
 
-class Boxed(Protocol):
-    """What a lens looks at: an array, an open file or another lens."""
+class ChunkedArray(Protocol):
+    """What a lazy view can be made of: an array, an open file or another lazy view."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -25,44 +25,46 @@ class Boxed(Protocol):
     def dtype(self) -> np.dtype[Any]:
         """Type of the elements."""
 
-    def __getitem__(self, box: Box, /) -> Array:
-        """Return the elements of a box."""
+    def __getitem__(self, chunk: Chunk, /) -> Array:
+        """Return the elements of a chunk."""
 
 
-class Lens:
-    """A source seen through operations that insert, drop or repeat axes of length 1, as boxes.
+class LazyView:
+    """A view of `source` with axes of length 1 inserted, dropped or broadcast, read in chunks.
 
-    `look` does those operations, with whatever rules of its own, to an array of the source's
-    shape, and is believed by its strides alone: it gets a stand-in that has them but no memory.
+    `transform` does these operations to an array of the source's shape. It is called once, with an
+    array that has the source's shape but a single element of memory. The strides of its result
+    tell which axis of the source each axis of the view is.
 
-    >>> rows = Lens(np.arange(3), lambda array: np.broadcast_to(array[:, np.newaxis], (3, 2)))
+    >>> rows = LazyView(np.arange(3), lambda array: np.broadcast_to(array[:, np.newaxis], (3, 2)))
     >>> rows[slice(1, 3), slice(0, 2)]
     array([[1, 1],
            [2, 2]])
     """
 
-    def __init__(self, source: Boxed, look: Callable[[Array], Array]) -> None:
-        strides = range(1, len(source.shape) + 1)  # stride n marks axis n - 1
-        seen = look(as_strided(np.zeros(1, np.bool_), source.shape, strides, writeable=False))
+    def __init__(self, source: ChunkedArray, transform: Callable[[Array], Array]) -> None:
+        strides = range(1, len(source.shape) + 1)  # stride n identifies axis n - 1
+        view = transform(as_strided(np.zeros(1, np.bool_), source.shape, strides, writeable=False))
         self._source = source
-        self._marks = [
-            stride if length > 1 and 0 not in seen.shape else 0
-            for stride, length in zip(seen.strides, seen.shape, strict=True)
+        # For each axis of the view: 1 + its axis of the source, or 0 if inserted or broadcast.
+        self._source_axes = [
+            stride if length > 1 and 0 not in view.shape else 0
+            for stride, length in zip(view.strides, view.shape, strict=True)
         ]
-        self.shape, self.dtype = seen.shape, source.dtype
+        self.shape, self.dtype = view.shape, source.dtype
 
-    def part(self, box: Box) -> Box:
-        """Return the box of the source that is seen as `box`."""
-        part = [slice(0, length) for length in self._source.shape]
-        for mark, along in zip(self._marks, box, strict=True):
-            if mark:
-                part[mark - 1] = along
-        return tuple(part)
+    def source_chunk(self, chunk: Chunk) -> Chunk:
+        """Return the chunk of the source that `chunk` of the view shows."""
+        found = [slice(0, length) for length in self._source.shape]
+        for axis, part in zip(self._source_axes, chunk, strict=True):
+            if axis:
+                found[axis - 1] = part
+        return tuple(found)
 
-    def __getitem__(self, box: Box) -> Array:
-        """Return the elements of a box, which has the axes that are seen."""
-        wanted = lengths(box)
-        if 0 in wanted:
-            return np.empty(wanted, self.dtype)
-        found = [length if mark else 1 for mark, length in zip(self._marks, wanted, strict=True)]
-        return np.broadcast_to(self._source[self.part(box)].reshape(found), wanted)
+    def __getitem__(self, chunk: Chunk) -> Array:
+        """Return the elements of a chunk, which has the axes of the view."""
+        shape = chunk_shape(chunk)
+        if 0 in shape:
+            return np.empty(shape, self.dtype)
+        unbroadcast = [n if axis else 1 for axis, n in zip(self._source_axes, shape, strict=True)]
+        return np.broadcast_to(self._source[self.source_chunk(chunk)].reshape(unbroadcast), shape)
