@@ -134,7 +134,7 @@ def _kernel_arguments(
     if target_kind != "labels":
         targets = dense_targets(y_true, layout.shape, working, target_kind == "broadcast")
     layout = layout.with_fewest_copies(y_pred, out, targets)
-    halves = half_bits(y_pred) if working is FLOAT32 else None
+    halves = half_bits(y_pred) if y_pred.itemsize == 2 and working is FLOAT32 else None
     x = layout.rows_of(convert(y_pred, working) if halves is None else halves)
     weights = None
     if class_weight is not None or pos_weight is not None:
@@ -184,7 +184,12 @@ def _result(
     output: DType,
 ) -> Value:
     """Return the reduced loss, and complete `grad` if it is not what the kernel wrote."""
-    if grad is not None and kernel_grad is not None and not np.may_share_memory(grad, kernel_grad):
+    if (
+        grad is not None
+        and kernel_grad is not None
+        and kernel_grad.base is not grad  # implied by the next condition, and faster
+        and not np.may_share_memory(grad, kernel_grad)
+    ):
         layout.restore(kernel_grad, np.asarray(grad).reshape(layout.shape))
     value = plan.reduce(losses)
     if isinstance(value, float):

@@ -70,7 +70,7 @@ def test_damaged_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactor
     refusal = f"{path}: "
     try:
         with Source(path, mapped=data.draw(st.booleans())) as source:
-            assert source.read().nbytes == source.nbytes <= len(content)
+            assert source.read_all().nbytes == source.nbytes <= len(content)
     except FileError as error:
         refusal = str(error)
     assert refusal.startswith(f"{path}: ")
@@ -96,7 +96,7 @@ def test_every_chunk_equals_the_slice(tmp_path: Path, mapped: bool, order: str, 
             block = source[chunk]
             assert block.dtype == array.dtype
             np.testing.assert_array_equal(block, array[chunk])
-        np.testing.assert_array_equal(source.read(), array)
+        np.testing.assert_array_equal(source.read_all(), array)
 
 
 @pytest.mark.parametrize("mapped", [True, False])
@@ -104,7 +104,7 @@ def test_every_chunk_equals_the_slice(tmp_path: Path, mapped: bool, order: str, 
 def test_empty_and_scalar_files(tmp_path: Path, shape: tuple[int, ...], mapped: bool) -> None:
     np.save(tmp_path / "a.npy", np.ones(shape))
     with Source(tmp_path / "a.npy", mapped=mapped) as source:
-        np.testing.assert_array_equal(source.read(), np.ones(shape))
+        np.testing.assert_array_equal(source.read_all(), np.ones(shape))
 
 
 @pytest.mark.parametrize("mapped", [True, False])

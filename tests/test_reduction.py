@@ -139,7 +139,7 @@ def test_a_mask_alone_needs_one_scale(reduction):
     [
         {"mask": np.zeros(3, bool)},
         {"ignored": np.ones(3, bool)},
-        {"weight": np.zeros(3)},
+        {"sample_weight": np.zeros(3)},
     ],
 )
 def test_nothing_to_divide_by_gives_zero(reduction, arguments):

@@ -50,7 +50,7 @@ def parse_axis(text: str) -> int | tuple[int, ...]:
 def read_array(path: Path) -> ArrayLike:
     """Return the whole array of a file."""
     with Source(path, mapped=False) as source:
-        return source.read()
+        return source.read_all()
 
 
 def parse_number_or_array(text: str) -> ArrayLike:

@@ -117,7 +117,7 @@ def evaluate_in_blocks(
             progress(second.block(chunk))
         seconds = time.perf_counter() - start
     with np.errstate(over="ignore", under="ignore"):
-        value = None if counts.divisor is None else float(output.type(second.mean()))
+        value = None if counts.divisor is None else float(output.type(second.reduced_loss()))
     return Summary(
         value,
         counts,
@@ -203,7 +203,7 @@ class _SecondPass:
         )
         return x, grad, rows
 
-    def mean(self) -> float:
+    def reduced_loss(self) -> float:
         """Return the sum of the weighted losses over the divisor, 0 for divisor 0."""
         return float_sum(np.array(self._sums)) / self._divisor if self._divisor else 0.0
 

@@ -149,7 +149,7 @@ class Source:
                 done, size = done + got, size - got
         return block.T if self._fortran else block
 
-    def read(self) -> NDArray[Any]:
+    def read_all(self) -> NDArray[Any]:
         """Return the whole array."""
         return self[tuple(slice(0, length) for length in self.shape)]
 
