@@ -103,7 +103,7 @@ def convert(array: Array, dtype: DType) -> Array:
     """Return `array` as an aligned array of native `dtype`; numbers too large for it become inf."""
     if array.dtype == dtype and array.flags.aligned:
         return array
-    if array.dtype.kind in "iub":  # every integer is in the range of float32 and float64
+    if array.dtype.kind in "iub":  # cannot raise a floating-point error
         return array.astype(dtype)
     with np.errstate(over="ignore", under="ignore"):
         return array.astype(dtype)
@@ -112,9 +112,7 @@ def convert(array: Array, dtype: DType) -> Array:
 def scalar(value: float, dtype: DType) -> np.floating[Any]:
     """Return `value` as a NumPy scalar of `dtype`; a number too large for it becomes inf."""
     number: np.floating[Any]
-    if (
-        -65504.0 <= value <= 65504.0
-    ):  # the largest float16; every other float dtype has a wider range
+    if -65504.0 <= value <= 65504.0:  # the range of float16, the narrowest of the float dtypes
         number = dtype.type(value)
     else:
         number = convert(np.array([value]), dtype)[0]

@@ -187,7 +187,7 @@ def _result(
     if (
         grad is not None
         and kernel_grad is not None
-        and kernel_grad.base is not grad  # implied by the next condition, and faster
+        and kernel_grad.base is not grad  # a view of grad: a faster test than the next one
         and not np.may_share_memory(grad, kernel_grad)
     ):
         layout.restore(kernel_grad, np.asarray(grad).reshape(layout.shape))
