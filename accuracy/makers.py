@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.reference import clip_bounds
+from fastloss.selfcheck.reference import clip_bounds
 
 Array = NDArray[Any]
 Rng = np.random.Generator

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from accuracy import truth
 from accuracy.formulas import FORMULAS
 from accuracy.wide import compiled
-from fastloss.reference import clip_bounds
+from fastloss.selfcheck.reference import clip_bounds
 
 Array = NDArray[Any]
 LEFT_OUT = -1.0  # the error of a row to which two answers are right

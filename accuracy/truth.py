@@ -14,7 +14,7 @@ from mpmath import mp, mpf
 from numpy.typing import NDArray
 
 from accuracy.cases import SMOOTHING, WEIGHT
-from fastloss import reference
+from fastloss.selfcheck import reference
 
 Numbers = list[mpf]
 DIGITS = 400

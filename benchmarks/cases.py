@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 import fastloss as fl
-from fastloss import reference
-from fastloss.reference import Pair
+from fastloss.selfcheck import reference
+from fastloss.selfcheck.reference import Pair
 
 Array = NDArray[Any]
 Maker = Callable[[np.random.Generator, int, int], Array]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import fastloss as fl
-from fastloss.doctor import examine
+from fastloss.cli.doctor import examine
 
 
 def describe(packages: Iterable[str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Anything array-like becomes the one form a kernel takes; every shape and dtype error.
+"""Conversion of array-likes to the arrays that kernels take; shape and dtype errors.
 
-Native float32 and float64 arrays stay as they are, half precision is seen as bits; everything else
-is copied once. Which axes of it become which of a kernel's: see `layouts`.
+Native float32 and float64 arrays are used as they are, float16 and bfloat16 arrays as views of
+their bits. Everything else is copied once. `layout` maps axes to those of a kernel.
 """
 
 from typing import Any, TypeAlias
@@ -10,7 +10,7 @@ import numpy as np
 from fastloss_kernels.overlap import overlapped, overlaps_itself
 from numpy.typing import ArrayLike, NDArray
 
-from fastloss.layouts import Array, Shape
+from fastloss.layout import Array, Shape
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 DType: TypeAlias = np.dtype[Any]
@@ -23,16 +23,19 @@ _POLICIES = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 
 
 def as_array(name: str, value: ArrayLike) -> Array:
-    """Return `value` as an array of real numbers, uncopied if it is one; `name` is for errors."""
-    array = value if type(value) is np.ndarray else _new_array(name, value)
+    """Return `value` as an array of real numbers, without a copy if it is one.
+
+    `name` is the argument's name, for error messages.
+    """
+    array = value if type(value) is np.ndarray else _converted_to_array(name, value)
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         source = "" if isinstance(value, np.ndarray) else f" from a {type(value).__name__}"
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}{source}")
     return array
 
 
-def _new_array(name: str, value: ArrayLike) -> Array:
-    if _holds_masked(value):
+def _converted_to_array(name: str, value: ArrayLike) -> Array:
+    if _contains_masked_array(value):
         raise TypeError(f"{name} must be a plain array, got a masked array: pass mask= instead")
     try:
         return np.asarray(value)
@@ -40,56 +43,56 @@ def _new_array(name: str, value: ArrayLike) -> Array:
         raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
 
 
-def _holds_masked(value: object, depth: int = 64) -> bool:
-    """Return whether `value` is a masked array, or a list with one at any depth NumPy goes to.
+def _contains_masked_array(value: object, depth: int = 64) -> bool:
+    """Return whether `value` is a masked array or a list with one, up to NumPy's depth of 64.
 
-    As part of a list NumPy takes what lies under the mask, and a masked element is NaN to it.
+    From a list NumPy takes the data below the mask, and converts a masked element to NaN.
     """
     if isinstance(value, np.ma.MaskedArray):
         return True
     if not isinstance(value, list | tuple) or depth == 0:
         return False
-    kinds = set(map(type, value))  # so that a million floats are looked at by one fast loop
-    return any(issubclass(kind, np.ma.MaskedArray | list | tuple) for kind in kinds) and any(
-        _holds_masked(item, depth - 1) for item in value
+    types = set(map(type, value))  # one fast loop over a million floats
+    return any(issubclass(t, np.ma.MaskedArray | list | tuple) for t in types) and any(
+        _contains_masked_array(item, depth - 1) for item in value
     )
 
 
 def float_dtype(name: object) -> DType | None:
-    """Return the float dtype called `name`, or that of a Keras policy; None for None."""
+    """Return the float dtype of a name, a type or a Keras dtype policy; None for None."""
     if name is None:
         return None
     try:
-        plain = np.dtype(name).name if isinstance(name, type | np.dtype) else str(name)
+        dtype_name = np.dtype(name).name if isinstance(name, type | np.dtype) else str(name)
     except TypeError:  # an abstract type
-        plain = ""
-    plain = _POLICIES.get(plain, plain)
-    if plain not in _FLOATS:
+        dtype_name = ""
+    dtype_name = _POLICIES.get(dtype_name, dtype_name)
+    if dtype_name not in _FLOATS:
         raise ValueError(f"dtype must be None or one of {', '.join(_FLOATS)}, got {name!r}")
     dtype: DType
-    if plain == "bfloat16":
+    if dtype_name == "bfloat16":
         try:
             import ml_dtypes
         except ImportError as error:
             raise ImportError('dtype="bfloat16" needs the package ml_dtypes') from error
         dtype = np.dtype(ml_dtypes.bfloat16)
     else:
-        dtype = np.dtype(plain)
+        dtype = np.dtype(dtype_name)
     return dtype
 
 
 def result_dtype(value: ArrayLike, array: Array) -> DType:
-    """Return the float type a loss of predictions `value`, as an array `array`, comes in.
+    """Return the default dtype of the loss of predictions `value`, already converted to `array`.
 
-    float64 arrays (and wider) stay float64. Half precision, integers, booleans and Python lists
-    become float32.
+    float64 for arrays of float64 or wider floats. float32 for half precision, integers, booleans
+    and Python lists.
     """
     wide = array.itemsize >= 8 and array.dtype.kind == "f"
     return FLOAT64 if wide and not isinstance(value, list | tuple) else FLOAT32
 
 
 def half_bits(array: Array) -> Array | None:
-    """Return float16 as int16 and bfloat16 as uint16, the bits that kernels read; else None."""
+    """Return float16 as int16 and bfloat16 as uint16, as kernels read their bits; else None."""
     if array.itemsize != 2 or not (array.dtype.isnative and array.flags.aligned):
         return None
     kind = {"float16": np.int16, "bfloat16": np.uint16}.get(array.dtype.name)
@@ -97,31 +100,33 @@ def half_bits(array: Array) -> Array | None:
 
 
 def convert(array: Array, dtype: DType) -> Array:
-    """Return `array` as an aligned one of native `dtype`; what is too large becomes inf."""
+    """Return `array` as an aligned array of native `dtype`; numbers too large for it become inf."""
     if array.dtype == dtype and array.flags.aligned:
         return array
-    if array.dtype.kind in "iub":  # no integer is too large for what they become
+    if array.dtype.kind in "iub":  # cannot raise a floating-point error
         return array.astype(dtype)
     with np.errstate(over="ignore", under="ignore"):
         return array.astype(dtype)
 
 
 def scalar(value: float, dtype: DType) -> np.floating[Any]:
-    """Return `value` as a float of `dtype`; what is too large becomes inf."""
+    """Return `value` as a NumPy scalar of `dtype`; a number too large for it becomes inf."""
     number: np.floating[Any]
-    if -65504.0 <= value <= 65504.0:  # the largest float16; no other float type has a smaller one
+    if -65504.0 <= value <= 65504.0:  # the range of float16, the narrowest of the float dtypes
         number = dtype.type(value)
     else:
         number = convert(np.array([value]), dtype)[0]
     return number
 
 
-def same_rank(y_true: Array, shape: Shape, takes_labels: bool) -> tuple[Array, Shape]:
-    """Return y_true and y_pred's shape after the rank repair of Keras' loss classes.
+def squeeze_or_expand_to_same_rank(
+    y_true: Array, shape: Shape, takes_labels: bool
+) -> tuple[Array, Shape]:
+    """Return y_true and y_pred's `shape` with equal ranks, as Keras' loss classes make them.
 
-    Where the ranks differ by one and the longer one ends in an axis of length 1, a shorter one of
-    rank 1 is extended to (n, 1), else the longer one loses that axis. Labels are meant to have
-    one axis less than y_pred, so there y_pred keeps its own.
+    This applies if the ranks differ by one and the last axis of the higher rank has length 1: an
+    array of rank 1 is expanded to (n, 1); otherwise that last axis is squeezed. Labels have one
+    axis less than y_pred by definition, so with labels y_pred keeps its shape.
     """
     gap = y_true.ndim - len(shape)
     if gap == 1 and y_true.shape[-1] == 1:
@@ -132,9 +137,9 @@ def same_rank(y_true: Array, shape: Shape, takes_labels: bool) -> tuple[Array, S
 
 
 def dense_targets(y_true: Array, shape: Shape, dtype: DType, broadcast: bool) -> Array:
-    """Return y_true with y_pred's `shape`, which it has or, if allowed, is broadcast to.
+    """Return y_true as `dtype` in y_pred's `shape`, broadcast to it if `broadcast` allows that.
 
-    Raises ValueError for any other shape.
+    Raises ValueError if y_true has another shape.
     """
     targets = convert(y_true, dtype)
     if targets.shape != shape:
@@ -142,7 +147,7 @@ def dense_targets(y_true: Array, shape: Shape, dtype: DType, broadcast: bool) ->
         if broadcast:
             wanted += " (or y_true one that broadcasts to that of y_pred)"
             lengths = (1,) * (len(shape) - targets.ndim) + targets.shape
-            broadcast = fits(lengths, shape)
+            broadcast = broadcasts_to(lengths, shape)
         if not broadcast:
             raise ValueError(
                 f"y_true and y_pred must have {wanted}, got {targets.shape} and {shape}"
@@ -151,8 +156,8 @@ def dense_targets(y_true: Array, shape: Shape, dtype: DType, broadcast: bool) ->
     return targets
 
 
-def fits(lengths: Shape, shape: Shape) -> bool:
-    """Return whether `lengths` are those of `shape`, one by one, or 1."""
+def broadcasts_to(lengths: Shape, shape: Shape) -> bool:
+    """Return whether both have the same rank and each of `lengths` is that of `shape`, or 1."""
     return len(lengths) == len(shape) and all(
         a in (1, b) for a, b in zip(lengths, shape, strict=True)
     )
@@ -161,8 +166,9 @@ def fits(lengths: Shape, shape: Shape) -> bool:
 def check_out(out: object, y_pred: Array, working: DType, inputs: dict[str, Array | None]) -> None:
     """Raise unless `out` can receive the gradient for `y_pred`.
 
-    It has y_pred's shape and the working dtype or y_pred's own, is native and writeable, and is
-    y_pred itself or shares no memory with any of the `inputs`, of which y_pred is one.
+    It must have y_pred's shape, native byte order and either the working dtype or y_pred's dtype.
+    It must be writeable, and be y_pred itself or share no memory with any of the `inputs`, which
+    include y_pred.
     """
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")

@@ -1,7 +1,7 @@
 """The five losses as functions, and their gradients.
 
-The functions return the losses as they are, one for each row; `value_and_grad` and the classes
-of `fastloss.losses` also weigh and reduce them.
+The functions return the unreduced losses, one per row. `value_and_grad` and the classes of
+`fastloss.losses` can also weight and reduce them.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,9 +9,10 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from fastloss import recipes
+from fastloss import loss_specs
 from fastloss.arrays import FloatArray, float_dtype
-from fastloss.core import Recipe, Value, evaluate
+from fastloss.evaluate import Value, evaluate
+from fastloss.loss_specs import LossSpec
 from fastloss.reduction import check_reduction
 
 
@@ -41,9 +42,9 @@ def binary_crossentropy(
     label_smoothing : float in [0, 1]
         Moves the targets towards 1/2.
     axis : int, sequence of int or None
-        The axes to average over; None: all.
+        The axes to average over; None: all axes.
     pos_weight : array_like, optional
-        Weight of the positive term: a scalar, or what broadcasts to the averaged axes.
+        Weight of the positive term: a scalar, or an array that broadcasts to the averaged axes.
 
     Returns
     -------
@@ -53,13 +54,14 @@ def binary_crossentropy(
     Raises
     ------
     ValueError
-        For an option out of range, shapes that differ or an axis y_pred has not.
+        For an option out of range, shapes that differ or an axis that y_pred does not have.
     TypeError
         For anything but real numbers, and for masked arrays.
 
     Notes
     -----
-    Logits of +-inf on the right side give 0. NaN gives NaN. An average over no elements is NaN.
+    A logit of +inf for target 1, or -inf for target 0, gives 0. NaN gives NaN. An average over no
+    elements is NaN.
 
     Examples
     --------
@@ -67,8 +69,10 @@ def binary_crossentropy(
     >>> fl.binary_crossentropy([[0, 1], [0, 0]], [[0.6, 0.4], [0.4, 0.6]]).round(3)
     array([0.916, 0.714], dtype=float32)
     """
-    recipe = recipes.binary_crossentropy(from_logits, label_smoothing, axis, pos_weight=pos_weight)
-    return evaluate(recipe, y_true, y_pred)[0]
+    spec = loss_specs.binary_crossentropy_spec(
+        from_logits, label_smoothing, axis, pos_weight=pos_weight
+    )
+    return evaluate(spec, y_true, y_pred)[0]
 
 
 def categorical_crossentropy(
@@ -97,9 +101,9 @@ def categorical_crossentropy(
     label_smoothing : float in [0, 1]
         Moves the targets towards 1 / C.
     axis : int
-        The axis of the classes. Where it has length 1 the loss says nothing; Keras warns.
+        The axis of the classes. With length 1 the loss is meaningless; Keras warns.
     class_weight : array_like of shape (C,), optional
-        What each class weighs.
+        The weight of each class.
 
     Returns
     -------
@@ -109,7 +113,7 @@ def categorical_crossentropy(
     Raises
     ------
     ValueError
-        For an option out of range, shapes that differ or an axis y_pred has not.
+        For an option out of range, shapes that differ or an axis that y_pred does not have.
     TypeError
         For anything but real numbers, and for masked arrays.
 
@@ -125,10 +129,10 @@ def categorical_crossentropy(
     >>> fl.categorical_crossentropy(y_true, y_pred).round(4)
     array([0.0513, 2.3026], dtype=float32)
     """
-    recipe = recipes.categorical_crossentropy(
+    spec = loss_specs.categorical_crossentropy_spec(
         from_logits, label_smoothing, axis, class_weight=class_weight
     )
-    return evaluate(recipe, y_true, y_pred)[0]
+    return evaluate(spec, y_true, y_pred)[0]
 
 
 def sparse_categorical_crossentropy(
@@ -159,7 +163,7 @@ def sparse_categorical_crossentropy(
     axis : int
         The axis of the C classes.
     class_weight : array_like of shape (C,), optional
-        What each class weighs; acts as a sample weight of class_weight[label].
+        The weight of each class; acts as a sample weight of class_weight[label].
 
     Returns
     -------
@@ -169,8 +173,8 @@ def sparse_categorical_crossentropy(
     Raises
     ------
     ValueError
-        For a label that is no class (the message names the first), an option out of range,
-        shapes that do not go together or an axis y_pred has not.
+        For a label that is not a class (the message names the first), an option out of range,
+        shapes that do not match or an axis that y_pred does not have.
     TypeError
         For anything but real numbers, and for masked arrays.
 
@@ -185,10 +189,10 @@ def sparse_categorical_crossentropy(
     >>> fl.sparse_categorical_crossentropy([1, 2], y_pred).round(4)
     array([0.0513, 2.3026], dtype=float32)
     """
-    recipe = recipes.sparse_categorical_crossentropy(
+    spec = loss_specs.sparse_categorical_crossentropy_spec(
         from_logits, ignore_class, axis, class_weight=class_weight
     )
-    return evaluate(recipe, y_true, y_pred)[0]
+    return evaluate(spec, y_true, y_pred)[0]
 
 
 def poisson(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
@@ -211,13 +215,14 @@ def poisson(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
     Raises
     ------
     ValueError
-        For shapes that do not go together.
+        For shapes that do not match.
     TypeError
         For anything but real numbers, and for masked arrays.
 
     Notes
     -----
-    A prediction below -1e-7 gives NaN: it has no logarithm. An average over no elements is NaN.
+    A prediction below -1e-7 gives NaN, as its logarithm is undefined. An average over no elements
+    is NaN.
 
     Examples
     --------
@@ -225,7 +230,7 @@ def poisson(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
     >>> fl.poisson([[0, 1], [3, 0]], [[0.5, 1.0], [2.5, 0.1]]).round(4)
     array([ 0.75  , -0.0744], dtype=float32)
     """
-    return evaluate(recipes.poisson(), y_true, y_pred)[0]
+    return evaluate(loss_specs.poisson_spec(), y_true, y_pred)[0]
 
 
 def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
@@ -238,7 +243,7 @@ def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
     y_true : array_like
         Probabilities, of a shape that broadcasts to y_pred's.
     y_pred : array_like
-        Probabilities, of any shape but (). Nothing is normalised.
+        Probabilities, of any shape but (). They are not normalised.
 
     Returns
     -------
@@ -248,7 +253,7 @@ def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
     Raises
     ------
     ValueError
-        For shapes that do not go together.
+        For shapes that do not match.
     TypeError
         For anything but real numbers, and for masked arrays.
 
@@ -262,22 +267,24 @@ def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
     >>> fl.kl_divergence([[0.5, 0.5], [1.0, 0.0]], [[0.25, 0.75], [0.8, 0.2]]).round(4)
     array([0.1438, 0.2231], dtype=float32)
     """
-    return evaluate(recipes.kl_divergence(), y_true, y_pred)[0]
+    return evaluate(loss_specs.kl_divergence_spec(), y_true, y_pred)[0]
 
 
-RECIPES: dict[Callable[..., Value], Callable[..., Recipe]] = {
-    binary_crossentropy: recipes.binary_crossentropy,
-    categorical_crossentropy: recipes.categorical_crossentropy,
-    sparse_categorical_crossentropy: recipes.sparse_categorical_crossentropy,
-    poisson: recipes.poisson,
-    kl_divergence: recipes.kl_divergence,
+SPEC_FUNCTIONS: dict[Callable[..., Value], Callable[..., LossSpec]] = {
+    binary_crossentropy: loss_specs.binary_crossentropy_spec,
+    categorical_crossentropy: loss_specs.categorical_crossentropy_spec,
+    sparse_categorical_crossentropy: loss_specs.sparse_categorical_crossentropy_spec,
+    poisson: loss_specs.poisson_spec,
+    kl_divergence: loss_specs.kl_divergence_spec,
 }
+for _loss, _make_spec in SPEC_FUNCTIONS.items():
+    _make_spec.__qualname__ = _loss.__qualname__  # in Python's errors for wrong arguments
 
 
 def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, FloatArray]]:
     """Return a function that gives the value and the gradient of one of the five losses.
 
-    It is called as `fn` is, with any of the keywords below besides, and returns (value, grad).
+    It takes the arguments of `fn` and any of the keywords below, and returns (value, grad).
 
     Parameters
     ----------
@@ -288,29 +295,30 @@ def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, Float
     Other Parameters
     ----------------
     sample_weight : array_like, optional
-        Multiplies the losses. Its shape is theirs or fits it: from the left, so that (batch,)
-        weighs samples, else by broadcasting. Weight 0 gives 0, whatever the row holds.
+        Multiplies the losses. It has their shape or is broadcast to it: from the left, so that
+        (batch,) weights samples, else as in NumPy. Weight 0 gives 0, whatever the row holds.
     mask : array_like, optional
-        Where False, the row is left out, whatever it holds; fits as sample_weight does.
+        Where False, the row is left out, whatever it holds. Broadcast like sample_weight.
     reduction : str, optional
         None (or "none"): no reduction. "sum". "sum_over_batch_size" (or "mean"): the sum divided
         by the number of losses not masked or ignored. "mean_with_sample_weight": divided by the
-        sum of their weights. Nothing to divide by gives 0.
+        sum of their weights. A divisor of 0 gives 0.
     upstream : array_like, optional
-        The derivative of something by the value, of the value's shape; the gradient becomes that
-        of sum(upstream * value). Without it the gradient of an unreduced value is that of its sum.
+        The derivative of some objective with respect to the value, of the value's shape. The
+        gradient becomes that of sum(upstream * value). Without upstream, the gradient of an
+        unreduced value is that of its sum.
     out : ndarray, optional
-        Receives the gradient: y_pred's shape, and its dtype or the one computed in (float64 for
-        float64, else float32). It may be y_pred itself, whose predictions are then overwritten,
-        and must not overlap any input else.
+        Receives the gradient. It has y_pred's shape, and y_pred's dtype or that of the computation
+        (float64 for float64, else float32). It may be y_pred itself, which is then overwritten,
+        and must not overlap any other input.
     dtype : str, optional
-        "float16", "bfloat16", "float32" or "float64": the type of the value and the gradient.
+        "float16", "bfloat16", "float32" or "float64": the dtype of the value and the gradient.
 
     Returns
     -------
     function
-        Its value has the bits of the value without a gradient. Its gradient has y_pred's shape
-        and, if it is a new array, y_pred's order of axes in memory.
+        The value has the same bits as without a gradient. The gradient has y_pred's shape and, if
+        it is a new array, y_pred's memory order.
 
     Raises
     ------
@@ -328,13 +336,12 @@ def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, Float
     array([[ 0.25  , -0.25  ],
            [-0.1345,  0.1345]], dtype=float32)
     """
-    found = next((recipe for function, recipe in RECIPES.items() if function is fn), None)
-    if found is None:
-        names = ", ".join(f.__name__ for f in RECIPES)
+    make_spec = next((spec for loss, spec in SPEC_FUNCTIONS.items() if loss is fn), None)
+    if make_spec is None:
+        names = ", ".join(f.__name__ for f in SPEC_FUNCTIONS)
         raise TypeError(f"fn must be one of {names} (classes have value_and_grad), got {fn!r}")
-    recipe = found
 
-    def both(
+    def value_and_grad_of_fn(
         y_true: ArrayLike,
         y_pred: ArrayLike,
         *args: Any,
@@ -347,7 +354,7 @@ def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, Float
         **options: Any,
     ) -> tuple[Value, FloatArray]:
         value, grad, _ = evaluate(
-            recipe(*args, **options),
+            make_spec(*args, **options),
             y_true,
             y_pred,
             sample_weight,
@@ -360,6 +367,9 @@ def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, Float
         )
         return value, grad
 
-    both.__name__ = both.__qualname__ = f"value_and_grad({recipe.__name__})"
-    both.__doc__ = f"Return the value and the gradient of {recipe.__name__}: see value_and_grad."
-    return both
+    name = fn.__name__
+    value_and_grad_of_fn.__name__ = value_and_grad_of_fn.__qualname__ = f"value_and_grad({name})"
+    value_and_grad_of_fn.__doc__ = (
+        f"Return the value and the gradient of {name}: see value_and_grad."
+    )
+    return value_and_grad_of_fn

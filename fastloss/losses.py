@@ -1,4 +1,4 @@
-"""The five losses as classes: frozen configurations that call the functions' common path.
+"""The five losses as classes: frozen configurations that are called like functions.
 
 Names, keywords, defaults, `get_config`, `from_config` and `get` are those of Keras.
 """
@@ -9,9 +9,10 @@ from typing import Any, Never
 
 from numpy.typing import ArrayLike
 
-from fastloss import functional, recipes
-from fastloss.core import Recipe, Value
-from fastloss.loss import Loss
+from fastloss import functional, loss_specs
+from fastloss.evaluate import Value
+from fastloss.loss_base import Loss
+from fastloss.loss_specs import LossSpec
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,10 @@ class BinaryCrossentropy(Loss):
         None (or "none"), "sum", "sum_over_batch_size" (or "mean", "auto") or
         "mean_with_sample_weight": see `value_and_grad`.
     name : str or None
-        None: made up, and unique.
+        None: a unique name is generated.
     dtype : str or None
-        "float16", "bfloat16" (needs ml_dtypes), "float32" or "float64": the type of the results
-        and, unless it is a half one, of the computation. None: float64 for float64 arrays, else
+        "float16", "bfloat16" (needs ml_dtypes), "float32" or "float64": the dtype of the results
+        and, unless it is half precision, of the computation. None: float64 for float64 arrays, else
         float32.
 
     Raises
@@ -54,8 +55,8 @@ class BinaryCrossentropy(Loss):
     dtype: str | None = field(default=None, kw_only=True)
     pos_weight: ArrayLike | None = field(default=None, kw_only=True)
 
-    def _describe(self) -> Recipe:
-        return recipes.binary_crossentropy(
+    def _make_spec(self) -> LossSpec:
+        return loss_specs.binary_crossentropy_spec(
             self.from_logits, self.label_smoothing, self.axis, pos_weight=self.pos_weight
         )
 
@@ -93,8 +94,8 @@ class CategoricalCrossentropy(Loss):
     dtype: str | None = field(default=None, kw_only=True)
     class_weight: ArrayLike | None = field(default=None, kw_only=True)
 
-    def _describe(self) -> Recipe:
-        return recipes.categorical_crossentropy(
+    def _make_spec(self) -> LossSpec:
+        return loss_specs.categorical_crossentropy_spec(
             self.from_logits, self.label_smoothing, self.axis, class_weight=self.class_weight
         )
 
@@ -103,7 +104,7 @@ class CategoricalCrossentropy(Loss):
 class SparseCategoricalCrossentropy(Loss):
     """Crossentropy of integer labels: see `sparse_categorical_crossentropy` for the formula.
 
-    Versions of Keras differ in the order of the parameters, so only the first two go by position.
+    Versions of Keras differ in the order of the parameters, so only the first two are positional.
 
     Parameters
     ----------
@@ -158,8 +159,8 @@ class SparseCategoricalCrossentropy(Loss):
         self._set(axis=axis, name=name, dtype=dtype, class_weight=class_weight)
         self.__post_init__()
 
-    def _describe(self) -> Recipe:
-        return recipes.sparse_categorical_crossentropy(
+    def _make_spec(self) -> LossSpec:
+        return loss_specs.sparse_categorical_crossentropy_spec(
             self.from_logits, self.ignore_class, self.axis, class_weight=self.class_weight
         )
 
@@ -190,8 +191,8 @@ class Poisson(Loss):
     name: str | None = "poisson"
     dtype: str | None = field(default=None, kw_only=True)
 
-    def _describe(self) -> Recipe:
-        return recipes.poisson()
+    def _make_spec(self) -> LossSpec:
+        return loss_specs.poisson_spec()
 
 
 @dataclass(frozen=True)
@@ -220,8 +221,8 @@ class KLDivergence(Loss):
     name: str | None = "kl_divergence"
     dtype: str | None = field(default=None, kw_only=True)
 
-    def _describe(self) -> Recipe:
-        return recipes.kl_divergence()
+    def _make_spec(self) -> LossSpec:
+        return loss_specs.kl_divergence_spec()
 
 
 _FUNCTIONS: dict[str, Callable[..., Value]] = {
@@ -253,15 +254,15 @@ def get(identifier: Any) -> Loss | Callable[..., Value] | None:
     Parameters
     ----------
     identifier : None, str, dict, class, Loss or function
-        The name of a function (or bce, BCE, kld, KLD) gives that function; the name of a class,
-        or the class, an instance of defaults; {"class_name": ..., "config": ...}, which Keras
-        writes with more keys, an instance of that configuration. None, losses and the functions
-        are returned as they are.
+        The name of a function (or bce, BCE, kld, KLD) gives that function. A class or its name
+        gives an instance with default options. {"class_name": ..., "config": ...} gives an
+        instance with that configuration; the further keys that Keras writes are ignored. None,
+        losses and the functions are returned unchanged.
 
     Returns
     -------
     Loss, function or None
-        What can be called with (y_true, y_pred).
+        A callable of (y_true, y_pred), or None.
 
     Raises
     ------

@@ -52,8 +52,8 @@ KERNEL_TESTS = [
 TOO_LONG = "engine_input.py::test_what_the_facade_launches_is_what_run_demands"
 # The others have tests that start programs, or take too long in plain Python: reading files, the
 # command line, the reports.
-FACADE = ["arrays", "core", "functional", "labels", "layouts", "loss", "losses", "recipes"]
-FACADE += ["reduction"]
+FACADE = ["arrays", "evaluate", "functional", "labels", "layout", "loss_base", "losses"]
+FACADE += ["loss_specs", "reduction"]
 # Nothing, or little, of these runs in plain Python: they compile, cache, or are made of machine
 # instructions. The plain forms that stand beside those are what tests compare them with.
 COMPILED = ["bindings", "cache", "caches", "calls", "intrinsics", "jit", "lowering", "registers"]
@@ -81,7 +81,7 @@ def arguments() -> argparse.Namespace:
         "where a mutant survives that mutation/explanations.toml does not explain.",
     )
     add = parser.add_argument
-    add("modules", nargs="*", metavar="MODULE", help="such as fastloss/core; default all")
+    add("modules", nargs="*", metavar="MODULE", help="such as fastloss/evaluate; default all")
     add("--sample", type=int, metavar="N", help="at most N mutants of each module, drawn")
     add("--seed", type=int, default=0, metavar="N", help="of what is drawn; default 0")
     add("--again", action="store_true", help="only the survivors that docs/mutation.json records")

@@ -6,7 +6,7 @@ import pytest
 import fastloss as fl
 from accuracy import truth
 from benchmarks.cases import CASES
-from fastloss import reference
+from fastloss.selfcheck import reference
 
 sparse, dense = fl.sparse_categorical_crossentropy, fl.categorical_crossentropy
 DTYPES = [np.float32, np.float64]

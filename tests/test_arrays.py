@@ -6,9 +6,9 @@ import pytest
 
 from fastloss import arrays
 from fastloss.arrays import FLOAT32, FLOAT64
-from fastloss.core import _kernel_output
+from fastloss.evaluate import _kernel_output
 from fastloss.labels import class_labels
-from fastloss.layouts import layout
+from fastloss.layout import layout_for
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
@@ -135,7 +135,7 @@ def test_float_dtype_refuses_everything_else(name):
     ],
 )
 def test_ranks_are_repaired_as_keras_does(truth, prediction, labels, expected):
-    array, shape = arrays.same_rank(np.zeros(truth), prediction, labels)
+    array, shape = arrays.squeeze_or_expand_to_same_rank(np.zeros(truth), prediction, labels)
     assert (array.shape, shape) == expected
 
 
@@ -162,41 +162,41 @@ def test_targets_may_broadcast_where_allowed_and_are_not_copied_for_it():
 )
 def test_every_real_dtype_holds_labels(dtype):
     dtype = BFLOAT16 if dtype == "bf" else np.dtype(dtype)
-    labels = class_labels(np.array([1, 0, 1], dtype), layout((3, 2), -1), None)
+    labels = class_labels(np.array([1, 0, 1], dtype), layout_for((3, 2), -1), None)
     assert labels.ids.dtype == np.int64
     np.testing.assert_array_equal(labels.ids, [1, 0, 1])
 
 
 def test_float_labels_are_compared_as_they_are_then_truncated_toward_zero():
     given = np.array([1.7, -0.5, 1.0, -1.0])
-    labels = class_labels(given, layout((4, 3), -1), 1)
+    labels = class_labels(given, layout_for((4, 3), -1), 1)
     np.testing.assert_array_equal(labels.ids, [1, 0, 1, -1])
     np.testing.assert_array_equal(labels.ignored, [False, False, True, False])
 
 
 def test_float_labels_of_63_bits_are_exact():
     given = np.array([127.0, 2.0**52 + 1, 2.0**62, -(2.0**62)])
-    labels = class_labels(given, layout((4, 3), -1), None)
+    labels = class_labels(given, layout_for((4, 3), -1), None)
     np.testing.assert_array_equal(labels.ids, [127, 2**52 + 1, 2**62, -(2**62)])
 
 
 def test_half_labels_are_not_rounded_onto_ignore_class():
     given = np.array([256.0, 2.0], BFLOAT16)
-    labels = class_labels(given, layout((2, 300), -1), 257)
+    labels = class_labels(given, layout_for((2, 300), -1), 257)
     assert not labels.ignored.any()
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_labels_lack_the_class_axis_or_have_length_one_there(axis):
-    form = layout((2, 3, 4), axis)
-    thin = list(form.whole)
-    thin[axis] = 1
-    expected = np.arange(form.row_count) % 2
-    for shape in (form.kept, tuple(thin)):
-        labels = class_labels(expected.reshape(shape), form, None)
+    layout = layout_for((2, 3, 4), axis)
+    keepdims = list(layout.shape)
+    keepdims[axis] = 1
+    expected = np.arange(layout.row_count) % 2
+    for shape in (layout.loss_shape, tuple(keepdims)):
+        labels = class_labels(expected.reshape(shape), layout, None)
         np.testing.assert_array_equal(labels.ids, expected)
     with pytest.raises(ValueError, match="must have the same shape"):
-        class_labels(expected, form, None)
+        class_labels(expected, layout, None)
 
 
 @pytest.mark.parametrize(
@@ -215,22 +215,22 @@ def test_labels_lack_the_class_axis_or_have_length_one_there(axis):
     ],
 )
 def test_a_label_that_is_no_class_is_named_as_given(given, shown):
-    form = layout((2, 3), -1)
-    labels = class_labels(given, form, None)
+    layout = layout_for((2, 3), -1)
+    labels = class_labels(given, layout, None)
     assert not 0 <= labels.ids[1] < 3
     with pytest.raises(ValueError, match="3 classes") as caught:
-        labels.check(form, None)
+        labels.check_classes(layout, None)
     assert str(caught.value).endswith(f"got {shown} at row 1")
 
 
 def test_a_label_of_a_higher_rank_is_located():
-    form = layout((2, 3, 2), -1)
-    labels = class_labels(np.array([[0, 1, 0], [0, 5, 9]]), form, None)
+    layout = layout_for((2, 3, 2), -1)
+    labels = class_labels(np.array([[0, 1, 0], [0, 5, 9]]), layout, None)
     with pytest.raises(ValueError, match=r"got 5 at row 4, index \(1, 1\)"):
-        labels.check(form, None)
+        labels.check_classes(layout, None)
     with pytest.raises(ValueError, match="got 9 at row 5"):
-        labels.check(form, np.array([1, 1, 1, 1, 0, 1], bool))
-    labels.check(form, np.array([1, 1, 1, 1, 0, 0], bool))
+        labels.check_classes(layout, np.array([1, 1, 1, 1, 0, 1], bool))
+    labels.check_classes(layout, np.array([1, 1, 1, 1, 0, 0], bool))
 
 
 def out_of(x, out, working=FLOAT32, **others):
@@ -309,7 +309,7 @@ def test_halves_are_read_as_bits_where_they_lie(dtype):
 )
 def test_the_kernel_writes_into_the_gradient_itself_where_it_can(dtype, working, axis, direct):
     target = np.zeros((2, 3, 4), dtype)
-    output = _kernel_output(target, layout((2, 3, 4), axis), working)
+    output = _kernel_output(target, layout_for((2, 3, 4), axis), working)
     assert np.may_share_memory(output, target) is direct
     if not direct:
         assert output.dtype == working

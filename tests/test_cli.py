@@ -13,14 +13,16 @@ import pytest
 from typer.testing import CliRunner
 
 import fastloss as fl
-from fastloss import checking, commands, evaluation
-from fastloss.commands import app
+from fastloss.cli import commands
+from fastloss.cli.commands import app
+from fastloss.out_of_core import evaluation
+from fastloss.selfcheck import check
 
 RNG = np.random.default_rng(3)
 LOGITS = RNG.normal(size=(40, 6)).astype("f4")
 LABELS = RNG.integers(0, 6, 40)
 SPARSE = ["--loss", "sparse_categorical_crossentropy", "--from-logits"]
-RUN = "from fastloss.cli import main; main()"
+RUN = "from fastloss.cli.main import main; main()"
 
 
 @pytest.fixture(autouse=True)
@@ -209,10 +211,10 @@ def test_predictions_of_rank_one_are_one_row() -> None:
 
 
 def test_check_exits_by_its_findings(monkeypatch: pytest.MonkeyPatch) -> None:
-    entries = [checking.Entry("page", f"what {ok}", "1", "2", ok) for ok in (True, False)]
+    entries = [check.Entry("page", f"what {ok}", "1", "2", ok) for ok in (True, False)]
     for right in (1, 2):
-        report = checking.Report(tuple(entries[:right]))
-        monkeypatch.setattr(commands, "run_check", lambda report=report: report)
+        report = check.Report(tuple(entries[:right]))
+        monkeypatch.setattr(commands, "check", lambda report=report: report)
         shown = run("check", code=right - 1).stdout
         assert f"1 of {right} right" in shown
         assert ("OFF" in shown) == (right == 2)
@@ -261,7 +263,7 @@ def test_killed_in_the_middle(number: signal.Signals, code: int) -> None:
     """The signal comes when half the blocks are written."""
     script = f"""
 import os
-from fastloss import evaluation
+from fastloss.out_of_core import evaluation
 take = evaluation._SecondPass.block
 def block(self, box):
     if box[0].start >= 20:

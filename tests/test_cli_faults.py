@@ -12,10 +12,10 @@ from processes import environment, mostly
 from test_files import header
 from typer.testing import CliRunner
 
-from fastloss.commands import app
+from fastloss.cli.commands import app
 
 MAGIC = b"\x93NUMPY"
-RUN = "from fastloss.cli import main; main()"
+RUN = "from fastloss.cli.main import main; main()"
 SPARSE = ["--loss", "sparse_categorical_crossentropy"]
 OUTPUTS = ["--rows-out", "r.npy", "--grad-out", "g.npy"]
 
@@ -175,7 +175,7 @@ def start(script: str = "", *more: str, **options: object) -> "subprocess.Popen[
 # Runs `deed` when half of the blocks are done.
 HALFWAY = """
 import os, signal
-from fastloss import evaluation
+from fastloss.out_of_core import evaluation
 take = evaluation._SecondPass.block
 def block(self, box):
     if box[0].start == 20:
@@ -264,7 +264,7 @@ INTERRUPT = """
 import signal, sys
 class Finder:
     def find_spec(self, name, *_):
-        if name == "fastloss.commands":
+        if name == "fastloss.cli.commands":
             signal.raise_signal(signal.SIGINT)
 sys.meta_path.insert(0, Finder())
 """

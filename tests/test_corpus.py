@@ -14,8 +14,8 @@ from corpus.entries import ENTRIES
 from typer.testing import CliRunner
 
 import fastloss as fl
-from fastloss import files
-from fastloss.commands import app
+from fastloss.cli.commands import app
+from fastloss.out_of_core import npy_files
 
 HELD = 7.0
 
@@ -90,7 +90,9 @@ def test_odd_input_has_its_value(case, entry):
 @pytest.fixture
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(files.os, "fsync", lambda descriptor: None)  # hundreds would take minutes
+    monkeypatch.setattr(
+        npy_files.os, "fsync", lambda descriptor: None
+    )  # hundreds would take minutes
 
 
 def evaluate(case):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import fastloss as fl
-from fastloss import evaluation, rowstats
-from fastloss.evaluation import evaluate
-from fastloss.files import FileError, Source
-from fastloss.lens import Lens
+from fastloss.out_of_core import evaluation, row_statistics
+from fastloss.out_of_core.evaluation import evaluate_in_blocks
+from fastloss.out_of_core.lazy_view import LazyView
+from fastloss.out_of_core.npy_files import FileError, Source
+from fastloss.out_of_core.row_statistics import QUANTILE_ERROR, RowStatistics
 from fastloss.reduction import align
-from fastloss.rowstats import QUANTILE_ERROR, RowStatistics
 
 REDUCTIONS = [None, "sum", "mean", "mean_with_sample_weight"]
 RNG = np.random.default_rng(11)
@@ -73,7 +73,7 @@ def test_blocks_give_what_one_call_gives(
     unit = np.finfo(dtype).eps
     close = {"rtol": 10 * unit, "atol": unit}
     found = [
-        evaluate(
+        evaluate_in_blocks(
             loss,
             y_true,
             y_pred,
@@ -106,7 +106,9 @@ def test_summary_of_known_numbers() -> None:
     labels = [1, 1, 0, 5, 9]
     ignored, masked, weights = 5, [True, True, True, True, False], [1.0, 2.0, 0.0, 4.0, 8.0]
     loss = SPARSE(from_logits=True, ignore_class=ignored, reduction="mean_with_sample_weight")
-    summary = evaluate(loss, np.array(labels), logits, np.array(weights), np.array(masked), worst=9)
+    summary = evaluate_in_blocks(
+        loss, np.array(labels), logits, np.array(weights), np.array(masked), worst=9
+    )
     counts, losses = summary.counts, summary.losses
     assert (counts.rows, counts.ignored, counts.masked) == (5, 1, 1)
     assert (counts.weight, counts.divisor) == (3.0, 3.0)
@@ -131,7 +133,7 @@ def test_summary_of_known_numbers() -> None:
     ],
 )
 def test_accuracy(loss: fl.Loss, y_true: Any, y_pred: Any, share: float | None) -> None:
-    assert evaluate(loss, np.array(y_true), np.array(y_pred)).accuracy == share
+    assert evaluate_in_blocks(loss, np.array(y_true), np.array(y_pred)).accuracy == share
 
 
 @pytest.mark.parametrize("mapped", [True, False])
@@ -151,7 +153,7 @@ def test_files_give_what_arrays_give(tmp_path: Path, dtype: str, order: Any, map
         Source(tmp_path / "w.npy", mapped=mapped) as w,
     ):
         grad_out = tmp_path / "g.npy"
-        found = evaluate(loss, y, x, w, block_rows=4, grad_out=grad_out)
+        found = evaluate_in_blocks(loss, y, x, w, block_rows=4, grad_out=grad_out)
     value, grad = loss.value_and_grad(y_true, y_pred, weights)
     np.testing.assert_allclose(found.value, value, rtol=1e-6)
     np.testing.assert_allclose(np.load(grad_out), grad, rtol=1e-6)
@@ -161,7 +163,7 @@ def test_files_give_what_arrays_give(tmp_path: Path, dtype: str, order: Any, map
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_dtype_of_the_results(tmp_path: Path, dtype: str) -> None:
     loss = SPARSE(from_logits=True, dtype=dtype)
-    found = evaluate(loss, LABELS, LOGITS, grad_out=tmp_path / "g.npy", block_rows=4)
+    found = evaluate_in_blocks(loss, LABELS, LOGITS, grad_out=tmp_path / "g.npy", block_rows=4)
     value, grad = loss.value_and_grad(LABELS, LOGITS)
     assert found.dtype == np.load(tmp_path / "g.npy").dtype == grad.dtype
     assert found.value == pytest.approx(float(value), rel=1e-14)
@@ -170,12 +172,14 @@ def test_dtype_of_the_results(tmp_path: Path, dtype: str) -> None:
 def test_ranks_are_repaired_as_the_classes_do(tmp_path: Path) -> None:
     probabilities, bits = SHARES[0, :, 0], BITS[0, :, 0]
     for y_true, y_pred in ((bits[:, None], probabilities), (bits, probabilities[:, None])):
-        found = evaluate(BINARY(), y_true, y_pred, block_rows=2, grad_out=tmp_path / "g.npy")
+        found = evaluate_in_blocks(
+            BINARY(), y_true, y_pred, block_rows=2, grad_out=tmp_path / "g.npy"
+        )
         value, grad = BINARY().value_and_grad(y_true, y_pred)
         assert found.shape == (5,)
         assert found.value == pytest.approx(float(value), rel=1e-14)
         np.testing.assert_allclose(np.load(tmp_path / "g.npy"), grad, rtol=1e-14)
-    assert evaluate(BINARY(), bits, probabilities).shape == ()  # rank 1 is one row
+    assert evaluate_in_blocks(BINARY(), bits, probabilities).shape == ()  # rank 1 is one row
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -184,7 +188,7 @@ def test_nothing_to_evaluate(tmp_path: Path, shape: tuple[int, ...], reduction: 
     loss = SPARSE(reduction=reduction)
     y_true, y_pred = np.zeros(shape[:-1], int), np.zeros(shape)
     grad_out = tmp_path / "g.npy"
-    found = evaluate(loss, y_true, y_pred, worst=3, grad_out=grad_out)
+    found = evaluate_in_blocks(loss, y_true, y_pred, worst=3, grad_out=grad_out)
     assert found.value == (None if reduction is None else 0.0)
     assert np.load(grad_out).shape == shape
     assert found.losses.count == 0
@@ -195,7 +199,7 @@ def test_nothing_to_evaluate(tmp_path: Path, shape: tuple[int, ...], reduction: 
 
 def test_divisor_zero_gives_zero_and_gradient_zero(tmp_path: Path) -> None:
     y_pred = np.array([[0.3, 0.7], [np.nan, 0.5]])
-    found = evaluate(
+    found = evaluate_in_blocks(
         SPARSE(reduction="mean_with_sample_weight"),
         np.array([0, 1]),
         y_pred,
@@ -211,11 +215,13 @@ def test_bad_label_is_named_by_its_row_in_the_file(tmp_path: Path, size: int) ->
     labels = np.arange(30).reshape(6, 5) % 7
     labels[4, 2] = 11
     with pytest.raises(ValueError, match=r"\[0, 7\).* got 11 at row 22, index \(4, 2\)"):
-        evaluate(SPARSE(), labels, SHARES, block_rows=size, grad_out=tmp_path / "g.npy")
+        evaluate_in_blocks(SPARSE(), labels, SHARES, block_rows=size, grad_out=tmp_path / "g.npy")
     assert not list(tmp_path.iterdir())
     mask = labels != 11
-    assert evaluate(SPARSE(), labels, SHARES, mask=mask, block_rows=size).counts.masked == 1
-    assert evaluate(SPARSE(ignore_class=11), labels, SHARES).counts.ignored == 1
+    assert (
+        evaluate_in_blocks(SPARSE(), labels, SHARES, mask=mask, block_rows=size).counts.masked == 1
+    )
+    assert evaluate_in_blocks(SPARSE(ignore_class=11), labels, SHARES).counts.ignored == 1
 
 
 @pytest.mark.parametrize(
@@ -233,7 +239,7 @@ def test_bad_label_is_named_by_its_row_in_the_file(tmp_path: Path, size: int) ->
 )
 def test_bad_input_raises(loss: fl.Loss, y_true: Any, options: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        evaluate(loss, y_true, SHARES, **options)
+        evaluate_in_blocks(loss, y_true, SHARES, **options)
 
 
 def test_file_cut_short_in_the_middle(tmp_path: Path) -> None:
@@ -247,7 +253,9 @@ def test_file_cut_short_in_the_middle(tmp_path: Path) -> None:
         Source(tmp_path / "x.npy", mapped=False) as y_pred,
         pytest.raises(FileError, match=r"x\.npy"),
     ):
-        evaluate(SPARSE(), np.zeros(1000, int), y_pred, block_rows=10, progress=cut, **outputs)
+        evaluate_in_blocks(
+            SPARSE(), np.zeros(1000, int), y_pred, block_rows=10, progress=cut, **outputs
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
 
 
@@ -256,7 +264,7 @@ def test_memory_does_not_grow_with_the_rows(
 ) -> None:
     monkeypatch.setattr(evaluation, "BLOCK_BYTES", 1 << 16)
     monkeypatch.setattr(evaluation, "BLOCK_ROWS", 1 << 10)
-    monkeypatch.setattr(rowstats, "EXACT_ROWS", 1 << 10)
+    monkeypatch.setattr(row_statistics, "EXACT_ROWS", 1 << 10)
     peaks = []
     for rows in (4_000, 40_000):
         for name, array in (
@@ -271,9 +279,9 @@ def test_memory_does_not_grow_with_the_rows(
             Source(tmp_path / "w.npy", mapped=False) as w,
         ):
             loss = SPARSE()
-            evaluate(loss, y, x, w, worst=5, grad_out=tmp_path / "g.npy")  # compiled
+            evaluate_in_blocks(loss, y, x, w, worst=5, grad_out=tmp_path / "g.npy")  # compiled
             tracemalloc.start()
-            evaluate(loss, y, x, w, worst=5, grad_out=tmp_path / "g.npy")
+            evaluate_in_blocks(loss, y, x, w, worst=5, grad_out=tmp_path / "g.npy")
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
     assert peaks[1] < 1.05 * peaks[0]
@@ -285,15 +293,15 @@ def test_memory_does_not_grow_with_the_rows(
     [(WEIGHTS, (6, 5)), (WEIGHTS[:, 0], (6, 5)), (WEIGHTS[0], (6, 5)), (WEIGHTS[:, :1], (6, 5))],
 )
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_lens_shows_what_the_operation_gives(
+def test_lazy_view_shows_what_the_operation_gives(
     weights: np.ndarray, shape: tuple[int, int], order: Any
 ) -> None:
     weights = np.asarray(weights, order=order)
-    lens = Lens(weights, lambda array: align("sample_weight", array, shape))
+    view = LazyView(weights, lambda array: align("sample_weight", array, shape))
     whole = align("sample_weight", weights, shape)
     for i, j in np.ndindex(shape):
-        box = (slice(i // 2, i + 1), slice(j // 2, j + 1))
-        np.testing.assert_array_equal(lens[box], whole[box])
+        chunk = (slice(i // 2, i + 1), slice(j // 2, j + 1))
+        np.testing.assert_array_equal(view[chunk], whole[chunk])
 
 
 def fed(values: np.ndarray, block: int, worst: int = 0) -> RowStatistics:
@@ -313,7 +321,7 @@ def test_quantiles_of_many_rows_are_within_their_error(
     exact = np.quantile(values, levels, method="lower")
     assert fed(values, 300).exact
     np.testing.assert_array_equal(fed(values, 300).quantiles(levels), exact)
-    monkeypatch.setattr(rowstats, "EXACT_ROWS", 1000)
+    monkeypatch.setattr(row_statistics, "EXACT_ROWS", 1000)
     folded = fed(values, 300)
     assert not folded.exact
     np.testing.assert_allclose(folded.quantiles(levels), exact, rtol=QUANTILE_ERROR)
@@ -324,7 +332,7 @@ def test_quantiles_of_many_rows_are_within_their_error(
 def test_infinite_and_missing_losses(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.array([1.0, np.inf, np.nan, -np.inf, 2.0, np.inf, np.nan, 0.0])
     for limit in (1000, 3):
-        monkeypatch.setattr(rowstats, "EXACT_ROWS", limit)
+        monkeypatch.setattr(row_statistics, "EXACT_ROWS", limit)
         statistics = fed(values, 2, worst=5)
         assert (statistics.count, statistics.nan_rows) == (6, 2)
         assert (statistics.minimum, statistics.maximum) == (-np.inf, np.inf)

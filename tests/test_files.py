@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastloss import files
-from fastloss.boxes import boxes
-from fastloss.files import FileError, Sink, Source
+from fastloss.out_of_core import npy_files
+from fastloss.out_of_core.chunks import iter_chunks
+from fastloss.out_of_core.npy_files import FileError, Sink, Source
 
 
 def header(descr: str = "'<f4'", shape: str = "(2, 3)", order: str = "False") -> bytes:
@@ -70,7 +70,7 @@ def test_damaged_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactor
     refusal = f"{path}: "
     try:
         with Source(path, mapped=data.draw(st.booleans())) as source:
-            assert source.read().nbytes == source.nbytes <= len(content)
+            assert source.read_all().nbytes == source.nbytes <= len(content)
     except FileError as error:
         refusal = str(error)
     assert refusal.startswith(f"{path}: ")
@@ -86,17 +86,17 @@ def test_not_a_regular_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mapped", [True, False])
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", ["<f4", ">f8", "<f2", "|b1", ">i2", "<u8"])
-def test_every_box_equals_the_slice(tmp_path: Path, mapped: bool, order: str, dtype: str) -> None:
+def test_every_chunk_equals_the_slice(tmp_path: Path, mapped: bool, order: str, dtype: str) -> None:
     array = np.asarray(np.arange(4 * 3 * 5).reshape(4, 3, 5) % 7, dtype, order=order)
     np.save(tmp_path / "a.npy", array)
     with Source(tmp_path / "a.npy", mapped=mapped) as source:
         assert (source.shape, source.dtype, source.ndim) == (array.shape, array.dtype, 3)
         for i, j, k in np.ndindex(4, 3, 5):
-            box = (slice(i // 2, i + 1), slice(j // 2, j + 1), slice(k // 2, k + 1))
-            block = source[box]
+            chunk = (slice(i // 2, i + 1), slice(j // 2, j + 1), slice(k // 2, k + 1))
+            block = source[chunk]
             assert block.dtype == array.dtype
-            np.testing.assert_array_equal(block, array[box])
-        np.testing.assert_array_equal(source.read(), array)
+            np.testing.assert_array_equal(block, array[chunk])
+        np.testing.assert_array_equal(source.read_all(), array)
 
 
 @pytest.mark.parametrize("mapped", [True, False])
@@ -104,7 +104,7 @@ def test_every_box_equals_the_slice(tmp_path: Path, mapped: bool, order: str, dt
 def test_empty_and_scalar_files(tmp_path: Path, shape: tuple[int, ...], mapped: bool) -> None:
     np.save(tmp_path / "a.npy", np.ones(shape))
     with Source(tmp_path / "a.npy", mapped=mapped) as source:
-        np.testing.assert_array_equal(source.read(), np.ones(shape))
+        np.testing.assert_array_equal(source.read_all(), np.ones(shape))
 
 
 @pytest.mark.parametrize("mapped", [True, False])
@@ -120,11 +120,11 @@ def test_file_that_shrinks_while_read(tmp_path: Path, mapped: bool) -> None:
 
 @pytest.mark.parametrize("shape", [(7,), (4, 3, 5), (1, 6), (3, 0), ()])
 @pytest.mark.parametrize("limit", [1, 4, 15, 1000])
-def test_boxes_are_contiguous_cover_all_and_keep_the_limit(
+def test_chunks_are_contiguous_cover_all_and_keep_the_limit(
     shape: tuple[int, ...], limit: int
 ) -> None:
     array = np.arange(np.prod(shape, dtype=int)).reshape(shape)
-    parts = [array[box].ravel() for box in boxes(shape, limit)]
+    parts = [array[chunk].ravel() for chunk in iter_chunks(shape, limit)]
     np.testing.assert_array_equal(np.concatenate([array.ravel()[:0], *parts]), array.ravel())
     assert all(part.size <= limit for part in parts)
 
@@ -135,9 +135,9 @@ def test_sink_writes_what_np_save_writes(tmp_path: Path, limit: int, axis: int) 
     array = np.random.default_rng(0).normal(size=(4, 3, 5))
     kept = array.shape[:axis] + array.shape[axis + 1 :]
     with Sink(tmp_path / "out.npy", array.shape, array.dtype) as sink:
-        for box in boxes(kept, limit):
-            box = (*box[:axis], slice(0, array.shape[axis]), *box[axis:])
-            sink.write(box, array[box])
+        for chunk in iter_chunks(kept, limit):
+            chunk = (*chunk[:axis], slice(0, array.shape[axis]), *chunk[axis:])
+            sink.write(chunk, array[chunk])
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), array)
     assert os.listdir(tmp_path) == ["out.npy"]
 
@@ -164,7 +164,7 @@ def test_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(npy_files.os, "fsync", full)
     with (
         pytest.raises(FileError, match=r"out\.npy: cannot be written: No space left"),
         Sink(tmp_path / "out.npy", (1,), np.dtype("f4")) as sink,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import fastloss as fl
-from fastloss import reference
+from fastloss.selfcheck import reference
 
 LOSSES = {
     "binary_crossentropy": ["from_logits", "label_smoothing", "axis", "pos_weight"],

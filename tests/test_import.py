@@ -7,9 +7,9 @@ import sys
 import pytest
 
 LAZY = {
-    "fastloss.checking",
-    "fastloss.pages",
-    "fastloss.reference",
+    "fastloss.selfcheck.check",
+    "fastloss.selfcheck.documented_examples",
+    "fastloss.selfcheck.reference",
     "fastloss_kernels.losses.binary_crossentropy",
     "fastloss_kernels.memory.rows",
     "fastloss_kernels.losses.poisson",

@@ -7,7 +7,7 @@ from numpy.lib.stride_tricks import as_strided
 import fastloss as fl
 from benchmarks.cases import CASES
 from fastloss.arrays import FLOAT32, as_array, convert
-from fastloss.layouts import layout
+from fastloss.layout import layout_for
 
 
 @pytest.mark.parametrize(
@@ -27,21 +27,21 @@ from fastloss.layouts import layout
     ],
 )
 def test_layout_names_rows_and_loss_shape(shape, axis, wanted, kept):
-    form = layout(shape, axis)
-    assert form.form == wanted
-    assert form.kept == kept
-    assert form.row_count == np.prod(kept, dtype=int)
+    layout = layout_for(shape, axis)
+    assert layout.shape3 == wanted
+    assert layout.loss_shape == kept
+    assert layout.row_count == np.prod(kept, dtype=int)
 
 
 @pytest.mark.parametrize("axis", [-1, 0, 1, (1, 2), (0, 2), (2, 0), None])
 def test_rows_gather_the_elements_of_each_loss_and_restore_puts_them_back(axis):
     x = np.arange(24.0).reshape(2, 3, 4)
-    form = layout(x.shape, axis)
-    rows = form.rows(x)
-    sums = rows.sum(axis=1).reshape(form.kept)
+    layout = layout_for(x.shape, axis)
+    rows = layout.rows_of(x)
+    sums = rows.sum(axis=1).reshape(layout.loss_shape)
     np.testing.assert_array_equal(sums, x.sum(axis=tuple(axis) if axis == (2, 0) else axis))
     back = np.zeros((2, 3, 4), np.float16)
-    form.restore(rows, back)
+    layout.restore(rows, back)
     np.testing.assert_array_equal(back, x)
 
 
@@ -49,33 +49,33 @@ def test_rows_gather_the_elements_of_each_loss_and_restore_puts_them_back(axis):
 def test_native_contiguous_arrays_are_not_copied(axis):
     x = np.zeros((2, 3, 4), np.float32)
     x.flags.writeable = False
-    view = layout(x.shape, axis).rows(convert(as_array("x", x), FLOAT32))
+    view = layout_for(x.shape, axis).rows_of(convert(as_array("x", x), FLOAT32))
     assert np.shares_memory(view, x)
 
 
 def test_strided_rows_are_not_copied():
     x = np.zeros((8, 6))[::2, ::-1]
-    assert np.shares_memory(layout(x.shape, -1).rows(x), x)
+    assert np.shares_memory(layout_for(x.shape, -1).rows_of(x), x)
 
 
 @pytest.mark.parametrize("axis", [2, -3, (0, 2)])
 def test_an_axis_that_is_not_there_is_refused(axis):
     with pytest.raises(ValueError, match=r"axis must lie in \[-2, 2\)"):
-        layout((2, 3), axis)
+        layout_for((2, 3), axis)
 
 
 def test_a_repeated_axis_is_refused():
     with pytest.raises(ValueError, match="each axis once"):
-        layout((2, 3), (1, -1))
+        layout_for((2, 3), (1, -1))
 
 
 def test_rank_zero_is_refused():
     with pytest.raises(ValueError, match=r"at least one axis, got shape \(\)"):
-        layout((), -1)
+        layout_for((), -1)
 
 
 def views():
-    """Return (name, view, axis) of arrays that are not contiguous, each of which has a form."""
+    """Return (name, view, axis) of arrays that are not contiguous, each of which has a layout."""
     x = np.arange(2.0 * 3 * 4 * 5).reshape(2, 3, 4, 5)
     return {
         "without the last step": (x[:, :, :-1].reshape(6, 3, 5)[:, :2], -1),
@@ -93,12 +93,12 @@ def views():
 @pytest.mark.parametrize("name", views())
 def test_a_layout_is_found_that_copies_nothing(name):
     x, axis = views()[name]
-    usual = layout(x.shape, axis)
-    form = usual.fitting(x, None, None)
-    rows = form.rows(x)
+    default = layout_for(x.shape, axis)
+    layout = default.with_fewest_copies(x, None, None)
+    rows = layout.rows_of(x)
     assert np.shares_memory(rows, x)
     sums = np.moveaxis(rows, 1, 2).reshape(-1, rows.shape[1])
-    other = np.moveaxis(usual.rows(x), 1, 2).reshape(sums.shape)
+    other = np.moveaxis(default.rows_of(x), 1, 2).reshape(sums.shape)
     np.testing.assert_array_equal(sums, other)  # the same rows in the same order
 
 
@@ -110,25 +110,27 @@ def test_is_view_says_what_numpy_does(seed):
     memory = np.zeros(400)
     x = as_strided(memory[200:], shape, strides)
     axis = tuple(a for a in range(len(shape)) if rng.random() < 0.4)
-    form = layout(shape, axis).fitting(x, None, None)
-    rows = form.rows(x)
-    assert form.is_view(x.strides) == (x.size == 0 or np.may_share_memory(rows, memory))
+    layout = layout_for(shape, axis).with_fewest_copies(x, None, None)
+    rows = layout.rows_of(x)
+    assert layout.is_view(x.strides) == (x.size == 0 or np.may_share_memory(rows, memory))
 
 
 def test_what_is_copied_is_the_last():
     x = np.zeros((4, 6, 8))
     first, second = x[:, ::2], x.transpose(1, 0, 2)[:, :3].transpose(1, 0, 2)
     first, second = first[:3, :2], second[:, :2]
-    assert layout((3, 2, 8), -1).fitting(first, second, None).is_view(first.strides)
+    assert layout_for((3, 2, 8), -1).with_fewest_copies(first, second, None).is_view(first.strides)
     contiguous = np.zeros((3, 2, 8))
-    assert layout((3, 2, 8), -1).fitting(contiguous, None, first).is_view(first.strides)
+    assert (
+        layout_for((3, 2, 8), -1).with_fewest_copies(contiguous, None, first).is_view(first.strides)
+    )
 
 
 def test_three_groups_of_axes_are_copied():
     x = np.zeros((4, 6, 8, 2))[::2, ::2, ::2]
-    form = layout(x.shape, -1).fitting(x, None, None)
-    assert form == layout(x.shape, -1)
-    assert not np.shares_memory(form.rows(x), x)
+    layout = layout_for(x.shape, -1).with_fewest_copies(x, None, None)
+    assert layout == layout_for(x.shape, -1)
+    assert not np.shares_memory(layout.rows_of(x), x)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import fastloss as fl
-from fastloss import core, pages
-from fastloss.checking import Entry, Report, distance
+from fastloss import evaluate
+from fastloss.selfcheck import documented_examples as documented
+from fastloss.selfcheck.check import Entry, Report, relative_error
 
-EXAMPLES = list(pages.examples())
+EXAMPLES = list(documented.examples())
 
 
 @pytest.mark.parametrize(
@@ -28,22 +29,22 @@ def test_an_example_prints_what_its_page_prints(example):
 def test_every_page_is_there():
     count = Counter(example.page for example in EXAMPLES)
     assert count == {
-        pages.TF_1_15: 1,
-        pages.KERAS_3: 16,
-        pages.TF_BINARY: 4,
-        pages.TF_2_5: 4,
-        pages.KERAS_R: 5,
+        documented.TF_1_15: 1,
+        documented.KERAS_3: 16,
+        documented.TF_BINARY: 4,
+        documented.TF_2_5: 4,
+        documented.KERAS_R: 5,
     }
-    assert sum(example.cut == pages.TRUNCATED for example in EXAMPLES) == 3
+    assert sum(example.rounding == documented.TRUNCATED for example in EXAMPLES) == 3
 
 
 def test_a_truncated_number_is_not_a_rounded_one():
-    (example,) = (example for example in EXAMPLES if example.page == pages.TF_1_15)
-    assert not dataclasses.replace(example, cut=pages.ROUNDED).agrees(example.compute())
+    (example,) = (example for example in EXAMPLES if example.page == documented.TF_1_15)
+    assert not dataclasses.replace(example, rounding=documented.ROUNDED).agrees(example.compute())
 
 
 def test_everything_a_page_asserts_holds():
-    statements = list(pages.assertions())
+    statements = list(documented.assertions())
     assert len(statements) == 4
     assert all(holds is True for _, _, holds in statements)
 
@@ -69,15 +70,15 @@ def test_a_report_prints_one_line_an_entry():
     ]
 
 
-def test_distance():
+def test_relative_error():
     nan, inf = np.nan, np.inf
-    assert distance(np.array([1.0, inf, nan, 0.0]), np.array([1.0, inf, nan, 0.0]), 0.0) == 0
-    assert distance(np.array([1e-20]), np.array([2e-20]), 0.0) == pytest.approx(0.5)
-    assert distance(np.array([1e-20]), np.array([2e-20]), 1.0) < 1e-19
-    assert distance(np.array([3.0]), np.array([2.0]), 1.0) == pytest.approx(0.5)
-    assert distance(np.array([1.0]), np.array([nan]), 1.0) == inf
-    assert distance(np.array([nan]), np.array([1.0]), 1.0) == inf
-    assert distance(np.array([]), np.array([]), 1.0) == 0
+    assert relative_error(np.array([1.0, inf, nan, 0.0]), np.array([1.0, inf, nan, 0.0]), 0.0) == 0
+    assert relative_error(np.array([1e-20]), np.array([2e-20]), 0.0) == pytest.approx(0.5)
+    assert relative_error(np.array([1e-20]), np.array([2e-20]), 1.0) < 1e-19
+    assert relative_error(np.array([3.0]), np.array([2.0]), 1.0) == pytest.approx(0.5)
+    assert relative_error(np.array([1.0]), np.array([nan]), 1.0) == inf
+    assert relative_error(np.array([nan]), np.array([1.0]), 1.0) == inf
+    assert relative_error(np.array([]), np.array([]), 1.0) == 0
 
 
 KERNELS = ["softmax_crossentropy_sparse", "softmax_crossentropy_dense",
@@ -89,7 +90,7 @@ KERNELS = ["softmax_crossentropy_sparse", "softmax_crossentropy_dense",
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("output", ["loss", "gradient"])
 def test_check_finds_a_kernel_that_is_a_little_wrong(name, output, monkeypatch):
-    right = core.launch
+    right = evaluate.launch
 
     def wrong(kernel, x, *rest):
         bad_row = right(kernel, x, *rest)
@@ -101,5 +102,5 @@ def test_check_finds_a_kernel_that_is_a_little_wrong(name, output, monkeypatch):
                 gradient *= gradient.dtype.type(1 + 3e-5)
         return bad_row
 
-    monkeypatch.setattr(core, "launch", wrong)
+    monkeypatch.setattr(evaluate, "launch", wrong)
     assert not fl.check().ok

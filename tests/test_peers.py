@@ -5,7 +5,7 @@ import pytest
 from golden_data import array, load
 
 import fastloss as fl
-from fastloss import reference
+from fastloss.selfcheck import reference
 
 TORCH = load("torch_weights.json")
 ONNX = load("onnx.json")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastloss as fl
-from fastloss.reduction import align, check_reduction, plan
+from fastloss.reduction import align, check_reduction, reduction_plan
 
 MEANS = ["sum_over_batch_size", "mean", "mean_with_sample_weight"]
 REDUCTIONS = [None, "none", "sum", *MEANS]
@@ -22,14 +22,14 @@ def expected_value(reduction, losses, weight=None, valid=None):
     return products.sum() / divisor if divisor else 0.0
 
 
-def gradient_by_rows(how, rows):
+def gradient_by_rows(plan, rows):
     """Return d(result)/d(loss), as the kernel would apply it."""
-    return np.where(np.broadcast_to(how.keep, rows), np.broadcast_to(how.scale, rows), 0.0)
+    return np.where(np.broadcast_to(plan.keep, rows), np.broadcast_to(plan.scale, rows), 0.0)
 
 
-def kernel_losses(how, losses):
+def kernel_losses(plan, losses):
     """Return what a kernel writes for these losses."""
-    return np.where(np.broadcast_to(how.keep, losses.size), losses.reshape(-1), 0.0)
+    return np.where(np.broadcast_to(plan.keep, losses.size), losses.reshape(-1), 0.0)
 
 
 @pytest.mark.parametrize("reduction", ["abc", "NONE", "", "batch_mean", 1, True, ["sum"], {}])
@@ -104,13 +104,13 @@ def test_values_and_scales_follow_the_definitions(reduction, weighted, masked, i
     valid = np.ones((4, 3), bool)
     valid &= True if mask is None else mask
     valid &= True if ignored is None else ~ignored
-    how = plan((4, 3), reduction, weight, mask, ignored=ignored)
-    value = how.result(kernel_losses(how, losses))
+    plan = reduction_plan((4, 3), reduction, weight, mask, ignored=ignored)
+    value = plan.reduce(kernel_losses(plan, losses))
     expected = expected_value(reduction, losses, weight, valid)
     np.testing.assert_allclose(value, expected, rtol=1e-14)
     # the value is linear in the losses: its derivative by one is its change
     total = np.sum(expected)
-    for row, slope in enumerate(gradient_by_rows(how, 12)):
+    for row, slope in enumerate(gradient_by_rows(plan, 12)):
         moved = losses.copy()
         moved.flat[row] += 1.0
         change = np.sum(expected_value(reduction, moved, weight, valid)) - total
@@ -119,18 +119,18 @@ def test_values_and_scales_follow_the_definitions(reduction, weighted, masked, i
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_without_weights_nothing_grows_with_the_rows(reduction):
-    how = plan((1000, 10), reduction)
-    assert how.scale.shape == how.keep.shape == (1,)
-    assert how.weight is how.valid is None
+    plan = reduction_plan((1000, 10), reduction)
+    assert plan.scale.shape == plan.keep.shape == (1,)
+    assert plan.weight is plan.valid is None
     losses = np.ones(10_000, np.float32)
     if reduction in (None, "none"):
-        assert np.shares_memory(how.result(losses), losses)
+        assert np.shares_memory(plan.reduce(losses), losses)
 
 
 @pytest.mark.parametrize("reduction", MEANS)
 def test_a_mask_alone_needs_one_scale(reduction):
-    how = plan((6,), reduction, mask=np.array([1, 0, 1, 1, 0, 0], bool))
-    np.testing.assert_array_equal(how.scale, [1 / 3])
+    plan = reduction_plan((6,), reduction, mask=np.array([1, 0, 1, 1, 0, 0], bool))
+    np.testing.assert_array_equal(plan.scale, [1 / 3])
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS[2:])
@@ -139,61 +139,63 @@ def test_a_mask_alone_needs_one_scale(reduction):
     [
         {"mask": np.zeros(3, bool)},
         {"ignored": np.ones(3, bool)},
-        {"weight": np.zeros(3)},
+        {"sample_weight": np.zeros(3)},
     ],
 )
 def test_nothing_to_divide_by_gives_zero(reduction, arguments):
-    how = plan((3,), reduction, **arguments)
-    assert how.result(kernel_losses(how, np.full(3, np.nan))) == 0.0
-    np.testing.assert_array_equal(gradient_by_rows(how, 3), 0.0)
+    plan = reduction_plan((3,), reduction, **arguments)
+    assert plan.reduce(kernel_losses(plan, np.full(3, np.nan))) == 0.0
+    np.testing.assert_array_equal(gradient_by_rows(plan, 3), 0.0)
 
 
 def test_nan_does_not_pass_a_weight_of_zero_beside_a_mask():
-    how = plan((3,), None, np.array([0.0, 2.0, 1.0]), np.array([True, True, False]))
-    np.testing.assert_array_equal(how.keep, [False, True, False])
-    np.testing.assert_array_equal(how.result(np.array([0.0, 3.0, 0.0])), [0.0, 6.0, 0.0])
+    plan = reduction_plan((3,), None, np.array([0.0, 2.0, 1.0]), np.array([True, True, False]))
+    np.testing.assert_array_equal(plan.keep, [False, True, False])
+    np.testing.assert_array_equal(plan.reduce(np.array([0.0, 3.0, 0.0])), [0.0, 6.0, 0.0])
 
 
 def test_weights_that_cancel_give_zero_even_for_nan():
     weight, mask = np.array([-1.0, 1.0, 5.0]), np.array([True, True, False])
-    how = plan((3,), "mean_with_sample_weight", weight, mask)
-    assert how.result(kernel_losses(how, np.array([np.nan, 1.0, 2.0]))) == 0.0
-    np.testing.assert_array_equal(gradient_by_rows(how, 3), 0.0)
+    plan = reduction_plan((3,), "mean_with_sample_weight", weight, mask)
+    assert plan.reduce(kernel_losses(plan, np.array([np.nan, 1.0, 2.0]))) == 0.0
+    np.testing.assert_array_equal(gradient_by_rows(plan, 3), 0.0)
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS[2:])
 def test_no_rows_reduce_to_zero(reduction):
-    assert plan((0,), reduction).result(np.empty(0)) == 0.0
-    assert plan((0, 3), reduction, weight=np.empty((0, 3))).result(np.empty(0)) == 0.0
+    assert reduction_plan((0,), reduction).reduce(np.empty(0)) == 0.0
+    assert (
+        reduction_plan((0, 3), reduction, sample_weight=np.empty((0, 3))).reduce(np.empty(0)) == 0.0
+    )
 
 
 def test_no_rows_unreduced_keep_their_shape():
-    assert plan((0, 3), None).result(np.empty(0)).shape == (0, 3)
+    assert reduction_plan((0, 3), None).reduce(np.empty(0)).shape == (0, 3)
 
 
 def test_weight_zero_is_in_the_count_and_masked_is_out():
     losses = np.array([3.0, 5.0, 7.0])
-    how = plan((3,), "mean", weight=np.array([0.0, 1.0, 1.0]))
-    assert how.result(kernel_losses(how, losses)) == 12.0 / 3
-    how = plan((3,), "mean", mask=np.array([False, True, True]))
-    assert how.result(kernel_losses(how, losses)) == 12.0 / 2
+    plan = reduction_plan((3,), "mean", sample_weight=np.array([0.0, 1.0, 1.0]))
+    assert plan.reduce(kernel_losses(plan, losses)) == 12.0 / 3
+    plan = reduction_plan((3,), "mean", mask=np.array([False, True, True]))
+    assert plan.reduce(kernel_losses(plan, losses)) == 12.0 / 2
 
 
 def test_weights_that_are_not_finite_multiply_as_ieee_says():
     losses = np.array([1.0, 0.0, 2.0, np.nan])
     weight = np.array([np.nan, np.inf, np.inf, 0.0])
-    how = plan((4,), None, weight=weight)
-    value = how.result(kernel_losses(how, losses))
+    plan = reduction_plan((4,), None, sample_weight=weight)
+    value = plan.reduce(kernel_losses(plan, losses))
     np.testing.assert_array_equal(value, [np.nan, np.nan, np.inf, 0.0])
-    masked = plan((4,), None, weight=weight, mask=np.zeros(4, bool))
-    np.testing.assert_array_equal(masked.result(np.zeros(4)), np.zeros(4))
+    masked = reduction_plan((4,), None, sample_weight=weight, mask=np.zeros(4, bool))
+    np.testing.assert_array_equal(masked.reduce(np.zeros(4)), np.zeros(4))
 
 
 def test_a_scalar_weight_scales_all_but_the_weighted_mean():
     losses = np.array([1.0, 2.0, 6.0])
     weight = np.array(2.5)
-    assert plan((3,), "mean", weight).result(losses) == 7.5
-    assert plan((3,), "mean_with_sample_weight", weight).result(losses) == 3.0
+    assert reduction_plan((3,), "mean", weight).reduce(losses) == 7.5
+    assert reduction_plan((3,), "mean_with_sample_weight", weight).reduce(losses) == 3.0
 
 
 @pytest.mark.parametrize("size", [5e-324, 1e-310, 1e-31, 1e-30, 1.0, 1e30, 1e308])
@@ -204,20 +206,20 @@ def test_a_weighted_mean_is_the_same_for_all_multiples_of_the_weights(size, mask
     mask = None
     if masked:  # a masked weight of another size does not count
         weight[3], mask = 1e300 if size < 1 else 1e-300, np.array([True, True, True, False])
-    how = plan((4,), "mean_with_sample_weight", weight, mask)
-    np.testing.assert_allclose(how.result(kernel_losses(how, losses)), 9.4 / 3, rtol=1e-14)
-    np.testing.assert_allclose(gradient_by_rows(how, 4), [1 / 3] * 3 + [0.0], rtol=1e-14)
+    plan = reduction_plan((4,), "mean_with_sample_weight", weight, mask)
+    np.testing.assert_allclose(plan.reduce(kernel_losses(plan, losses)), 9.4 / 3, rtol=1e-14)
+    np.testing.assert_allclose(gradient_by_rows(plan, 4), [1 / 3] * 3 + [0.0], rtol=1e-14)
 
 
 def test_a_weighted_mean_with_an_infinite_weight_has_no_value():
-    how = plan((2,), "mean_with_sample_weight", np.array([np.inf, 1.0]))
-    assert np.isnan(how.result(np.array([1.0, 2.0])))
+    plan = reduction_plan((2,), "mean_with_sample_weight", np.array([np.inf, 1.0]))
+    assert np.isnan(plan.reduce(np.array([1.0, 2.0])))
 
 
 def test_nobody_can_write_what_calls_share():
-    for how in (plan((3,), "sum"), plan((3,), "mean", mask=np.zeros(3, bool))):
-        assert not how.keep.flags.writeable
-    assert not plan((3,), "sum").scale.flags.writeable
+    for plan in (reduction_plan((3,), "sum"), reduction_plan((3,), "mean", mask=np.zeros(3, bool))):
+        assert not plan.keep.flags.writeable
+    assert not reduction_plan((3,), "sum").scale.flags.writeable
 
 
 @pytest.mark.parametrize("shape", [(3,), (2,), (3, 1), (1, 1), (0,)])
@@ -226,50 +228,50 @@ def test_nobody_can_write_what_calls_share():
 def test_a_single_loss_spreads_over_weights(shape, reduction, masked):
     weight = np.array([0.5, 0.0, 2.0])[: np.prod(shape)].reshape(shape)
     mask = np.array([True, True, False])[: np.prod(shape)].reshape(shape) if masked else None
-    how = plan((), reduction, weight, mask)
+    plan = reduction_plan((), reduction, weight, mask)
     losses = np.broadcast_to(np.array(1.5), shape)
     expected = expected_value(reduction, losses, weight, mask)
-    value = how.result(kernel_losses(how, np.array([1.5])))
+    value = plan.reduce(kernel_losses(plan, np.array([1.5])))
     assert np.shape(value) == np.shape(expected)
     np.testing.assert_allclose(value, expected)
-    assert how.scale.shape == how.keep.shape == (1,)
-    np.testing.assert_allclose(gradient_by_rows(how, 1), np.sum(expected) / 1.5)
-    assert how.valid == (None if mask is None else [mask.any()])
+    assert plan.scale.shape == plan.keep.shape == (1,)
+    np.testing.assert_allclose(gradient_by_rows(plan, 1), np.sum(expected) / 1.5)
+    assert plan.valid == (None if mask is None else [mask.any()])
 
 
 def test_a_single_loss_spreads_over_a_mask_and_a_class_weight_too():
     mask = np.array([True, False, True])
-    how = plan((), "sum", mask=mask)
-    assert how.result(np.array([1.5])) == 3.0
-    how = plan((), None, mask=mask, row_weight=np.array(2.0))
-    np.testing.assert_array_equal(how.result(np.array([1.5])), [3.0, 0.0, 3.0])
-    np.testing.assert_array_equal(how.scale, [4.0])
+    plan = reduction_plan((), "sum", mask=mask)
+    assert plan.reduce(np.array([1.5])) == 3.0
+    plan = reduction_plan((), None, mask=mask, label_weight=np.array(2.0))
+    np.testing.assert_array_equal(plan.reduce(np.array([1.5])), [3.0, 0.0, 3.0])
+    np.testing.assert_array_equal(plan.scale, [4.0])
 
 
 def test_a_single_loss_spreads_over_nothing_else():
     with pytest.raises(ValueError, match="sample_weight must fit"):
-        plan((), "sum", np.ones((2, 3)))
+        reduction_plan((), "sum", np.ones((2, 3)))
     with pytest.raises(ValueError, match="mask must fit"):
-        plan((), "sum", np.ones(3), np.ones(2, bool))
+        reduction_plan((), "sum", np.ones(3), np.ones(2, bool))
 
 
 def test_masks_of_numbers_count_where_they_are_not_zero():
-    how = plan((3,), "sum", mask=np.array([0.5, 0.0, -1.0]))
-    np.testing.assert_array_equal(how.keep, [True, False, True])
+    plan = reduction_plan((3,), "sum", mask=np.array([0.5, 0.0, -1.0]))
+    np.testing.assert_array_equal(plan.keep, [True, False, True])
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_nan_is_no_mask(dtype):
     with pytest.raises(ValueError, match="mask must hold True or False, or 0 for False, got nan"):
-        plan((3,), "sum", mask=np.array([1.0, np.nan, 0.0], dtype))
+        reduction_plan((3,), "sum", mask=np.array([1.0, np.nan, 0.0], dtype))
 
 
 def test_upstream_multiplies_the_scale():
-    np.testing.assert_array_equal(plan((4,), "mean", upstream=np.array(2.0)).scale, [0.5])
+    np.testing.assert_array_equal(reduction_plan((4,), "mean", upstream=np.array(2.0)).scale, [0.5])
     upstream = np.array([[1.0, 0.0], [-2.0, 3.0]])
-    how = plan((2, 2), None, np.array([1.0, 2.0]), upstream=upstream)
-    np.testing.assert_array_equal(how.scale, [1.0, 0.0, -4.0, 6.0])
-    assert how.keep.all()  # an upstream of 0 does not hide the loss
+    plan = reduction_plan((2, 2), None, np.array([1.0, 2.0]), upstream=upstream)
+    np.testing.assert_array_equal(plan.scale, [1.0, 0.0, -4.0, 6.0])
+    assert plan.keep.all()  # an upstream of 0 does not hide the loss
 
 
 @pytest.mark.parametrize(
@@ -278,7 +280,7 @@ def test_upstream_multiplies_the_scale():
 )
 def test_upstream_has_the_shape_of_the_result(reduction, losses, upstream):
     with pytest.raises(ValueError, match="upstream must have the shape of the result"):
-        plan(losses, reduction, upstream=np.ones(upstream))
+        reduction_plan(losses, reduction, upstream=np.ones(upstream))
 
 
 def test_results_too_small_for_their_type_do_not_raise():

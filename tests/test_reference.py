@@ -6,7 +6,7 @@ from golden_data import array, load
 
 from accuracy import truth
 from benchmarks.cases import CASES as TABLE
-from fastloss import reference
+from fastloss.selfcheck import reference
 
 FUNCTIONS = {
     "BinaryCrossentropy": reference.binary_crossentropy,

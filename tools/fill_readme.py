@@ -12,8 +12,8 @@ from datetime import date
 from pathlib import Path
 
 import fastloss as fl
-from fastloss.checking import PLAIN
-from fastloss.doctor import examine
+from fastloss.cli.doctor import examine
+from fastloss.selfcheck.check import FLOAT64_REFERENCE
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -36,7 +36,7 @@ def accuracy() -> str:
     """Return a table of the largest errors that `fastloss check` finds, by loss and dtype."""
     worst: defaultdict[str, dict[str, float]] = defaultdict(dict)
     for entry in fl.check().entries:
-        if entry.source == PLAIN:
+        if entry.source == FLOAT64_REFERENCE:
             loss, *_, dtype = entry.what.split(", ")
             worst[loss][dtype] = max(worst[loss].get(dtype, 0.0), float(entry.computed))
     lines = [f"| `{loss}` | {e['float32']:.1e} | {e['float64']:.1e} |" for loss, e in worst.items()]

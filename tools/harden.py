@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from xml.etree import ElementTree
 
-from fastloss.doctor import examine
+from fastloss.cli.doctor import examine
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "hardening.md"

@@ -1,4 +1,4 @@
-"""Statistics of a stream of row losses, in memory that does not grow with the rows."""
+"""Statistics of a stream of row losses, in bounded memory."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 from fastloss.reduction import float_sum
 
 EXACT_ROWS = 1 << 22
-"""Up to this many rows are kept (at most 32 MiB), and their quantiles are exact."""
+"""Up to this many losses are stored (at most 32 MiB), and their quantiles are exact."""
 
 QUANTILE_ERROR = 2.0**-11
-"""Relative error of the quantiles of more rows than that."""
+"""Relative error of the quantiles of more rows, which are counted in a histogram."""
 
-_SHIFT = 12  # of float32's 23 mantissa bits, 11 tell the bins apart
+_SHIFT = 12  # the bins differ in the upper 11 of float32's 23 mantissa bits
 _BINS = 1 << (32 - _SHIFT)
 _MAGNITUDE = np.int32(0x7FFFFFFF)
 
 
-def _fold(values: NDArray[Any]) -> NDArray[np.int64]:
-    """Count float32 values by their leading bits, which, read as integers, sort as the values do.
+def _histogram(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Count float32 values by their leading bits, which as integers have the order of the values.
 
-    A sketch with random choices would answer differently from run to run. This one depends on
-    neither chance nor the order of the rows, and its error is one of value, not of rank.
+    Unlike a randomized sketch, the histogram is the same in every run and for every order of the
+    rows, and it bounds the error of a quantile's value instead of its rank.
     """
     bits = values.astype(np.float32).view(np.int32)
     ordered = bits ^ ((bits >> 31) & _MAGNITUDE)
@@ -34,15 +34,16 @@ def _fold(values: NDArray[Any]) -> NDArray[np.int64]:
 
 @np.errstate(invalid="ignore")
 def _lower_edge(bins: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the least value of each bin: NaN for the one of -inf."""
+    """Return the lowest value of each bin; NaN for the bin of -inf."""
     ordered = ((bins - _BINS // 2) << _SHIFT).astype(np.int32)
     return (ordered ^ ((ordered >> 31) & _MAGNITUDE)).view(np.float32).astype(np.float64)
 
 
 class RowStatistics:
-    """Count, mean, extremes, quantiles and worst rows of losses that come block by block.
+    """Count, mean, extremes, quantiles and worst rows of losses that are added block by block.
 
-    NaN losses are counted (`nan_rows`), lead the worst rows, and are left out of everything else.
+    NaN losses are counted in `nan_rows`, are the first of the worst rows, and are excluded from
+    everything else.
 
     Parameters
     ----------
@@ -57,19 +58,19 @@ class RowStatistics:
         self.maximum = -math.inf
         self._sums: list[float] = []
         self._pending: list[NDArray[Any]] = []
-        self._waiting = 0
-        self._counts: NDArray[np.int64] | None = None
-        self._wanted = worst
+        self._pending_rows = 0
+        self._bin_counts: NDArray[np.int64] | None = None
+        self._worst_count = worst
         self._worst_rows = np.empty(0, np.int64)
         self._worst_losses = np.empty(0, np.float64)
 
     def add(self, rows: NDArray[np.int64], losses: NDArray[Any]) -> None:
-        """Take in the losses of some rows."""
+        """Add the losses of some rows."""
         self._remember_worst(rows, losses)
-        missing = np.isnan(losses)
-        if missing.any():
-            self.nan_rows += int(missing.sum())
-            losses = losses[~missing]
+        is_nan = np.isnan(losses)
+        if is_nan.any():
+            self.nan_rows += int(is_nan.sum())
+            losses = losses[~is_nan]
         if not losses.size:
             return
         self.count += losses.size
@@ -77,28 +78,28 @@ class RowStatistics:
         self.maximum = max(self.maximum, float(losses.max()))
         self._sums.append(float_sum(losses))
         self._pending.append(losses)
-        self._waiting += losses.size
-        if self._waiting > EXACT_ROWS:
-            folded = _fold(np.concatenate(self._pending))
-            self._counts = folded if self._counts is None else self._counts + folded
-            self._pending, self._waiting = [], 0
+        self._pending_rows += losses.size
+        if self._pending_rows > EXACT_ROWS:
+            counts = _histogram(np.concatenate(self._pending))
+            self._bin_counts = counts if self._bin_counts is None else self._bin_counts + counts
+            self._pending, self._pending_rows = [], 0
 
     def _remember_worst(self, rows: NDArray[np.int64], losses: NDArray[Any]) -> None:
-        wanted = min(self._wanted, losses.size)
-        if not wanted:
+        count = min(self._worst_count, losses.size)
+        if not count:
             return
-        badness = np.where(np.isnan(losses), np.inf, losses)
-        near = np.flatnonzero(badness >= np.partition(badness, -wanted)[-wanted])
-        rows = np.concatenate([self._worst_rows, rows[near]])
-        losses = np.concatenate([self._worst_losses, losses[near].astype(np.float64)])
-        badness = np.where(np.isnan(losses), np.inf, losses)
-        order = np.lexsort((rows, -badness))[: self._wanted]  # ties: the first row first
+        sort_key = np.where(np.isnan(losses), np.inf, losses)
+        candidates = np.flatnonzero(sort_key >= np.partition(sort_key, -count)[-count])
+        rows = np.concatenate([self._worst_rows, rows[candidates]])
+        losses = np.concatenate([self._worst_losses, losses[candidates].astype(np.float64)])
+        sort_key = np.where(np.isnan(losses), np.inf, losses)
+        order = np.lexsort((rows, -sort_key))[: self._worst_count]  # equal losses: first row first
         self._worst_rows, self._worst_losses = rows[order], losses[order]
 
     @property
     def exact(self) -> bool:
         """Whether the quantiles are exact."""
-        return self._counts is None
+        return self._bin_counts is None
 
     @property
     def mean(self) -> float:
@@ -110,15 +111,15 @@ class RowStatistics:
         return list(zip(self._worst_rows.tolist(), self._worst_losses.tolist(), strict=True))
 
     def quantiles(self, levels: tuple[float, ...]) -> list[float]:
-        """Return a row's loss for each level: the one at floor(level * (rows - 1)) in order."""
+        """Return the loss at position floor(level * (rows - 1)) in sorted order, for each level."""
         if not self.count:
             return [math.nan] * len(levels)
-        if self._counts is None:
+        if self._bin_counts is None:
             values = np.concatenate(self._pending)
             return [float(q) for q in np.quantile(values, levels, method="lower")]
-        counts = self._counts
+        counts = self._bin_counts
         if self._pending:
-            counts = counts + _fold(np.concatenate(self._pending))
+            counts = counts + _histogram(np.concatenate(self._pending))
         ranks = np.floor(np.asarray(levels) * (self.count - 1))
         edges = _lower_edge(np.searchsorted(np.cumsum(counts), ranks, side="right"))
-        return [float(q) for q in np.fmax(edges, self.minimum)]  # NaN gives way
+        return [float(q) for q in np.fmax(edges, self.minimum)]  # fmax ignores NaN

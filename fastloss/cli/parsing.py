@@ -1,4 +1,4 @@
-"""What was typed becomes what the package takes; what cannot be is refused in a user's words."""
+"""Conversion of command-line arguments; errors name the option as the user typed it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,25 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from fastloss import losses
-from fastloss.files import FileError, Source
-from fastloss.loss import Loss
+from fastloss.loss_base import Loss
+from fastloss.out_of_core.npy_files import FileError, Source
 
-CLASSES: dict[str, type[Loss]] = {str(cls().name): cls for cls in losses.CLASSES.values()}
+CLASS_BY_FUNCTION: dict[str, type[Loss]] = {str(cls().name): cls for cls in losses.CLASSES.values()}
 
 
-def loss(name: str, **options: Any) -> Loss:
-    """Return the loss called `name`, with those options that are not None."""
+def parse_loss(name: str, **options: Any) -> Loss:
+    """Return the loss of a function or class `name`, with the options that are not None."""
     try:
         found = losses.get(name)
     except ValueError:
-        raise ValueError(f"--loss must be one of {', '.join(CLASSES)}, got {name!r}") from None
-    cls = type(found) if isinstance(found, Loss) else CLASSES[getattr(found, "__name__", "")]
+        raise ValueError(
+            f"--loss must be one of {', '.join(CLASS_BY_FUNCTION)}, got {name!r}"
+        ) from None
+    cls = (
+        type(found)
+        if isinstance(found, Loss)
+        else CLASS_BY_FUNCTION[getattr(found, "__name__", "")]
+    )
     given = {option: value for option, value in options.items() if value is not None}
     for option in given:
         if option not in inspect.signature(cls).parameters:
@@ -32,8 +38,8 @@ def loss(name: str, **options: Any) -> Loss:
     return instance
 
 
-def axis(text: str) -> int | tuple[int, ...]:
-    """Return one axis, or some that are separated by commas."""
+def parse_axis(text: str) -> int | tuple[int, ...]:
+    """Return one axis, or several that are separated by commas."""
     try:
         axes = tuple(int(part) for part in text.split(","))
     except ValueError:
@@ -41,22 +47,22 @@ def axis(text: str) -> int | tuple[int, ...]:
     return axes if len(axes) > 1 else axes[0]
 
 
-def small_array(path: Path) -> ArrayLike:
-    """Return what a file holds, whole."""
+def read_array(path: Path) -> ArrayLike:
+    """Return the whole array of a file."""
     with Source(path, mapped=False) as source:
-        return source.read()
+        return source.read_all()
 
 
-def number_or_array(text: str) -> ArrayLike:
-    """Return a number, or what the file of that name holds."""
+def parse_number_or_array(text: str) -> ArrayLike:
+    """Return a number, or the array of the file with that name."""
     try:
         return float(text)
     except ValueError:
-        return small_array(Path(text))
+        return read_array(Path(text))
 
 
 def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Refuse an output that is an input or another output, links looked through."""
+    """Raise FileError for an output that is an input or another output, also through links."""
     others = [(path, "an input") for path in inputs]
     for output in outputs:
         for path, what in others:

@@ -1,10 +1,10 @@
-"""The five losses as a textbook writes them: plain NumPy in float64, no kernel involved.
+"""Reference implementation of the five losses in float64 NumPy, without the kernels.
 
-Slow, and written to be compared with the formulas by eye. Each function takes the options of its
-fast namesake and returns the pair ``(V, gradient)``: the unreduced losses and the derivative of
-their sum with respect to `y_pred`. `fastloss.check` and the tests hold the kernels against them.
+It is slow and follows the textbook formulas. Each function has the name and the options of the
+fast function and returns the pair ``(losses, gradient)``: the unreduced losses and the derivative
+of their sum with respect to `y_pred`. `fastloss.check` and the tests compare the kernels with it.
 
-`working` is the dtype whose rounding of the clip bounds applies; everything else is float64.
+The clip bounds are rounded to the dtype `working`; everything else is float64.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ Array = NDArray[np.float64]
 Pair = tuple[Array, Array]
 
 EPSILON = 1e-7
-_quiet = np.errstate(all="ignore")  # 0/0 and log 0 are answers here, not accidents
+_quiet = np.errstate(all="ignore")  # 0/0 and log 0 are intended here
 
 
 def clip_bounds(working: DTypeLike) -> tuple[float, float]:
-    """Return the lowest and the highest probability, as they are in the dtype `working`."""
+    """Return the lowest and the highest probability, rounded to the dtype `working`."""
     low = np.asarray(EPSILON, working)
     return float(low), float(1 - low)
 
@@ -40,17 +40,21 @@ def binary_crossentropy(
     x = _float64(y_pred)
     t = _float64(y_true) * (1 - label_smoothing) + label_smoothing / 2
     axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, int) else tuple(axis)
-    yes, no = t * _along(pos_weight, axis, x.ndim), 1 - t
+    positive, negative = t * _broadcast_along(pos_weight, axis, x.ndim), 1 - t
     if from_logits:
         # -log p = softplus(-x) and -log(1 - p) = softplus(x); softplus(x) = max(x, 0) + tail
         tail = np.log1p(np.exp(-np.abs(x)))
-        losses = _times(yes, np.maximum(-x, 0)) + _times(no, np.maximum(x, 0)) + (yes + no) * tail
-        gradient = no * _logistic(x) - yes * _logistic(-x)
+        losses = (
+            _product(positive, np.maximum(-x, 0))
+            + _product(negative, np.maximum(x, 0))
+            + (positive + negative) * tail
+        )
+        gradient = negative * _sigmoid(x) - positive * _sigmoid(-x)
     else:
         low, high = clip_bounds(working)
         p = np.clip(x, low, high)
-        losses = -yes * np.log(p) - no * np.log1p(-p)
-        gradient = _inside(x, low, high) * (no / (1 - p) - yes / p)
+        losses = -positive * np.log(p) - negative * np.log1p(-p)
+        gradient = _not_clipped(x, low, high) * (negative / (1 - p) - positive / p)
     rows = np.sum(losses, axis=axes)
     count = losses.size / rows.size if rows.size else 1.0
     return rows / count, gradient / count
@@ -71,7 +75,7 @@ def categorical_crossentropy(
     x = np.moveaxis(_float64(y_pred), axis, -1)
     t = np.moveaxis(_float64(y_true), axis, -1)
     t = t * (1 - label_smoothing) + label_smoothing / max(x.shape[-1], 1)
-    t = t * _along(class_weight, -1, 1)
+    t = t * _broadcast_along(class_weight, -1, 1)
     rows, gradient = _crossentropy(t, x, from_logits, working)
     return rows, np.moveaxis(gradient, -1, axis)
 
@@ -95,7 +99,9 @@ def sparse_categorical_crossentropy(
     kept = np.ones(y.shape, np.bool_) if ignore_class is None else y != ignore_class
     label = np.where(kept, y, 0).astype(np.int64)
     one_hot = label[..., np.newaxis] == np.arange(x.shape[-1])
-    rows, gradient = _crossentropy(one_hot * _along(class_weight, -1, 1), x, from_logits, working)
+    rows, gradient = _crossentropy(
+        one_hot * _broadcast_along(class_weight, -1, 1), x, from_logits, working
+    )
     gradient = np.where(kept[..., np.newaxis], gradient, 0.0)
     return np.where(kept, rows, 0.0), np.moveaxis(gradient, -1, axis)
 
@@ -117,7 +123,7 @@ def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike, *, working: DTypeLike = 
     low, _ = clip_bounds(working)
     u = np.broadcast_to(np.clip(_float64(y_true), low, 1.0), x.shape)
     p = np.clip(x, low, 1.0)
-    return np.sum(u * np.log(u / p), axis=-1), -_inside(x, low, 1.0) * u / p
+    return np.sum(u * np.log(u / p), axis=-1), -_not_clipped(x, low, 1.0) * u / p
 
 
 def _crossentropy(t: Array, x: Array, from_logits: bool, working: DTypeLike) -> Pair:
@@ -126,16 +132,16 @@ def _crossentropy(t: Array, x: Array, from_logits: bool, working: DTypeLike) -> 
 
 
 def _softmax_crossentropy(t: Array, x: Array) -> Pair:
-    """Return sum_c t_c (x_k - x_c) + sum(t) log1p(others of k), k the largest; no cancellation."""
+    """Return sum_c t_c (x_k - x_c) + sum(t) log1p(others of k), k the largest: no cancellation."""
     if x.shape[-1] == 0:
         return np.zeros(x.shape[:-1]), np.zeros(x.shape)
     k = np.argmax(x, axis=-1, keepdims=True)
     largest = np.take_along_axis(x, k, axis=-1)
     is_largest = np.arange(x.shape[-1]) == k
     e = np.exp(x - largest)
-    rest = np.sum(e * ~is_largest, axis=-1, keepdims=True)  # a product, so that NaN stays
+    rest = np.sum(e * ~is_largest, axis=-1, keepdims=True)  # a product, so that NaN propagates
     total = np.sum(t, axis=-1, keepdims=True)
-    rows = np.sum(_times(t, largest - x) + is_largest * total * np.log1p(rest), axis=-1)
+    rows = np.sum(_product(t, largest - x) + is_largest * total * np.log1p(rest), axis=-1)
     others = np.where(is_largest, rest, 1 + rest - e)  # sum over the other classes, for each class
     return rows, ((total - t) * e - t * others) / (1 + rest)  # = total * softmax - t
 
@@ -146,8 +152,8 @@ def _probability_crossentropy(t: Array, x: Array, working: DTypeLike) -> Pair:
     s = np.sum(x, axis=-1, keepdims=True)
     q = x / s
     p = np.clip(q, low, high)
-    passed = t * _inside(q, low, high)
-    gradient = (np.sum(passed, axis=-1, keepdims=True) - passed / p) / s
+    t_inside = t * _not_clipped(q, low, high)
+    gradient = (np.sum(t_inside, axis=-1, keepdims=True) - t_inside / p) / s
     return -np.sum(t * np.log(p), axis=-1), gradient
 
 
@@ -155,7 +161,9 @@ def _float64(values: ArrayLike) -> Array:
     return np.asarray(values, dtype=np.float64)
 
 
-def _along(weights: ArrayLike | None, axis: int | Sequence[int] | None, ndim: int) -> Array:
+def _broadcast_along(
+    weights: ArrayLike | None, axis: int | Sequence[int] | None, ndim: int
+) -> Array:
     """Return the per-class weights, 1 if none, shaped to multiply along `axis`."""
     if weights is None:
         return np.ones(())
@@ -164,16 +172,16 @@ def _along(weights: ArrayLike | None, axis: int | Sequence[int] | None, ndim: in
     return np.moveaxis(_float64(weights).reshape((1,) * (ndim - 1) + (-1,)), -1, axis)
 
 
-def _inside(x: Array, low: float, high: float) -> Array:
-    """Return 1 where the closed interval lets x pass and 0 where it clips; NaN stays NaN."""
+def _not_clipped(x: Array, low: float, high: float) -> Array:
+    """Return 1 where x is in the closed interval and 0 where it is clipped; NaN for NaN."""
     return np.where(np.isnan(x), np.nan, (low <= x) & (x <= high))
 
 
-def _times(weight: Array, value: Array) -> Array:
+def _product(weight: Array, value: Array) -> Array:
     """Return weight * value with 0 * inf = 0, as 0 log 0 = 0."""
     return np.where(weight == 0, 0.0, weight * value)
 
 
-def _logistic(x: Array) -> Array:
+def _sigmoid(x: Array) -> Array:
     p: Array = np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))
     return p

@@ -1,4 +1,4 @@
-"""The commands of `fastloss`: arguments in, a call into the room that does it, a table out."""
+"""The commands of `fastloss`: parse arguments, call the package, print a table or JSON."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from fastloss import __version__, arguments, tables, warming
-from fastloss.checking import check as run_check
-from fastloss.evaluation import evaluate as run_evaluation
-from fastloss.files import Source
+from fastloss import __version__
+from fastloss.cli import parsing, tables, warmup
+from fastloss.out_of_core.evaluation import evaluate_in_blocks
+from fastloss.out_of_core.npy_files import Source
+from fastloss.selfcheck.check import check
 
 app = typer.Typer(
+    name="fastloss",
     help="Losses of predictions in .npy files, and their gradients.",
     no_args_is_help=True,
     add_completion=False,
@@ -38,7 +40,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
 
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
-    """Turn what bad input raises into one line on stderr and exit code 2."""
+    """Turn an exception for bad input into one line on stderr and exit code 2."""
     try:
         yield
     except KeyboardInterrupt:
@@ -50,65 +52,67 @@ def _one_line_errors() -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(__version__)
         raise typer.Exit
 
 
 @app.callback()
-def fastloss(
+def options_of_all_commands(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Losses of predictions in .npy files, and their gradients."""
 
 
-@app.command()
-def check(as_json: Json = False) -> None:
-    """Hold the kernels against printed examples and a plain float64 form, on this machine."""
-    report = run_check()
+@app.command("check")
+def check_command(as_json: Json = False) -> None:
+    """Check the kernels against documented examples and a float64 reference, on this machine."""
+    report = check()
     if as_json:
         _print_json({"ok": report.ok, "entries": [vars(entry) for entry in report.entries]})
     else:
-        Console().print(tables.report(report))
+        Console().print(tables.report_tables(report))
     raise typer.Exit(0 if report.ok else 1)
 
 
-@app.command()
-def doctor(as_json: Json = False) -> None:
+@app.command("doctor")
+def doctor_command(as_json: Json = False) -> None:
     """Show versions, processor, threads and the cache: what a bug report needs."""
-    from fastloss.doctor import examine  # asks LLVM about the processor: not for every command
+    from fastloss.cli.doctor import examine  # not at the top: asks LLVM about the processor
 
     findings = examine()
     if as_json:
         _print_json(findings)
     else:
-        Console().print(tables.findings(findings))
+        Console().print(tables.doctor_table(findings))
 
 
-@app.command()
-def warmup(
+@app.command("warmup")
+def warmup_command(
     loss: Annotated[list[str] | None, typer.Argument(help="Losses; by default all.")] = None,
     dtype: Annotated[list[str] | None, typer.Option(help="float32, float64; both.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Compile the kernels now, so that no later run has to."""
     with _one_line_errors():
-        calls = list(warming.calls(loss or tuple(warming.LOSSES), dtype or warming.DTYPES))
+        calls = list(warmup.warmup_calls(loss or tuple(warmup.LOSSES), dtype or warmup.DTYPES))
         with _progress(quiet, TextColumn("{task.completed} of {task.total}")) as progress:
             task = progress.add_task("", total=len(calls))
-            for what, call in calls:
-                progress.update(task, description=what)
+            for description, call in calls:
+                progress.update(task, description=description)
                 call()
                 progress.advance(task)
     typer.echo(f"{len(calls)} calls compiled")
 
 
-@app.command()
-def evaluate(
+@app.command("evaluate")
+def evaluate_command(
     predictions: Annotated[Path, typer.Argument(help="y_pred, a .npy file.")],
     targets: Annotated[Path, typer.Argument(help="y_true, a .npy file.")],
     loss: Annotated[str, typer.Option(help="Name of the function or class.")],
@@ -146,15 +150,15 @@ def evaluate(
     """Score predictions: loss, statistics, worst rows; and gradients, block by block."""
     with _one_line_errors(), ExitStack() as files:
         read = [predictions, targets, weights, mask, class_weight]
-        arguments.check_outputs(filter(None, [rows_out, grad_out]), filter(None, read))
-        criterion = arguments.loss(
+        parsing.check_outputs(filter(None, [rows_out, grad_out]), filter(None, read))
+        criterion = parsing.parse_loss(
             loss,
             from_logits=from_logits,
             label_smoothing=label_smoothing,
-            axis=None if axis is None else arguments.axis(axis),
+            axis=None if axis is None else parsing.parse_axis(axis),
             ignore_class=ignore_class,
-            class_weight=None if class_weight is None else arguments.small_array(class_weight),
-            pos_weight=None if pos_weight is None else arguments.number_or_array(pos_weight),
+            class_weight=None if class_weight is None else parsing.read_array(class_weight),
+            pos_weight=None if pos_weight is None else parsing.parse_number_or_array(pos_weight),
             reduction=reduction,
             dtype=dtype,
         )
@@ -166,7 +170,7 @@ def evaluate(
         columns = [DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
         with _progress(quiet, *columns) as progress:
             task = progress.add_task(predictions.name, total=y_pred.nbytes)
-            found = run_evaluation(
+            summary = evaluate_in_blocks(
                 criterion,
                 source(targets),
                 y_pred,
@@ -178,16 +182,16 @@ def evaluate(
                 grad_out=grad_out,
                 progress=lambda done: progress.advance(task, done),
             )
-    summary = tables.values(str(predictions), loss, criterion.reduction, found)
+    values = tables.summary_values(str(predictions), loss, criterion.reduction, summary)
     if as_json:
-        _print_json(summary)
+        _print_json(values)
     else:
-        Console().print(tables.evaluation(summary))
+        Console().print(tables.evaluation_tables(values))
 
 
 @contextmanager
 def _progress(quiet: bool, *columns: ProgressColumn) -> Iterator[Progress]:
-    """Show a bar on stderr, and only to people."""
+    """Show a progress bar on stderr if that is a terminal."""
     console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}", markup=False),
@@ -201,15 +205,15 @@ def _progress(quiet: bool, *columns: ProgressColumn) -> Iterator[Progress]:
 
 
 def _print_json(values: dict[str, Any]) -> None:
-    typer.echo(json.dumps(_plain(values), indent=2))
+    typer.echo(json.dumps(_json_value(values), indent=2))
 
 
-def _plain(value: Any) -> Any:
-    """Name the numbers JSON has no words for: "NaN", "Infinity", "-Infinity"."""
+def _json_value(value: Any) -> Any:
+    """Replace numbers that JSON lacks by "NaN", "Infinity" and "-Infinity"."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _json_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_json_value(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value

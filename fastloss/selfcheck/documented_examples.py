@@ -1,8 +1,8 @@
-"""Every printed example of the five documentation pages that define the losses.
+"""Every example of the five documentation pages that define the losses.
 
-Most pages print a few digits, rounded; three numbers are cut off instead. One page prints all
+Most pages print a few rounded digits; three numbers are truncated instead. One page prints all
 digits of float32 results, the last of which depend on the order of its float32 operations.
-`Example.agrees` compares our result in the way that the page was printed.
+`Example.agrees` rounds our result as the page does.
 """
 
 import math
@@ -22,12 +22,12 @@ TF_2_5 = "tf.keras 2.5: SparseCategoricalCrossentropy"
 KERAS_R = "keras3 for R: loss_categorical_crossentropy"
 
 ROUNDED, TRUNCATED, FLOAT32 = "rounded", "truncated", "all float32 digits"
-LAST_PLACES = 4  # of a float32, that a number printed in full may be away
+MAX_ULPS = 4  # allowed difference of a number that is printed with all float32 digits
 
 
 @dataclass(frozen=True)
 class Example:
-    """One call of a page and the digits printed below it."""
+    """One call of a page and the digits that the page prints."""
 
     page: str
     loss: Callable[..., Any]
@@ -36,11 +36,11 @@ class Example:
     printed: tuple[str, ...]
     options: dict[str, Any] = field(default_factory=dict)
     sample_weight: Any = None
-    cut: str = ROUNDED
+    rounding: str = ROUNDED
 
     @property
-    def what(self) -> str:
-        """Return the call as one would type it."""
+    def call_text(self) -> str:
+        """The call as source code."""
         options = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
         if not isinstance(self.loss, type):
             return f"{self.loss.__name__}(y_true, y_pred)"
@@ -48,7 +48,7 @@ class Example:
         return f"{self.loss.__name__}({options})(y_true, y_pred{weight})"
 
     def compute(self) -> NDArray[Any]:
-        """Return what our public functions and classes make of the example."""
+        """Return the result of our public functions and classes."""
         if isinstance(self.loss, type):
             loss = self.loss(**self.options)
             return np.asarray(loss(self.y_true, self.y_pred, sample_weight=self.sample_weight))
@@ -63,11 +63,11 @@ class Example:
         )
 
     def _same_digits(self, number: float, digits: str) -> bool:
-        if self.cut == FLOAT32:
+        if self.rounding == FLOAT32:
             printed = np.float32(digits)
-            return bool(abs(number - float(printed)) <= LAST_PLACES * np.spacing(printed))
+            return bool(abs(number - float(printed)) <= MAX_ULPS * np.spacing(printed))
         places = len(digits.partition(".")[2])
-        if self.cut == TRUNCATED:
+        if self.rounding == TRUNCATED:
             number = math.trunc(number * 10**places) / 10**places
         return f"{number:.{places}f}" == digits
 
@@ -80,14 +80,14 @@ _PAIRS = ([[0, 1], [0, 0]], [[-18.6, 0.51], [2.94, -12.8]])
 
 
 def examples() -> Iterator[Example]:
-    """Yield the examples with printed numbers, page by page."""
+    """Yield the examples whose results the pages print, page by page."""
     yield Example(
         TF_1_15,
         losses.SparseCategoricalCrossentropy,
         [0, 1, 2],
         [[0.9, 0.05, 0.05], [0.5, 0.89, 0.6], [0.05, 0.01, 0.94]],
         ("0.3239",),
-        cut=TRUNCATED,
+        rounding=TRUNCATED,
     )
 
     binary = losses.BinaryCrossentropy
@@ -96,7 +96,7 @@ def examples() -> Iterator[Example]:
     yield Example(KERAS_3, binary, *_PAIRS, ("0.865",), logits)
     yield Example(KERAS_3, binary, *_PAIRS, ("0.243",), logits, [0.8, 0.2], TRUNCATED)
     summed = {**logits, "reduction": "sum"}
-    yield Example(KERAS_3, binary, *_PAIRS, ("1.730",), summed, cut=TRUNCATED)
+    yield Example(KERAS_3, binary, *_PAIRS, ("1.730",), summed, rounding=TRUNCATED)
     yield Example(KERAS_3, binary, *_PAIRS, ("0.235", "1.496"), {**logits, "reduction": None})
     yield from _reductions(KERAS_3, losses.CategoricalCrossentropy, *_ONE_HOT)
     yield from _reductions(KERAS_3, losses.SparseCategoricalCrossentropy, *_LABELS)
@@ -126,7 +126,7 @@ def examples() -> Iterator[Example]:
 
 
 def _reductions(page: str, loss: type, y_true: Any, y_pred: Any) -> Iterator[Example]:
-    """Yield the four calls that three of the places print alike."""
+    """Yield the four calls that three of the sections print with equal results."""
     yield Example(page, loss, y_true, y_pred, ("1.177",))
     yield Example(page, loss, y_true, y_pred, ("0.814",), sample_weight=[0.3, 0.7])
     yield Example(page, loss, y_true, y_pred, ("2.354",), {"reduction": "sum"})
@@ -134,7 +134,7 @@ def _reductions(page: str, loss: type, y_true: Any, y_pred: Any) -> Iterator[Exa
 
 
 def assertions() -> Iterator[tuple[str, str, bool]]:
-    """Yield (page, statement, holds) for what one page asserts instead of printing it."""
+    """Yield (page, statement, holds) for statements that one page asserts instead of printing."""
     rng = np.random.default_rng(0)
     y_true = rng.integers(0, 2, size=(2, 3))
     y_pred = rng.random(size=(2, 3))

@@ -1,7 +1,7 @@
-"""The .npy files of the command line: checked before they are read, whole or absent when written.
+""".npy files of the command line: checked before reading; complete or absent after writing.
 
-A file is untrusted input. Its header is read first and held against the size of the file, so what
-it claims is never believed: no pickle is opened, nothing is mapped or allocated on its word.
+A file is untrusted input. Its header is compared with the size of the file before anything is
+mapped or allocated, and no pickle is ever loaded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from fastloss.boxes import Box, lengths, runs
+from fastloss.out_of_core.chunks import Chunk, chunk_shape, contiguous_runs
 
 READABLE = frozenset(np.dtype(code) for code in "?bhilqBHILQefd")
 
@@ -32,7 +32,7 @@ class FileError(ValueError):
 
 
 class Source:
-    """A .npy file open for reading, indexed by boxes like an array; close it by `with`.
+    """A .npy file open for reading, indexed by chunks like an array; `with` closes it.
 
     Parameters
     ----------
@@ -40,15 +40,14 @@ class Source:
         A regular .npy file of booleans, integers, float16, float32 or float64, in either byte
         order and either memory order.
     mapped : bool
-        Map the file (a box is then a view of it), or read each box by plain reads. A mapped file
-        that another program truncates kills the process that looks at the lost part; a plain read
-        raises.
+        Map the file into memory, so that a chunk is a view of it, or read each chunk. If another
+        program truncates a mapped file, access to the lost part kills the process; a read raises.
 
     Raises
     ------
     FileError
-        The file is not there, not a regular file, not a .npy file, of another dtype, or not of the
-        size its header claims.
+        If the file does not exist, is not a regular file, is not a .npy file, has another dtype, or
+        does not have the size that its header claims.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, mapped: bool = True) -> None:
@@ -61,7 +60,7 @@ class Source:
             raise FileError(f"{self.path}: {error.strerror or error}") from None
         try:
             self._read_header()
-            self._map = self._view() if mapped and self.size else None
+            self._map = self._mapped_array() if mapped and self.size else None
         except BaseException:
             self._file.close()
             raise
@@ -70,17 +69,19 @@ class Source:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()  # a map keeps its own hold on the file
+        self._file.close()  # a memory map keeps its own reference to the file
 
     def _read_header(self) -> None:
         try:
-            with warnings.catch_warnings(action="ignore"):  # numpy warns of Python 2's headers
+            with warnings.catch_warnings(
+                action="ignore"
+            ):  # NumPy warns about headers that Python 2 wrote
                 version = npy.read_magic(self._file)
                 reader = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
                 if version not in reader:
                     raise ValueError(f"format version {version[0]}.{version[1]} is not supported")
                 shape, self._fortran, self.dtype = reader[version](self._file)
-        except Exception as error:  # a hostile header may raise anything on its way through numpy
+        except Exception as error:  # a malicious header can raise anything in NumPy's parser
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise FileError(f"{self.path}: not a readable .npy file: {reason}") from None
         if self.dtype.newbyteorder("=") not in READABLE:
@@ -95,7 +96,7 @@ class Source:
         self._check_size()
 
     def _check_size(self) -> None:
-        """Compare the file with its header, in Python's unbounded integers."""
+        """Compare the size of the file with its header, in integers that do not overflow."""
         claimed, found = self.nbytes, os.fstat(self._file.fileno()).st_size - self._offset
         if claimed != found:
             raise FileError(
@@ -103,7 +104,7 @@ class Source:
                 f"the file holds {max(found, 0):,}"
             )
 
-    def _view(self) -> NDArray[Any]:
+    def _mapped_array(self) -> NDArray[Any]:
         try:
             self._mmap = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError, OverflowError) as error:
@@ -126,19 +127,19 @@ class Source:
         """Bytes of data, the header not counted."""
         return self.size * self.dtype.itemsize
 
-    def __getitem__(self, box: Box) -> NDArray[Any]:
-        """Return one box: a view of the mapped file, or freshly read memory."""
+    def __getitem__(self, chunk: Chunk) -> NDArray[Any]:
+        """Return one chunk: a view of the mapped file, or a new array."""
         self._check_size()
         if self._map is not None:
-            if hasattr(mmap, "MADV_DONTNEED"):  # else the whole file would come to stay in memory
+            if hasattr(mmap, "MADV_DONTNEED"):  # else all pages that were read would stay in memory
                 self._mmap.madvise(mmap.MADV_DONTNEED)
-            return self._map[box]
+            return self._map[chunk]
         step = -1 if self._fortran else 1  # a Fortran file is the C file of the transposed array
-        shape, stored = self.shape[::step], box[::step]
-        block = np.empty(lengths(stored), self.dtype)
+        shape, stored = self.shape[::step], chunk[::step]
+        block = np.empty(chunk_shape(stored), self.dtype)
         view = block.reshape(-1).view(np.uint8)
         done = 0
-        for offset, length in runs(shape, stored):
+        for offset, length in contiguous_runs(shape, stored):
             size = length * self.dtype.itemsize
             self._file.seek(self._offset + offset * self.dtype.itemsize)
             while size:
@@ -148,16 +149,16 @@ class Source:
                 done, size = done + got, size - got
         return block.T if self._fortran else block
 
-    def read(self) -> NDArray[Any]:
+    def read_all(self) -> NDArray[Any]:
         """Return the whole array."""
         return self[tuple(slice(0, length) for length in self.shape)]
 
 
 class Sink:
-    """A .npy file in the making: written beside its place, moved there whole when all went well.
+    """A .npy file that is written as a temporary file beside its path and renamed when complete.
 
-    Leaving the `with` block by an exception removes what was written and leaves an older file of
-    that name as it was. Killed outright, the process leaves at most a hidden `.fastloss-….part`.
+    If the `with` block raises, the temporary file is removed and an older file at the path is
+    unchanged. A killed process leaves at most a hidden file `.fastloss-….part`.
     """
 
     def __init__(
@@ -179,27 +180,27 @@ class Sink:
                 raise FileError(f"{self.path}: needs {needed:,} bytes, the disk has {free:,} free")
             self._file = open(self._part, "xb")
         except OSError as error:
-            raise self._failed(error) from None
+            raise self._write_error(error) from None
         fields = {
             "descr": npy.dtype_to_descr(self._dtype),
             "fortran_order": False,
             "shape": self._shape,
         }
-        npy.write_array_header_2_0(self._file, fields)  # buffered: reaches the disk with the data
+        npy.write_array_header_2_0(self._file, fields)  # buffered: written together with the data
         self._offset = self._file.tell()
         return self
 
-    def write(self, box: Box, block: NDArray[Any]) -> None:
-        """Write one box of the array."""
+    def write(self, chunk: Chunk, block: NDArray[Any]) -> None:
+        """Write `block` as one chunk of the array."""
         view = np.ascontiguousarray(block, self._dtype).reshape(-1).view(np.uint8)
         done, itemsize = 0, self._dtype.itemsize
         try:
-            for offset, length in runs(self._shape, box):
+            for offset, length in contiguous_runs(self._shape, chunk):
                 self._file.seek(self._offset + offset * itemsize)
                 self._file.write(view[done : done + length * itemsize].data)
                 done += length * itemsize
         except OSError as error:
-            raise self._failed(error) from None
+            raise self._write_error(error) from None
 
     def __exit__(
         self,
@@ -214,11 +215,11 @@ class Sink:
                 self._file.close()
                 os.replace(self._part, self.path)
         except OSError as failure:
-            raise self._failed(failure) from None
+            raise self._write_error(failure) from None
         finally:
             with suppress(OSError):
                 self._file.close()
             self._part.unlink(missing_ok=True)
 
-    def _failed(self, error: OSError) -> FileError:
+    def _write_error(self, error: OSError) -> FileError:
         return FileError(f"{self.path}: cannot be written: {error.strerror or error}")

@@ -1,4 +1,4 @@
-"""What a bug report needs: versions, processor, threads and the cache of compiled code."""
+"""Facts for a bug report: versions, processor, threads and the cache of compiled code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Section = dict[str, Any]
 
 
 def examine() -> dict[str, Section]:
-    """Return what this machine and this installation are, in sections, as plain values."""
+    """Return the facts about this machine and installation, by section, as JSON values."""
     return {
         "versions": {
             "fastloss": __version__,
@@ -32,7 +32,9 @@ def examine() -> dict[str, Section]:
         "threads": _threads(),
         "cache": _cache(),
         "extras": {
-            f"{name} ({extra})": _version(name) for extra, names in EXTRAS.items() for name in names
+            f"{name} ({extra})": _installed_version(name)
+            for extra, names in EXTRAS.items()
+            for name in names
         },
     }
 
@@ -47,18 +49,18 @@ def _processor() -> Section:
 
 
 def _threads() -> Section:
-    """Wake the threads, which is the only way to learn which layer drives them."""
+    """Start the threads: Numba does not choose a threading layer before."""
     config: Any = numba.config
 
     @numba.njit(parallel=True)
-    def wake(count: int) -> int:
-        woken = 0
+    def start_threads(count: int) -> int:
+        started = 0
         for _ in numba.prange(count):
-            woken += 1
-        return woken
+            started += 1
+        return started
 
     try:
-        wake(numba.get_num_threads())
+        start_threads(numba.get_num_threads())
         layer: str = numba.threading_layer()  # type: ignore[attr-defined]
     except ValueError as error:
         layer = f"none: {error}"
@@ -71,8 +73,8 @@ def _threads() -> Section:
 
 
 def _cache() -> Section:
-    """Look where Numba keeps the kernels; None when it has found no place it may write to."""
-    stats = getattr(kernels.poisson, "stats", None)  # any kernel: they share a directory
+    """Describe the directory of compiled kernels; None if Numba has found no writable one."""
+    stats = getattr(kernels.poisson, "stats", None)  # all kernels share a directory
     path = getattr(stats, "cache_path", None)
     if path is None:
         return {"directory": None, "writable": False, "files": 0, "bytes": 0}
@@ -95,7 +97,7 @@ def _writable(directory: Path) -> bool:
         return False
 
 
-def _version(name: str) -> str | None:
+def _installed_version(name: str) -> str | None:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

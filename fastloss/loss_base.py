@@ -1,4 +1,4 @@
-"""What the five loss classes share: a frozen configuration, called and saved as in Keras."""
+"""The base class of the five losses: a frozen configuration, called and saved as in Keras."""
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastloss.arrays import DType, FloatArray, float_dtype
-from fastloss.core import Recipe, Value, evaluate
+from fastloss.evaluate import Value, evaluate
+from fastloss.loss_specs import LossSpec
 from fastloss.reduction import check_reduction
 
-_BEYOND_KERAS = ("dtype", "class_weight", "pos_weight")
-_numbers: defaultdict[str, "count[int]"] = defaultdict(count)
+_NOT_IN_KERAS = ("dtype", "class_weight", "pos_weight")
+_name_counts: defaultdict[str, "count[int]"] = defaultdict(count)
 
 
 class Loss(ABC):
@@ -30,27 +31,27 @@ class Loss(ABC):
     reduction: str | None
     name: str | None
     dtype: str | None
-    _recipe: Recipe
-    _output: DType | None
+    _spec: LossSpec
+    _output_dtype: DType | None
 
     @abstractmethod
-    def _describe(self) -> Recipe:
-        """Return what `evaluate` follows."""
+    def _make_spec(self) -> LossSpec:
+        """Return the specification of the loss for `evaluate`."""
 
     def __post_init__(self) -> None:
-        """Check every option, and bring it to plain Python values."""
+        """Check every option and convert it to plain Python values."""
         output = float_dtype(self.dtype)
         if not isinstance(self.name, str | None):
             raise ValueError(f"name must be None or a string, got {self.name!r}")
         self._set(reduction=check_reduction(self.reduction), name=self.name or self._unique_name())
-        self._set(dtype=None if output is None else output.name, _output=output)
-        recipe = self._describe()  # whose weights may still be the caller's arrays
+        self._set(dtype=None if output is None else output.name, _output_dtype=output)
+        spec = self._make_spec()  # its weights may be the caller's arrays, so they are copied
         self._set(
-            _recipe=recipe._replace(
-                class_weight=copy(recipe.class_weight), pos_weight=copy(recipe.pos_weight)
+            _spec=spec._replace(
+                class_weight=copy(spec.class_weight), pos_weight=copy(spec.pos_weight)
             )
         )
-        self._set(**{f.name: _plain(getattr(self, f.name)) for f in fields(self)})
+        self._set(**{f.name: _as_python(getattr(self, f.name)) for f in fields(self)})
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
@@ -58,7 +59,7 @@ class Loss(ABC):
 
     def _unique_name(self) -> str:
         name = str(type(self).__dataclass_fields__["name"].default)
-        number = next(_numbers[name])
+        number = next(_name_counts[name])
         return f"{name}_{number}" if number else name
 
     def __call__(
@@ -73,34 +74,34 @@ class Loss(ABC):
         Parameters
         ----------
         y_true, y_pred : array_like
-            As the function of the same name takes them. Where their ranks differ by an axis of
-            length 1 at the end, that is repaired.
+            As for the function of the same name. Ranks that differ by a last axis of length 1 are
+            made equal, as in Keras.
         sample_weight : array_like, optional
-            Multiplies the losses. Its shape is theirs or fits it: from the left, so that (batch,)
-            weighs samples, else by broadcasting. Weight 0 gives 0, whatever the row holds.
+            Multiplies the losses. It has their shape or is broadcast to it: from the left, so that
+            (batch,) weights samples, else as in NumPy. Weight 0 gives 0, whatever the row holds.
         mask : array_like, optional
-            Where False, the row is left out, whatever it holds; fits as sample_weight does.
+            Where False, the row is left out, whatever it holds. Broadcast like sample_weight.
 
         Returns
         -------
         scalar, or array if not reduced
-            float64 for a float64 array y_pred, else float32; or `dtype`, where it was given.
+            `dtype` if it was given; otherwise float64 for a float64 array y_pred, else float32.
 
         Raises
         ------
         ValueError
-            For shapes that do not go together and labels that are no class.
+            For shapes that do not match and labels that are not classes.
         TypeError
             For anything but real numbers, and for masked arrays.
         """
         return evaluate(
-            self._recipe,
+            self._spec,
             y_true,
             y_pred,
             sample_weight,
             mask,
             reduction=self.reduction,
-            dtype=self._output,
+            dtype=self._output_dtype,
             repair_ranks=True,
         )[0]
 
@@ -120,26 +121,25 @@ class Loss(ABC):
         y_true, y_pred, sample_weight, mask : array_like
             As for a call.
         upstream : array_like, optional
-            The derivative of something by the value, of the value's shape; the gradient becomes
-            that of sum(upstream * value). Without it the gradient of an unreduced value is that
-            of its sum.
+            The derivative of some objective with respect to the value, of the value's shape. The
+            gradient becomes that of sum(upstream * value). Without upstream, the gradient of an
+            unreduced value is that of its sum.
         out : ndarray, optional
-            Receives the gradient: y_pred's shape, and its dtype or the one computed in (float64
-            for float64, else float32). It may be y_pred itself, whose predictions are then
-            overwritten, and must not overlap any input else.
+            Receives the gradient. It has y_pred's shape, and y_pred's dtype or that of the
+            computation (float64 for float64, else float32). It may be y_pred itself, which is
+            then overwritten, and must not overlap any other input.
 
         Returns
         -------
         value
             As from a call.
         grad : ndarray
-            `out`, or a new array of y_pred's shape and the value's dtype, whose axes lie in memory
-            in the order of y_pred's.
+            `out`, or a new array of y_pred's shape and memory order and of the value's dtype.
 
         Raises
         ------
         ValueError, TypeError
-            As from a call, and for an unfit `out` or `upstream`. `out` then holds what it held.
+            As from a call, and for an illegal `out` or `upstream`. `out` is then unchanged.
 
         Examples
         --------
@@ -150,7 +150,7 @@ class Loss(ABC):
         0.6931 [[ 0.25 -0.25]]
         """
         value, grad, _ = evaluate(
-            self._recipe,
+            self._spec,
             y_true,
             y_pred,
             sample_weight,
@@ -158,20 +158,20 @@ class Loss(ABC):
             reduction=self.reduction,
             upstream=upstream,
             out=out,
-            dtype=self._output,
+            dtype=self._output_dtype,
             gradient=True,
             repair_ranks=True,
         )
         return value, grad
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's keywords; those that Keras does not know only where given."""
+        """Return the constructor's keywords; keywords that Keras does not have only if given."""
         config = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {k: v for k, v in config.items() if v is not None or k not in _BEYOND_KERAS}
+        return {k: v for k, v in config.items() if v is not None or k not in _NOT_IN_KERAS}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Return the loss of a configuration; the "fn" of old Keras versions is passed over."""
+        """Return the loss of a configuration; the "fn" of old Keras versions is ignored."""
         if not isinstance(config, dict):
             raise TypeError(f"config must be a dict, got {type(config).__name__}")
         return cls(**{name: value for name, value in config.items() if name != "fn"})
@@ -180,8 +180,8 @@ class Loss(ABC):
         return type(self).from_config, (self.get_config(),)
 
 
-def _plain(value: Any) -> Any:
-    """Return what can be hashed, compared and, tuples being lists there, written as JSON."""
+def _as_python(value: Any) -> Any:
+    """Return `value` as a hashable and comparable Python value that JSON can write."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
-    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
+    return tuple(map(_as_python, value)) if isinstance(value, list | tuple) else value

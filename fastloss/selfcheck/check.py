@@ -1,7 +1,7 @@
-"""`check`: whether what this machine computes is right.
+"""`check`: whether the losses are computed correctly on this machine.
 
-Runs the printed examples of the documentation pages, then random and edge cases against the plain
-float64 forms, all through the public functions.
+It runs the examples of the documentation pages, and random and edge cases against the float64
+reference, all through the public functions.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,21 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastloss import functional, pages, reference
+from fastloss import functional
+from fastloss.selfcheck import documented_examples, reference
 
 Array = NDArray[Any]
 
-#: Largest error that passes, relative to the larger of the true number and the case's floor.
+#: Maximum error, relative to the larger of the true number and the case's floor.
 TOLERANCE = {"float32": 1e-6, "float64": 1e-13}
 ROWS, CLASSES = 100, 37
-#: The sources of the entries that come from no page.
-OWN_SOURCES = PLAIN, SAME_BITS = "plain float64 form", "value alone, in place"
+#: The sources of the entries that are not from a documentation page.
+OWN_SOURCES = FLOAT64_REFERENCE, SAME_BITS = "plain float64 form", "value alone, in place"
 LOGITS = {"from_logits": True}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that was checked: where it comes from, what should come out and what came out."""
+    """One comparison: its source, what was computed, the expected and the computed result."""
 
     source: str
     what: str
@@ -36,7 +37,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that `check` looked at, in order."""
+    """All comparisons of a `check`, in order."""
 
     entries: tuple[Entry, ...]
 
@@ -56,9 +57,10 @@ class Report:
 
 @dataclass(frozen=True)
 class Case:
-    """One batch of inputs for one loss; `floor` is the size below which errors count as absolute.
+    """One batch of inputs for one loss.
 
-    A floor of 0 asks for relative accuracy however small the true number is.
+    Errors of true numbers below `floor` are measured relative to `floor`. With floor 0 the relative
+    error counts, however small the true number is.
     """
 
     function: Callable[..., Any]
@@ -69,12 +71,12 @@ class Case:
     floor: float = 1.0
 
     @property
-    def what(self) -> str:
-        """Return a short description of the case."""
+    def description(self) -> str:
+        """A short description of the case."""
         return f"{self.function.__name__}, {self.kind}, {self.y_pred.dtype}"
 
-    def plain(self) -> reference.Pair:
-        """Return the rows and their gradient by the plain float64 form."""
+    def reference_result(self) -> reference.Pair:
+        """Return the row losses and their gradient by the float64 reference."""
         function = getattr(reference, self.function.__name__)
         working = self.y_pred.dtype
         pair: reference.Pair = function(self.y_true, self.y_pred, **self.options, working=working)
@@ -82,16 +84,16 @@ class Case:
 
 
 def check(verbose: bool = False) -> Report:
-    """Check this installation on this machine, and say what was compared.
+    """Check this installation on this machine, and report all comparisons.
 
-    Runs every printed example of the five documentation pages of these losses, then random and
-    edge cases (saturated and confident logits, -inf, clip bounds, weights; float32 and float64)
-    against a plain float64 form of each loss and gradient. The first run compiles the kernels.
+    Runs every example of the five documentation pages of these losses, then random and edge
+    cases (saturated and confident logits, -inf, clip bounds, weights; float32 and float64)
+    against a float64 reference of each loss and gradient. The first run compiles the kernels.
 
     Parameters
     ----------
     verbose : bool
-        Print the report, one line an entry.
+        Print the report, one line per entry.
 
     Returns
     -------
@@ -105,53 +107,55 @@ def check(verbose: bool = False) -> Report:
     >>> fl.check().ok
     True
     """
-    report = Report((*_page_entries(), *_case_entries()))
+    report = Report((*_documented_entries(), *_case_entries()))
     if verbose:
         print(report)
     return report
 
 
-def _page_entries() -> Iterator[Entry]:
-    for example in pages.examples():
+def _documented_entries() -> Iterator[Entry]:
+    for example in documented_examples.examples():
         computed = example.compute()
-        expected = f"{' '.join(example.printed)} ({example.cut})"
+        expected = f"{' '.join(example.printed)} ({example.rounding})"
         shown = " ".join(f"{number:.8g}" for number in computed.ravel())
-        yield Entry(example.page, example.what, expected, shown, example.agrees(computed))
-    for page, statement, holds in pages.assertions():
+        yield Entry(example.page, example.call_text, expected, shown, example.agrees(computed))
+    for page, statement, holds in documented_examples.assertions():
         yield Entry(page, statement, "True", str(holds), holds)
 
 
 def _case_entries() -> Iterator[Entry]:
     for dtype, tolerance in TOLERANCE.items():
-        for case in cases(np.dtype(dtype)):
-            error = _error(case)
+        for case in check_cases(np.dtype(dtype)):
+            error = _worst_error(case)
             expected, computed = f"error <= {tolerance:.0e}", f"{error:.1e}"
-            yield Entry(PLAIN, case.what, expected, computed, error <= tolerance)
+            yield Entry(FLOAT64_REFERENCE, case.description, expected, computed, error <= tolerance)
             same = _same_bits(case)
             expected, computed = "same bits", "same bits" if same else "other bits"
-            yield Entry(SAME_BITS, case.what, expected, computed, same)
+            yield Entry(SAME_BITS, case.description, expected, computed, same)
 
 
-def _error(case: Case) -> float:
-    """Return the worst error of rows and gradient, unreduced and as a weighted mean."""
-    fast = functional.value_and_grad(case.function)
-    true_rows, true_gradient = case.plain()
-    rows, gradient = fast(case.y_true, case.y_pred, **case.options)
+def _worst_error(case: Case) -> float:
+    """Return the largest error of losses and gradient, unreduced and as a weighted mean."""
+    value_and_grad = functional.value_and_grad(case.function)
+    true_rows, true_gradient = case.reference_result()
+    rows, gradient = value_and_grad(case.y_true, case.y_pred, **case.options)
     weight = np.linspace(0.5, 2.0, len(true_rows))
-    mean, mean_gradient = fast(
+    mean, mean_gradient = value_and_grad(
         case.y_true, case.y_pred, **case.options, sample_weight=weight, reduction="mean"
     )
-    share = weight / len(weight)
+    row_weight = weight / len(weight)
     return max(
-        distance(rows, true_rows, case.floor),
-        distance(gradient, true_gradient, case.floor),
-        distance(mean, np.sum(true_rows * share), case.floor),
-        distance(mean_gradient, true_gradient * share[:, np.newaxis], case.floor / len(weight)),
+        relative_error(rows, true_rows, case.floor),
+        relative_error(gradient, true_gradient, case.floor),
+        relative_error(mean, np.sum(true_rows * row_weight), case.floor),
+        relative_error(
+            mean_gradient, true_gradient * row_weight[:, np.newaxis], case.floor / len(weight)
+        ),
     )
 
 
-def distance(computed: ArrayLike, true: ArrayLike, floor: float) -> float:
-    """Return the worst error, relative to the larger of the true number and `floor`."""
+def relative_error(computed: ArrayLike, true: ArrayLike, floor: float) -> float:
+    """Return the largest error, relative to the larger of the true number and `floor`."""
     computed, true = np.asarray(computed, np.float64), np.asarray(true, np.float64)
     with np.errstate(all="ignore"):
         relative = np.abs(computed - true) / np.maximum(np.abs(true), floor)
@@ -161,18 +165,18 @@ def distance(computed: ArrayLike, true: ArrayLike, floor: float) -> float:
 
 
 def _same_bits(case: Case) -> bool:
-    """Return whether value alone and gradient in place give the bits of the ordinary call."""
-    fast = functional.value_and_grad(case.function)
-    rows, gradient = fast(case.y_true, case.y_pred, **case.options)
-    alone = case.function(case.y_true, case.y_pred, **case.options)
-    scores = case.y_pred.copy()
-    rows_in_place, _ = fast(case.y_true, scores, **case.options, out=scores)
-    pairs = ((alone, rows), (rows_in_place, rows), (scores, gradient))
+    """Return whether a call without gradient and one in place give the bits of an ordinary call."""
+    value_and_grad = functional.value_and_grad(case.function)
+    rows, gradient = value_and_grad(case.y_true, case.y_pred, **case.options)
+    value_only = case.function(case.y_true, case.y_pred, **case.options)
+    in_place = case.y_pred.copy()
+    rows_in_place, _ = value_and_grad(case.y_true, in_place, **case.options, out=in_place)
+    pairs = ((value_only, rows), (rows_in_place, rows), (in_place, gradient))
     return all(a.tobytes() == b.tobytes() for a, b in pairs)
 
 
-def cases(dtype: np.dtype[Any]) -> Iterator[Case]:
-    """Yield random and edge cases of every loss, the same ones each time."""
+def check_cases(dtype: np.dtype[Any]) -> Iterator[Case]:
+    """Yield random and edge cases of every loss, the same in every run."""
     yield from _categorical_cases(dtype)
     yield from _elementwise_cases(dtype)
 
@@ -206,28 +210,28 @@ def _categorical_cases(dtype: np.dtype[Any]) -> Iterator[Case]:
 def _elementwise_cases(dtype: np.dtype[Any]) -> Iterator[Case]:
     rng = np.random.default_rng(6)
     normal = rng.normal(size=(ROWS, CLASSES))
-    answers = rng.integers(0, 2, normal.shape).astype(dtype)
-    sign = 2 * answers - 1
+    targets = rng.integers(0, 2, normal.shape).astype(dtype)
+    sign = 2 * targets - 1
     soft = _softmax(normal, dtype)
     low, high = reference.clip_bounds(dtype)
     edges = rng.choice([-0.2, 0.0, low, 1e-3, 0.5, high, 1.0, 1.5], normal.shape).astype(dtype)
 
     binary = functional.binary_crossentropy
     x = (4 * normal).astype(dtype)
-    yield Case(binary, "random logits", answers, x, LOGITS)
-    yield Case(binary, "smoothed", answers, x, {**LOGITS, "label_smoothing": 0.1})
+    yield Case(binary, "random logits", targets, x, LOGITS)
+    yield Case(binary, "smoothed", targets, x, {**LOGITS, "label_smoothing": 0.1})
     x = (sign * (40 + 5 * np.abs(normal))).astype(dtype)
-    yield Case(binary, "confident logits", answers, x, LOGITS, floor=0.0)
+    yield Case(binary, "confident logits", targets, x, LOGITS, floor=0.0)
     x = (1e4 * sign * rng.choice([-1, 1], normal.shape)).astype(dtype)
-    yield Case(binary, "saturated logits", answers, x, LOGITS)
-    yield Case(binary, "probabilities", answers, soft)
-    yield Case(binary, "clip bounds", answers, edges)
+    yield Case(binary, "saturated logits", targets, x, LOGITS)
+    yield Case(binary, "probabilities", targets, soft)
+    yield Case(binary, "clip bounds", targets, edges)
 
     counts = rng.poisson(3.0, normal.shape).astype(dtype)
     yield Case(functional.poisson, "rates", counts, np.exp(normal).astype(dtype))
     yield Case(functional.poisson, "rates 0", counts, np.maximum(edges, 0))
     yield Case(functional.kl_divergence, "probabilities", np.roll(soft, 1, 0), soft)
-    yield Case(functional.kl_divergence, "clip bounds", answers, edges)
+    yield Case(functional.kl_divergence, "clip bounds", targets, edges)
 
 
 def _softmax(logits: Array, dtype: np.dtype[Any]) -> Array:

@@ -1,0 +1,1 @@
+"""The `fastloss` command."""

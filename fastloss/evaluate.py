@@ -1,0 +1,236 @@
+"""From the arguments of a call to a loss and its gradient: check, call a kernel, reduce."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from fastloss_kernels.launch import launch
+from numpy.typing import ArrayLike
+
+from fastloss.arrays import (
+    FLOAT32,
+    FLOAT64,
+    DType,
+    FloatArray,
+    as_array,
+    broadcasts_to,
+    check_out,
+    convert,
+    dense_targets,
+    half_bits,
+    result_dtype,
+    scalar,
+    squeeze_or_expand_to_same_rank,
+)
+from fastloss.labels import Labels, class_labels
+from fastloss.layout import Array, Layout, layout_for
+from fastloss.loss_specs import LossSpec
+from fastloss.reduction import ReductionPlan, reduction_plan
+
+Value: TypeAlias = np.floating[Any] | FloatArray
+Output: TypeAlias = FloatArray | None
+
+
+def evaluate(
+    spec: LossSpec,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    *,
+    reduction: str | None = None,
+    upstream: ArrayLike | None = None,
+    out: FloatArray | None = None,
+    dtype: DType | None = None,
+    gradient: bool = False,
+    repair_ranks: bool = False,
+) -> tuple[Value, Any, FloatArray]:
+    """Return (value, grad, losses), computed in one pass over the predictions.
+
+    value is the weighted and reduced loss in the output dtype. grad is its gradient with respect
+    to y_pred, or None without `gradient`. losses are the row losses before weights and reduction,
+    flat, in the working dtype, and 0 in rows that do not count.
+
+    reduction and dtype have been checked by the caller. With repair_ranks, ranks that differ by
+    one are made equal, as Keras' classes do and its functions do not. Nothing is written to `out`
+    before all arguments have been checked.
+    """
+    arrays, layout, output, working = _inputs(
+        spec, y_true, y_pred, sample_weight, mask, upstream, out, dtype, repair_ranks
+    )
+    arguments, layout, labels, plan, losses, kernel_grad, grad = _kernel_arguments(
+        spec, arrays, layout, output, working, reduction, out, gradient
+    )
+    bad_row = launch(spec.kernel, *arguments)
+    if labels is not None and bad_row >= 0:
+        raise labels.invalid_label(bad_row, layout)
+    return _result(layout, plan, losses, kernel_grad, grad, output), grad, losses
+
+
+# The three steps exchange plain tuples: to create a NamedTuple or a dataclass for each would take
+# a tenth of the time of a small call.
+_Arrays: TypeAlias = tuple[Array, Array, Array | None, Array | None, Array | None]
+"""y_true, y_pred, sample_weight, mask and upstream."""
+
+
+def _inputs(
+    spec: LossSpec,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    sample_weight: ArrayLike | None,
+    mask: ArrayLike | None,
+    upstream: ArrayLike | None,
+    out: FloatArray | None,
+    dtype: DType | None,
+    repair_ranks: bool,
+) -> tuple[_Arrays, Layout, DType, DType]:
+    """Return the inputs as arrays, y_pred's layout, the output dtype and the working dtype.
+
+    The output dtype is that of the value and of a new gradient; the working dtype, float32 or
+    float64, is that of the computation.
+    """
+    predictions, targets = as_array("y_pred", y_pred), as_array("y_true", y_true)
+    weights = None if sample_weight is None else as_array("sample_weight", sample_weight)
+    row_mask = None if mask is None else as_array("mask", mask)
+    cotangent = None if upstream is None else as_array("upstream", upstream)
+    shape = predictions.shape
+    by_label = spec.targets == "labels"
+    if repair_ranks and targets.ndim + by_label != predictions.ndim:  # skipped to save time
+        targets, shape = squeeze_or_expand_to_same_rank(targets, shape, by_label)
+    layout = layout_for(shape, spec.axis)
+    output = result_dtype(y_pred, predictions) if dtype is None else dtype
+    working = FLOAT64 if output == FLOAT64 else FLOAT32
+    if out is not None:
+        may_overlap = {
+            "y_pred": predictions,
+            "y_true": targets,
+            "sample_weight": weights,
+            "mask": row_mask,
+            "upstream": cotangent,
+            "class_weight": spec.class_weight,
+            "pos_weight": spec.pos_weight,
+        }
+        check_out(out, predictions, working, may_overlap)
+    return (targets, predictions, weights, row_mask, cotangent), layout, output, working
+
+
+def _kernel_arguments(
+    spec: LossSpec,
+    arrays: _Arrays,
+    layout: Layout,
+    output: DType,
+    working: DType,
+    reduction: str | None,
+    out: FloatArray | None,
+    gradient: bool,
+) -> tuple[tuple[Any, ...], Layout, Labels | None, ReductionPlan, FloatArray, Output, Output]:
+    """Return (arguments, layout, labels, plan, losses, kernel_grad, grad).
+
+    The kernel writes its last two arguments, losses and kernel_grad. kernel_grad is a view of grad,
+    which the caller receives, or must be copied to it.
+    """
+    y_true, y_pred, sample_weight, mask, upstream = arrays
+    _, target_kind, _, scalars, class_weight, pos_weight, ignore_class = spec
+    targets = None
+    if target_kind != "labels":
+        targets = dense_targets(y_true, layout.shape, working, target_kind == "broadcast")
+    layout = layout.with_fewest_copies(y_pred, out, targets)
+    halves = half_bits(y_pred) if y_pred.itemsize == 2 and working is FLOAT32 else None
+    x = layout.rows_of(convert(y_pred, working) if halves is None else halves)
+    weights = None
+    if class_weight is not None or pos_weight is not None:
+        weights = _element_weights(spec, layout, FLOAT64 if targets is None else working)
+
+    labels: Labels | None = None
+    first: tuple[Any, ...]
+    if targets is None:
+        labels = class_labels(y_true, layout, ignore_class)
+        label_weight = None
+        if weights is not None:  # clip: invalid labels raise below, or are in rows left out
+            label_weight = weights.take(labels.ids, mode="clip").reshape(layout.loss_shape)
+        plan = reduction_plan(
+            layout.loss_shape,
+            reduction,
+            sample_weight,
+            mask,
+            upstream,
+            label_weight,
+            labels.ignored,
+        )
+        if plan.weight is not None and not plan.keep.all():
+            # The kernel skips rows of weight 0, but their labels must be classes too.
+            labels.check_classes(layout, plan.valid)
+        first = (x, labels.ids)
+    else:
+        plan = reduction_plan(layout.loss_shape, reduction, sample_weight, mask, upstream)
+        first = (x, layout.rows_of(targets))
+        if target_kind == "dense":
+            first = (*first, np.empty(0, working) if weights is None else weights)
+
+    losses = np.empty(layout.row_count, working)
+    grad = kernel_grad = None
+    if gradient:
+        grad = np.empty_like(y_pred, output) if out is None else out  # keeps y_pred's memory order
+        kernel_grad = _kernel_output(np.asarray(grad), layout, working)  # asarray: no subclass
+    arguments = (*first, *scalars, plan.scale, plan.keep, losses, kernel_grad)
+    return arguments, layout, labels, plan, losses, kernel_grad, grad
+
+
+def _result(
+    layout: Layout,
+    plan: ReductionPlan,
+    losses: FloatArray,
+    kernel_grad: Output,
+    grad: Output,
+    output: DType,
+) -> Value:
+    """Return the reduced loss, and complete `grad` if it is not what the kernel wrote."""
+    if (
+        grad is not None
+        and kernel_grad is not None
+        and kernel_grad.base is not grad  # a view of grad: a faster test than the next one
+        and not np.may_share_memory(grad, kernel_grad)
+    ):
+        layout.restore(kernel_grad, np.asarray(grad).reshape(layout.shape))
+    value = plan.reduce(losses)
+    if isinstance(value, float):
+        return scalar(value, output)
+    value = convert(value, output)
+    return value if value.ndim else value[()]
+
+
+def _element_weights(spec: LossSpec, layout: Layout, dtype: DType) -> FloatArray | None:
+    """Return the class or positive weight of each element of a row, or None without weights."""
+    if spec.class_weight is not None:
+        name, given = "class_weight", spec.class_weight
+        if given.shape != layout.reduced_shape:
+            raise ValueError(
+                f"class_weight must have one weight for each of the {layout.classes} classes,"
+                f" got shape {given.shape}"
+            )
+    elif spec.pos_weight is not None:
+        name, given = "pos_weight", spec.pos_weight
+        reduced = layout.reduced_shape
+        if not broadcasts_to((1,) * (len(reduced) - given.ndim) + given.shape, reduced):
+            raise ValueError(
+                f"pos_weight must broadcast to the averaged axes, {reduced},"
+                f" got shape {given.shape}"
+            )
+        given = np.broadcast_to(given, reduced).reshape(-1)
+    else:
+        return None
+    weights = np.ascontiguousarray(convert(given, dtype))
+    if not np.isfinite(weights).all():
+        raise ValueError(f"{name} must be finite in {dtype.name}, got {given.max()}")
+    return weights
+
+
+def _kernel_output(grad: FloatArray, layout: Layout, working: DType) -> FloatArray:
+    """Return the array for the kernel's gradient: a view of `grad` if possible, else a new one."""
+    halves = half_bits(grad)
+    if halves is not None and working == FLOAT32:
+        rows = layout.rows_of(halves)
+        if np.may_share_memory(rows, grad):  # bits in a copy could not be converted back
+            return rows
+    if grad.dtype == working and grad.flags.aligned:
+        return layout.rows_of(grad)
+    return np.empty(layout.shape3, working)

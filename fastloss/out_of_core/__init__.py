@@ -1,0 +1,1 @@
+"""Losses of files that are larger than memory."""

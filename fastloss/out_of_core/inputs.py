@@ -1,0 +1,163 @@
+"""Targets, predictions, weights and mask of a loss, read chunk by chunk of the losses."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
+from numpy.typing import NDArray
+
+from fastloss.arrays import FLOAT32, dense_targets, squeeze_or_expand_to_same_rank
+from fastloss.labels import Labels, class_labels
+from fastloss.layout import Layout, Shape, layout_for
+from fastloss.loss_specs import LossSpec
+from fastloss.out_of_core.chunks import Chunk, chunk_shape, iter_chunks
+from fastloss.out_of_core.lazy_view import ChunkedArray, LazyView
+from fastloss.reduction import ReductionPlan, align, float_sum, reduction_plan, weight_sum
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """The result of the first pass."""
+
+    rows: int
+    masked: int
+    """Rows where the mask is False."""
+    ignored: int
+    """Rows that are not masked and whose label is ignore_class."""
+    weight: float
+    """Sum of the weights of the other rows; without weights, their number."""
+    divisor: float | None
+    """The sum of the weighted losses is divided by it; None: no reduction."""
+
+
+@dataclass(frozen=True)
+class RowInputs:
+    """The inputs of one chunk of the losses, without the predictions."""
+
+    shape: Shape
+    y_true: NDArray[Any]
+    weight: NDArray[Any] | None
+    mask: NDArray[Any] | None
+    labels: Labels | None = None
+    label_weight: NDArray[np.float64] | None = None
+
+    def plan(self, reduction: str | None) -> ReductionPlan:
+        """Return the plan of a call with these weights, masks and labels."""
+        ignored = None if self.labels is None else self.labels.ignored
+        return reduction_plan(
+            self.shape, reduction, self.weight, self.mask, None, self.label_weight, ignored
+        )
+
+    def check_labels(self, layout: Layout, first: int) -> None:
+        """Raise ValueError for an invalid label in a valid row; `first` is the first row's number.
+
+        `layout` is that of the whole predictions, for the message.
+        """
+        if self.labels is not None:
+            self.labels.check_classes(layout, self.plan(None).valid, first)
+
+
+class Inputs:
+    """The inputs of a loss, to be read chunk by chunk of the unreduced loss.
+
+    The constructor checks shapes and reads nothing. Ranks are made equal and weights broadcast as
+    in a call of a loss class.
+    """
+
+    def __init__(
+        self,
+        spec: LossSpec,
+        y_true: ChunkedArray,
+        y_pred: ChunkedArray,
+        sample_weight: ChunkedArray | None = None,
+        mask: ChunkedArray | None = None,
+    ) -> None:
+        by_label = spec.targets == "labels"
+
+        def with_rank_of_y_pred(array: NDArray[Any]) -> tuple[NDArray[Any], Shape]:
+            return squeeze_or_expand_to_same_rank(array, y_pred.shape, by_label)
+
+        _, shape = with_rank_of_y_pred(np.broadcast_to(False, y_true.shape))
+        targets = LazyView(y_true, lambda a: with_rank_of_y_pred(a)[0])
+        self.spec = spec
+        self.layout = layout_for(shape, spec.axis)
+        self.loss_shape = self.layout.loss_shape
+        axes = range(len(shape)) if spec.axis is None else spec.axis
+        self.axes = normalize_axis_tuple(axes, len(shape))
+        self.y_pred = LazyView(y_pred, lambda a: a.reshape(shape))
+        if by_label:
+            if targets.shape not in (self.loss_shape, self.layout.keepdims_shape):
+                raise ValueError(
+                    "y_true and y_pred must have the same shape apart from the class axis,"
+                    f" got {targets.shape} and {shape}, where {self.loss_shape} was expected"
+                )
+            self._y_true = LazyView(targets, lambda a: a.reshape(self.loss_shape))
+        else:
+            zeros = np.broadcast_to(np.float32(0), targets.shape)  # a shape without its memory
+            dense_targets(zeros, shape, FLOAT32, spec.targets == "broadcast")  # checks the shape
+            self._y_true = LazyView(targets, lambda a: np.broadcast_to(a, shape))
+        self._weight = self._aligned("sample_weight", sample_weight)
+        self._mask = self._aligned("mask", mask)
+
+    def _aligned(self, name: str, source: ChunkedArray | None) -> LazyView | None:
+        return (
+            None if source is None else LazyView(source, lambda a: align(name, a, self.loss_shape))
+        )
+
+    def prediction_chunk(self, chunk: Chunk) -> Chunk:
+        """Return the chunk of the predictions whose losses are `chunk`."""
+        rest = iter(chunk)
+        return tuple(
+            slice(0, length) if axis in self.axes else next(rest)
+            for axis, length in enumerate(self.layout.shape)
+        )
+
+    def read(self, chunk: Chunk) -> RowInputs:
+        """Return the inputs of `chunk`, without the predictions."""
+        shape, predictions = chunk_shape(chunk), self.prediction_chunk(chunk)
+        weight = None if self._weight is None else self._weight[chunk]
+        mask = None if self._mask is None else self._mask[chunk]
+        if self.spec.targets != "labels":
+            return RowInputs(shape, self._y_true[predictions], weight, mask)
+        y_true = self._y_true[chunk]
+        layout = layout_for(chunk_shape(predictions), self.spec.axis)
+        labels = class_labels(y_true, layout, self.spec.ignore_class)
+        label_weight = None
+        if self.spec.class_weight is not None:
+            label_weight = self.spec.class_weight.take(labels.ids, mode="clip").reshape(shape)
+        return RowInputs(shape, y_true, weight, mask, labels, label_weight)
+
+
+def count_rows(inputs: Inputs, reduction: str | None, limit: int) -> RowCounts:
+    """Run the first pass: over all inputs but the predictions, at most `limit` rows at once."""
+    rows = masked = valid = 0
+    weights: list[float] = []
+    for chunk in iter_chunks(inputs.loss_shape, limit):
+        block = inputs.read(chunk)
+        block.check_labels(inputs.layout, rows)
+        size = math.prod(block.shape)
+        plan = block.plan("sum")
+        block_valid = size if plan.valid is None else int(np.count_nonzero(plan.valid))
+        rows += size
+        masked += 0 if block.mask is None else size - int(np.count_nonzero(block.mask))
+        valid += block_valid
+        weights.append(
+            block_valid if plan.weight is None else weight_sum(plan.weight, plan.counted)
+        )
+    weight = float_sum(np.array(weights))
+    divisor: float | None = float(valid)
+    if reduction in (None, "none"):
+        divisor = None
+    elif reduction == "sum":
+        divisor = 1.0
+    elif reduction == "mean_with_sample_weight":
+        divisor = weight
+        # Each block is multiplied by its reciprocal, which must be finite too.
+        if math.isinf(weight) or 0 < abs(weight) < sys.float_info.min:
+            raise ValueError(f"sample_weight must add up to a normal float64, got {weight}")
+    return RowCounts(rows, masked, rows - masked - valid, weight, divisor)

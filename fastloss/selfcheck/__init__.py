@@ -1,0 +1,1 @@
+"""`fastloss.check`: documented examples and a reference implementation in plain NumPy."""

@@ -1,0 +1,128 @@
+"""What `fastloss` shows, which of its modules import which, and how its functions are named."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+import fastloss
+
+PACKAGE = Path(fastloss.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+FOLDERS = {"cli", "out_of_core", "selfcheck"}
+# What each folder may import from fastloss; "" are the modules on the path of a call.
+MAY_IMPORT = {
+    "": {""},
+    "out_of_core": {"", "out_of_core"},
+    "selfcheck": {"", "selfcheck"},
+    "cli": {"", "cli", "out_of_core", "selfcheck"},
+}
+# Each may import those on its right.
+PATH_OF_A_CALL = "losses loss_base functional evaluate loss_specs reduction labels arrays layout"
+# The package itself hands out `check`, and `python -m fastloss` is the command.
+ENTRIES = {("__init__", "selfcheck"), ("__main__", "cli")}
+
+
+def imported(path):
+    """Return the modules of fastloss that a file imports, in functions too, without "fastloss."."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} has a relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name.removeprefix("fastloss.") for name in names if name.startswith("fastloss.")}
+
+
+def folder(module):
+    first = module.partition(".")[0]
+    return first if first in FOLDERS else ""
+
+
+def relative(path):
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_no_folder_imports_one_that_imports_it(path):
+    own = folder(relative(path).replace("/", "."))
+    for module in imported(path):
+        target = folder(module)
+        assert target in MAY_IMPORT[own] or (path.stem, target) in ENTRIES, module
+
+
+def test_the_modules_of_a_call_import_one_way():
+    order = PATH_OF_A_CALL.split()
+    assert {path.stem for path in PACKAGE.glob("[!_]*.py")} == set(order)
+    for number, name in enumerate(order):
+        found = {module.partition(".")[0] for module in imported(PACKAGE / f"{name}.py")}
+        assert found <= set(order[number + 1 :]), name
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_no_file_is_long(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 380
+
+
+def test_a_function_name_means_one_thing():
+    """Of module-level functions; the reference has the names of the losses that it checks."""
+    places = defaultdict(list)
+    for path in FILES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("__"):
+                places[node.name].append(relative(path))
+    shared = {name: files for name, files in places.items() if len(files) > 1}
+    both = ["functional.py", "selfcheck/reference.py"]
+    losses = ("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy")
+    assert shared == dict.fromkeys((*losses, "poisson", "kl_divergence"), both)
+
+
+def test_dir_is_the_public_api():
+    assert dir(fastloss) == sorted(fastloss.__all__)
+    assert dir(fastloss) == [
+        "BCE",
+        "BinaryCrossentropy",
+        "CategoricalCrossentropy",
+        "KLD",
+        "KLDivergence",
+        "Loss",
+        "Poisson",
+        "SparseCategoricalCrossentropy",
+        "__version__",
+        "bce",
+        "binary_crossentropy",
+        "categorical_crossentropy",
+        "check",
+        "get",
+        "kl_divergence",
+        "kld",
+        "poisson",
+        "sparse_categorical_crossentropy",
+        "value_and_grad",
+    ]
+
+
+def in_new_process(*arguments):
+    places = os.pathsep.join(place for place in sys.path if place)
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "PYTHONPATH": places},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+
+def test_import_loads_no_folder():
+    code = "import sys, fastloss; print(*(n for n in sys.modules if n.startswith('fastloss.')))"
+    loaded = {name.removeprefix("fastloss.") for name in in_new_process("-c", code).split()}
+    assert loaded == set(PATH_OF_A_CALL.split())
+
+
+def test_the_package_runs_as_the_command():
+    assert in_new_process("-m", "fastloss", "--version") == fastloss.__version__
