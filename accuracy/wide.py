@@ -3,7 +3,7 @@
 A wide number is ``(high, low, n)``, meaning (high + low) 2^n, where low is what high lost by
 rounding. Algorithms of Dekker and Knuth; no fused operation is needed, so plain Python computes
 the same bits as Numba. Relative error of add, mul, div: below 2^-100; of expm1, exp, log1p and log:
-below 2^-90 (`tests/test_accuracy_program.py` holds all of them against mpmath).
+below 2^-90 (`tests/project/test_accuracy_program.py` holds all of them against mpmath).
 """
 
 import math

@@ -17,39 +17,42 @@ from mutation.trials import alone, quick
 # What fits here: fast as plain Python, and in this process. Tests that start others would test the
 # code as it is.
 TESTS = [
-    "arrays.py",
-    "cases.py",
-    "engine_input.py",
-    "errors.py",
-    "files.py",
-    "functional.py",
-    "golden.py",
-    "layouts.py",
-    "losses.py",
-    "reduction.py",
-    "reference.py",
+    "engine/test_run.py",
+    "facade/test_arrays.py",
+    "facade/test_errors.py",
+    "facade/test_functional.py",
+    "facade/test_golden.py",
+    "facade/test_layout.py",
+    "facade/test_losses.py",
+    "facade/test_reduction.py",
+    "out_of_core/test_npy_files.py",
+    "project/test_cases.py",
+    "selfcheck/test_reference.py",
+]
+LAST_PLACES = [
+    "losses_near_the_smallest_normal_number_are_not_sums_of_subnormal_ones",
+    "smoothed_and_weighted_answers_near_certainty[0-float32]",
+    "smoothed_and_weighted_answers_near_certainty[1-float32]",
+    "an_infinite_slope_is_infinite_whatever_it_is_multiplied_with",
+    "an_enormous_factor_does_not_meet_the_answers",
+    "answers_times_a_weight_may_be_beyond_all_numbers",
 ]
 KERNEL_TESTS = [
-    "edges.py",
-    "interleave.py",
-    "lanes.py",
-    "small_blocks.py",
-    "sums.py",
-    "targets.py",
-    "transfer.py::test_transpose",
-    "last_places.py::test_losses_near_the_smallest_normal_number_are_not_sums_of_subnormal_ones",
-    "last_places.py::test_smoothed_and_weighted_answers_near_certainty[0-float32]",
-    "last_places.py::test_smoothed_and_weighted_answers_near_certainty[1-float32]",
-    "last_places.py::test_an_infinite_slope_is_infinite_whatever_it_is_multiplied_with",
-    "last_places.py::test_an_enormous_factor_does_not_meet_the_answers",
-    "last_places.py::test_answers_times_a_weight_may_be_beyond_all_numbers",
-    "kernels.py::test_bad_label_writes_nothing",
-    "kernels.py::test_no_rows_and_no_classes",
-    "kernels.py::test_rows_left_out_and_scaled",
-    "kernels.py::test_tiny_and_huge_scales",
+    "engine/loops/test_targets.py",
+    "engine/memory/test_streaming.py::test_transpose",
+    "engine/reductions/test_sum_rows.py",
+    "engine/simd/test_deinterleave.py",
+    "engine/simd/test_row_reduce.py",
+    "engine/test_edges.py",
+    "engine/test_small_blocks.py",
+    *(f"engine/losses/test_last_places.py::test_{name}" for name in LAST_PLACES),
+    "engine/test_kernels.py::test_bad_label_writes_nothing",
+    "engine/test_kernels.py::test_no_rows_and_no_classes",
+    "engine/test_kernels.py::test_rows_left_out_and_scaled",
+    "engine/test_kernels.py::test_tiny_and_huge_scales",
 ]
 # `fl.check` in plain Python takes half a minute, too long to be among the tests of a mutant.
-TOO_LONG = "engine_input.py::test_what_the_facade_launches_is_what_run_demands"
+TOO_LONG = "engine/test_run.py::test_what_the_facade_launches_is_what_run_demands"
 # The others have tests that start programs, or take too long in plain Python: reading files, the
 # command line, the reports.
 FACADE = ["arrays", "core", "functional", "labels", "layouts", "loss", "losses", "recipes"]
@@ -126,8 +129,8 @@ def main() -> int:
     found = {name: mutants(paths[name]) for name in names}
     tried = {name: chosen_mutants(name, found[name], options, known) for name in names}
     facade = all(name.startswith("fastloss/") for name in names)
-    chosen = [f"tests/test_{name}" for name in TESTS + ([] if facade else KERNEL_TESTS)]
-    tests = Tests([*chosen, f"--deselect=tests/test_{TOO_LONG}"])
+    chosen = [f"tests/{name}" for name in TESTS + ([] if facade else KERNEL_TESTS)]
+    tests = Tests([*chosen, f"--deselect=tests/{TOO_LONG}"])
     work = {mutant: tests.of(mutant) for of_module in tried.values() for mutant in of_module}
     left = try_all(work, tests)
     results = {}

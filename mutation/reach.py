@@ -83,8 +83,8 @@ class Tests:
             if test in self.seconds
         }
         if not mutant.function:  # what looks at a class runs no line of it
-            namesake = f"tests/test_{Path(mutant.path).stem}"
-            reaching |= {test for test in self.seconds if test.startswith(namesake)}
+            namesake = f"/test_{Path(mutant.path).stem}"
+            reaching |= {t for t in self.seconds if namesake in t.partition("::")[0]}
         cases: defaultdict[str, list[str]] = defaultdict(list)
         for test in sorted(reaching, key=self.seconds.__getitem__):
             cases[test.partition("[")[0]].append(test)

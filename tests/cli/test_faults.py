@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from npy_header import header
 from processes import environment, mostly
-from test_files import header
 from typer.testing import CliRunner
 
 from fastloss.commands import app

@@ -3,38 +3,10 @@
 import fastloss_kernels as fk
 import numpy as np
 import pytest
+from kernel_arguments import ALL, DENSE, KERNELS, LABELS, ONE, arguments
 from numba import njit, prange
 
-EPS = 1e-7
 SHAPES = [(5, 7, 1), (3, 4, 6), (2, 9001, 1), (40, 1, 1), (1, 3, 50), (300, 10, 1)]
-ONE, ALL = np.ones(1), np.ones(1, bool)
-LABELS = {
-    "softmax_crossentropy_sparse": (),
-    "probability_crossentropy_sparse": (EPS,),
-}
-DENSE = {
-    "softmax_crossentropy_dense": (np.empty(0), 0.1),
-    "probability_crossentropy_dense": (np.empty(0), 0.1, EPS),
-    "logistic_crossentropy": (np.empty(0), 0.1),
-    "bernoulli_crossentropy": (np.empty(0), 0.1, EPS),
-    "poisson": (EPS,),
-    "kullback_leibler": (EPS,),
-}
-KERNELS = {**LABELS, **DENSE}
-
-
-def arguments(name, shape, dtype):
-    """Return (x, targets, options) for a kernel."""
-    rng = np.random.default_rng(len(name))
-    x = rng.uniform(0.01, 0.99, shape).astype(dtype)
-    if name.startswith(("softmax", "logistic")):
-        x = (rng.standard_normal(shape) * 5).astype(dtype)
-    if name in LABELS:
-        targets = rng.integers(0, shape[1], shape[0] * shape[2])
-    else:
-        targets = rng.uniform(0, 1, shape).astype(dtype)
-    options = [o.astype(dtype) if isinstance(o, np.ndarray) else o for o in KERNELS[name]]
-    return x, targets, options
 
 
 def call(name, x, targets, options, *, scale=ONE, keep=ALL, grad=True, threads=1):

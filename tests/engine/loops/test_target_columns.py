@@ -7,16 +7,10 @@ tiles, plans and runs differ.
 import fastloss_kernels as fk
 import numpy as np
 import pytest
+from columns import DTYPES, LAYOUTS, SHAPES, assert_same_bits, in_columns, rows_of
 from fastloss_kernels import tuning
-from test_columns import (
-    DTYPES,
-    LAYOUTS,
-    SHAPES,
-    _one_thread,  # noqa: F401  a fixture that every test here uses as well
-    assert_same_bits,
-    in_columns,
-    rows_of,
-)
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 EPS = 1e-7
 LOSSES = {

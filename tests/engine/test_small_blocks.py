@@ -10,7 +10,7 @@ import pytest
 from fastloss_kernels import launch, tuning
 from fastloss_kernels.losses import softmax_sparse
 from fastloss_kernels.memory.layout import rows_per_tile
-from test_functional import FUNCTIONS, WITH_AXIS, differences, draw, formula
+from formulas import FUNCTIONS, WITH_AXIS, differences, draw, formula
 
 import fastloss as fl
 from benchmarks.cases import CASES as BENCHED

@@ -4,8 +4,7 @@ import builtins
 
 import numpy as np
 import pytest
-from golden_data import array, load
-from test_golden import FUNCTIONS
+from golden_data import FUNCTIONS, array, load
 
 import fastloss as fl
 

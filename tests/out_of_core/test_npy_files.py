@@ -8,16 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from npy_header import header
 
 from fastloss import files
 from fastloss.boxes import boxes
 from fastloss.files import FileError, Sink, Source
-
-
-def header(descr: str = "'<f4'", shape: str = "(2, 3)", order: str = "False") -> bytes:
-    text = f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}"
-    text += " " * (-(10 + len(text) + 1) % 64) + "\n"
-    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
 
 
 @pytest.mark.parametrize(

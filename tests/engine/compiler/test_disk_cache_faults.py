@@ -1,4 +1,4 @@
-"""Faults of the cache on disk, beyond `test_cache`: always the right code, never a crash.
+"""Faults of the cache on disk, beyond `test_disk_cache`: always the right code, never a crash.
 
 Each case is a process that asks a copy of the engine for a kernel so small that it compiles in a
 fraction of a second. How kernels are cached does not depend on what they compute.

@@ -6,45 +6,18 @@
 import fastloss_kernels as fk
 import numpy as np
 import pytest
+from columns import DTYPES, LAYOUTS, SHAPES, assert_same_bits, in_columns, rows_of
 from fastloss_kernels import tuning
-from fastloss_kernels.memory.layout import rows_per_tile
-from numba import njit
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 ONE, ALL = np.ones(1), np.ones(1, bool)
-# Classes fewer than lanes, as many as four registers, a few more, more than a piece; lines of one
-# tile, of several, of a few rows more than a tile.
-SHAPES = [
-    (1, 1, tuning.TILE_ROWS_LEAST),
-    (3, 2, tuning.TILE_ROWS_LEAST + 1),
-    (2, 3, 1000),
-    (2, 16, 99),
-    (1, 21, tuning.TILE_ROWS + 1),
-    (2, 64, 65),
-    (1, 67, 127),
-    (1, 150, 3 * tuning.TILE_ROWS + 7),
-    (2, 1000, 70),
-    (1, 4096, tuning.TILE_ROWS_LEAST),
-    (1, 4099, 77),
-    (1, 9000, tuning.TILE_ROWS_LEAST),
-]
-DTYPES = [np.float32, np.float64]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(monkeypatch):
-    """What threads share is tested elsewhere; here it would compile every kernel twice."""
-    monkeypatch.setattr(tuning, "PARALLEL", 2**62)
 
 
 def problem(shape, dtype, spread=3.0, seed=0):
     rng = np.random.default_rng(seed)
     x = rng.normal(0, spread, shape).astype(dtype)
     return x, rng.integers(0, shape[1], shape[0] * shape[2])
-
-
-def rows_of(x):
-    """Return a copy whose rows lie one behind the other, of shape (n, classes, 1)."""
-    return np.ascontiguousarray(np.moveaxis(x, 1, 2)).reshape(-1, x.shape[1], 1)
 
 
 def call(x, labels, *, grad=True, scale=ONE, keep=ALL, shares=False):
@@ -55,16 +28,6 @@ def call(x, labels, *, grad=True, scale=ONE, keep=ALL, shares=False):
     out = np.full(x.shape, 7, x.dtype) if grad is True else grad
     assert fk.run(kernel, x, labels, *((1e-7,) if shares else ()), scale, keep, loss, out) == -1
     return loss, out
-
-
-@njit
-def in_columns(x):
-    return rows_per_tile(x, x) > 0
-
-
-def assert_same_bits(a, b):
-    assert (a.shape, a.dtype) == (b.shape, b.dtype)
-    assert a.tobytes() == b.tobytes()
 
 
 def assert_as_rows(x, labels, **more):
@@ -97,23 +60,6 @@ def test_the_rows_of_a_transposed_matrix(dtype):
     assert_same_bits(call(turned, labels, grad=out.transpose(2, 1, 0))[0], loss)
     assert_same_bits(out, grad)
     assert_same_bits(call(turned, labels, grad=np.zeros((700, 21, 1), dtype))[0], loss)
-
-
-def embedded(x, shape, where):
-    """Return x as a part of a larger array that holds NaN elsewhere."""
-    larger = np.full(shape, np.nan, x.dtype)
-    larger[where] = x
-    return larger[where]
-
-
-LAYOUTS = {
-    "every other": lambda x: np.repeat(x, 2, axis=2)[:, :, ::2],
-    "backwards": lambda x: x[:, :, ::-1].copy()[:, :, ::-1],
-    "classes backwards": lambda x: x[:, ::-1].copy()[:, ::-1],
-    "images backwards": lambda x: x[::-1].copy()[::-1],
-    "gaps": lambda x: embedded(x, (3, 30, 200), np.s_[:2, 4:25, 7:137]),
-    "classes outermost": lambda x: x.transpose(1, 0, 2).copy().transpose(1, 0, 2),
-}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -6,18 +6,14 @@ import numpy as np
 import pytest
 from fastloss_kernels import tuning
 from fastloss_kernels.memory.layout import contiguous
+from kernel_arguments import ALL, DENSE, KERNELS, ONE, arguments
 from numba import njit
-from test_kernels import ALL, DENSE, KERNELS, ONE, arguments
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 # (outer, classes, inner): few classes, enough to be fetched ahead, two rows of a block or more,
 # one row a block, and more than a piece.
 SHAPES = [(9, 3, 40), (4, 100, 30), (3, 1000, 5), (3, tuning.BLOCK // 2 + 1, 4), (2, 9001, 3)]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(monkeypatch):
-    """What threads share is tested elsewhere; here it would compile every kernel twice."""
-    monkeypatch.setattr(tuning, "PARALLEL", 2**62)
 
 
 def apart(x, kind):

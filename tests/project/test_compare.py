@@ -16,7 +16,7 @@ from benchmarks.contest import Call, Mismatch, check_same, interleaved
 from benchmarks.equal import check_threads, processors
 from tools.fill_readme import fill
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 SPARSE, DENSE = CASES[0], CASES[2]
 
