@@ -52,10 +52,10 @@ compare: .venv/peers
 	$(BIN)/python -m benchmarks.views
 
 accuracy: .venv/accuracy
-	$(BIN)/python -m accuracy --seed $(SEED) --write
+	$(BIN)/python -m benchmarks.accuracy --seed $(SEED) --write
 
 mutation: .venv/mutation
-	$(BIN)/python -m mutation --seed $(SEED) --write
+	$(BIN)/python -m tools.mutation --seed $(SEED) --write
 
 readme: .venv/dev
 	$(BIN)/python tools/fill_readme.py

@@ -6,9 +6,18 @@ from fastloss_kernels.elementary.exp import exp
 from mpmath import mp, mpf
 from numba import njit
 
-from accuracy import arguments, elementary, losses, peers, report, screening, sweeping, wide
-from accuracy.cases import CASES
-from accuracy.rows import KINDS
+from benchmarks.accuracy import (
+    arguments,
+    elementary,
+    losses,
+    peers,
+    report,
+    screening,
+    sweeping,
+    wide,
+)
+from benchmarks.accuracy.cases import CASES
+from benchmarks.accuracy.rows import KINDS
 
 WIDE_DIGITS = 2.0**-88
 by_name = {case.name: case for case in CASES}

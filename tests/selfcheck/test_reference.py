@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from golden_data import array, load
 
-from accuracy import truth
+from benchmarks.accuracy import truth
 from benchmarks.cases import CASES as TABLE
 from fastloss import reference
 

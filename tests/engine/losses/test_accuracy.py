@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastloss as fl
-from accuracy import truth
+from benchmarks.accuracy import truth
 from benchmarks.cases import CASES
 from fastloss import reference
 

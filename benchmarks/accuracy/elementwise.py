@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from accuracy.cases import SMOOTHING, WEIGHT
-from accuracy.wide import (
+from benchmarks.accuracy.cases import SMOOTHING, WEIGHT
+from benchmarks.accuracy.wide import (
     ONE,
     Wide,
     add,

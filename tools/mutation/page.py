@@ -4,8 +4,8 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from mutation.mutants import ROOT
-from mutation.record import Record, Survivor
+from tools.mutation.mutants import ROOT
+from tools.mutation.record import Record, Survivor
 
 PAGE = ROOT / "docs" / "mutation.md"
 EXPLANATIONS = Path(__file__).parent / "explanations.toml"

@@ -7,8 +7,8 @@ from pathlib import Path
 import coverage
 import pytest
 
-from mutation.mutants import ROOT, Mutant
-from mutation.trials import OPTIONS, forget
+from tools.mutation.mutants import ROOT, Mutant
+from tools.mutation.trials import OPTIONS, forget
 
 SLOW = 1.0
 """Tests that take more seconds than that, as plain Python with coverage, are left out."""

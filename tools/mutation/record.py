@@ -9,7 +9,7 @@ from importlib import metadata
 
 import llvmlite.binding as llvm
 
-from mutation.mutants import ROOT, Mutant
+from tools.mutation.mutants import ROOT, Mutant
 
 RECORD = ROOT / "docs" / "mutation.json"
 

@@ -13,7 +13,7 @@ import numpy as np
 from mpmath import mp, mpf
 from numpy.typing import NDArray
 
-from accuracy.cases import SMOOTHING, WEIGHT
+from benchmarks.accuracy.cases import SMOOTHING, WEIGHT
 from fastloss import reference
 
 Numbers = list[mpf]

@@ -11,7 +11,7 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 Lines = tuple[int, int]
 
 # Each operator has the neighbours it is most easily mistaken for. cosmic-ray would try all others
@@ -70,10 +70,12 @@ class Mutant:
 def mutants(path: Path) -> list[Mutant]:
     """Return all mutants of the module in `path`, each once."""
     source = path.read_text(encoding="utf-8")
-    module = ".".join(path.with_suffix("").parts[-2:])
+    compiled = ROOT / "kernels" in path.parents
+    module = ".".join(
+        path.relative_to(ROOT / "kernels" if compiled else ROOT).with_suffix("").parts
+    )
     place = path.relative_to(ROOT).as_posix()
     tree = ast.parse(source)
-    compiled = path.parent.name == "fastloss_kernels"
     seen, found = set(), list[Mutant]()
     numbers: dict[tuple[str, ...], Iterator[int]] = {}
     for line, column, changed in sorted(_changes(source, tree, decorators=not compiled)):

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastloss as fl
-from accuracy import screening
-from accuracy.cases import CASES
-from accuracy.rows import KINDS
+from benchmarks.accuracy import screening
+from benchmarks.accuracy.cases import CASES
+from benchmarks.accuracy.rows import KINDS
 from benchmarks.cases import Case
 
 Array = NDArray[Any]

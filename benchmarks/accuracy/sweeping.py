@@ -11,10 +11,10 @@ import numpy as np
 from mpmath import mp, mpf
 from numpy.typing import NDArray
 
-from accuracy.arguments import Rng
-from accuracy.elementary import Function
-from accuracy.found import Found
-from accuracy.wide import compiled, exponent
+from benchmarks.accuracy.arguments import Rng
+from benchmarks.accuracy.elementary import Function
+from benchmarks.accuracy.found import Found
+from benchmarks.accuracy.wide import compiled, exponent
 
 Array = NDArray[Any]
 #: ``(x, y) -> result``, for arrays of one dtype.

@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
-from accuracy import elementary, losses, peers
-from accuracy.found import Found
-from accuracy.losses import Number, Result
 from benchmarks import machine
+from benchmarks.accuracy import elementary, losses, peers
+from benchmarks.accuracy.found import Found
+from benchmarks.accuracy.losses import Number, Result
 from benchmarks.report import markdown
 
 #: Elementary functions: function and dtype -> library -> what was found.

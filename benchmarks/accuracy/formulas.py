@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accuracy.elementwise import (
+from benchmarks.accuracy.elementwise import (
     bernoulli,
     bernoulli_changed,
     divergence,
@@ -29,7 +29,7 @@ from accuracy.elementwise import (
     logistic_changed,
     poisson,
 )
-from accuracy.wide import (
+from benchmarks.accuracy.wide import (
     ONE,
     add,
     compiled,

@@ -1,4 +1,4 @@
-"""`python -m mutation`: try the mutants, print the survivors, write docs/mutation.md."""
+"""`python -m tools.mutation`: try the mutants, print the survivors, write docs/mutation.md."""
 
 import argparse
 import os
@@ -9,10 +9,10 @@ from pathlib import Path
 
 os.environ["NUMBA_DISABLE_JIT"] = "1"  # before anything imports Numba
 
-from mutation import page, record
-from mutation.mutants import ROOT, Mutant, mutants
-from mutation.reach import Tests
-from mutation.trials import alone, quick
+from tools.mutation import page, record
+from tools.mutation.mutants import ROOT, Mutant, mutants
+from tools.mutation.reach import Tests
+from tools.mutation.trials import alone, quick
 
 # What fits here: fast as plain Python, and in this process. Tests that start others would test the
 # code as it is.
@@ -59,18 +59,21 @@ FACADE = ["arrays", "core", "functional", "labels", "layouts", "loss", "losses",
 FACADE += ["reduction"]
 # Nothing, or little, of these runs in plain Python: they compile, cache, or are made of machine
 # instructions. The plain forms that stand beside those are what tests compare them with.
-COMPILED = ["bindings", "cache", "caches", "calls", "intrinsics", "jit", "lowering", "registers"]
-COMPILED += ["threads", "traffic", "typing", "halves", "interleave", "lanes", "transfer"]
-COMPILED += ["transpose"]
+COMPILED = ["compiler", "simd", "launch", "memory/pack", "memory/streaming", "typing"]
 # `make accuracy` tries every float32 input on these, and notices a unit in the last place.
-EXHAUSTED = ["exponential", "logarithm", "logarithm_bounded", "logsum"]
+EXHAUSTED = ["elementary/exp", "elementary/log", "elementary/log_core"]
 
 
 def modules() -> dict[str, Path]:
-    """Return the modules that are mutated, by "fastloss/name" and "kernels/name"."""
+    """Return the modules that are mutated, by "fastloss/name" and "kernels/folder/name"."""
     folder = ROOT / "kernels" / "fastloss_kernels"
     left_out = {"__init__", *COMPILED, *EXHAUSTED}
-    kernels = {p.stem: p for p in sorted(folder.glob("*.py")) if p.stem not in left_out}
+    found = {p.relative_to(folder).with_suffix(""): p for p in sorted(folder.rglob("*.py"))}
+    kernels = {
+        name.as_posix(): path
+        for name, path in found.items()
+        if not left_out & {name.as_posix(), name.parts[0], name.name}
+    }
     return {f"fastloss/{name}": ROOT / "fastloss" / f"{name}.py" for name in FACADE} | {
         f"kernels/{name}": path for name, path in kernels.items()
     }
@@ -79,9 +82,9 @@ def modules() -> dict[str, Path]:
 def arguments() -> argparse.Namespace:
     """Return what the command line says."""
     parser = argparse.ArgumentParser(
-        prog="python -m mutation",
+        prog="python -m tools.mutation",
         description="Change the code in small ways and see whether the tests notice; exit code 1 "
-        "where a mutant survives that mutation/explanations.toml does not explain.",
+        "where a mutant survives that tools/mutation/explanations.toml does not explain.",
     )
     add = parser.add_argument
     add("modules", nargs="*", metavar="MODULE", help="such as fastloss/core; default all")

@@ -1,4 +1,4 @@
-"""`python -m accuracy`: measure, print what is found as it is found, fill docs/accuracy.md."""
+"""`python -m benchmarks.accuracy`: measure, print what is found at once, fill docs/accuracy.md."""
 
 import argparse
 import sys
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from accuracy import elementary, losses, peers, report, sweeping
-from accuracy.found import Found
+from benchmarks.accuracy import elementary, losses, peers, report, sweeping
+from benchmarks.accuracy.found import Found
 from tools.fill_readme import fill
 
-PAGE = Path(__file__).parent.parent / "docs" / "accuracy.md"
+PAGE = Path(__file__).parents[2] / "docs" / "accuracy.md"
 #: Every so many-th chunk of the float32 numbers, inputs searched, share of the rows.
 FULL, QUICK = (1, 50_000_000, 1.0), (500, 500_000, 0.01)
 PARTS = ("elementary", "losses")
@@ -20,7 +20,7 @@ PARTS = ("elementary", "losses")
 def arguments() -> argparse.Namespace:
     """Return what the command line says."""
     parser = argparse.ArgumentParser(
-        prog="python -m accuracy",
+        prog="python -m benchmarks.accuracy",
         description="Measure the errors of the elementary functions, the losses and the gradients; "
         "exit code 1 where a goal is missed.",
     )

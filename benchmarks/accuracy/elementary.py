@@ -15,8 +15,8 @@ from fastloss_kernels.elementary.log_ratio import aligned, log_aligned
 from fastloss_kernels.reductions.exp_rows import HEADROOM_S
 from mpmath import mp, mpf
 
-from accuracy import wide
-from accuracy.arguments import (
+from benchmarks.accuracy import wide
+from benchmarks.accuracy.arguments import (
     LOG2_E,
     Array,
     Pair,

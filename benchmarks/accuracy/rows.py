@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from accuracy.cases import CHANGED
-from accuracy.makers import (
+from benchmarks.accuracy.cases import CHANGED
+from benchmarks.accuracy.makers import (
     LIMIT,
     LOGITS,
     PROBABILITIES,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accuracy.losses import Compute, Pair
+from benchmarks.accuracy.losses import Compute, Pair
 from benchmarks.cases import Case
 
 Array = NDArray[Any]

@@ -14,9 +14,9 @@ import numpy as np
 from mpmath import mp, mpf
 from numpy.typing import NDArray
 
-from accuracy import truth
-from accuracy.formulas import FORMULAS
-from accuracy.wide import compiled
+from benchmarks.accuracy import truth
+from benchmarks.accuracy.formulas import FORMULAS
+from benchmarks.accuracy.wide import compiled
 from fastloss.reference import clip_bounds
 
 Array = NDArray[Any]

@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from mutation.mutants import ROOT, Mutant
+from tools.mutation.mutants import ROOT, Mutant
 
 OPTIONS = ("-q", "-p", "no:cacheprovider", "--capture=no", "--tb=no")
 MEMORY = 6 << 30
@@ -146,7 +146,7 @@ class Chosen:
 def alone(mutant: Mutant, tests: list[str], seconds: float) -> bool:
     """Return whether a mutant survives in a process of its own."""
     text = json.dumps([mutant.module, mutant.path, mutant.source, tests, seconds])
-    command = [sys.executable, "-m", "mutation.trials"]
+    command = [sys.executable, "-m", "tools.mutation.trials"]
     done = subprocess.run(
         command, input=text, text=True, capture_output=True, check=False, cwd=ROOT
     )
