@@ -3,7 +3,6 @@
 import doctest
 import importlib
 import inspect
-import pkgutil
 import re
 from pathlib import Path
 
@@ -19,10 +18,12 @@ FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 def docstring_examples():
     """Yield one DocTest for each docstring of the two packages that holds an example."""
     for package in (fastloss, fastloss_kernels):
-        names = [m.name for m in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
-        for name in [package.__name__, *names]:
-            module = importlib.import_module(name)
-            yield from doctest.DocTestFinder(exclude_empty=True).find(module)
+        root = Path(package.__file__).parent
+        for path in sorted(root.rglob("*.py")):
+            parts = path.relative_to(root.parent).with_suffix("").parts
+            if parts[-1] != "__main__":
+                module = importlib.import_module(".".join(parts).removesuffix(".__init__"))
+                yield from doctest.DocTestFinder(exclude_empty=True).find(module)
 
 
 def readme_example():
