@@ -30,19 +30,23 @@ def package(tmp_path):
     )
 
 
-def run(package, cache):
-    """Run the program in a new process; return (loss, cache hits, cache misses)."""
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(package.parent)}
+def started(package, program, *arguments, **settings):
+    """Return what a program prints in a new process that imports the copy."""
     result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", PROGRAM],
-        env=environment,
+        [sys.executable, "-W", "error", "-c", program, *arguments],
+        env={**os.environ, "PYTHONPATH": str(package.parent), **settings},
         capture_output=True,
         text=True,
         check=False,
         cwd=package.parent,
     )
     assert result.returncode == 0, result.stderr
-    loss, hits, misses = result.stdout.split()
+    return result.stdout
+
+
+def run(package, cache):
+    """Run the program in a new process; return (loss, cache hits, cache misses)."""
+    loss, hits, misses = started(package, PROGRAM, NUMBA_CACHE_DIR=str(cache)).split()
     return float(loss), int(hits), int(misses)
 
 
@@ -58,6 +62,24 @@ def test_second_process_reuses_and_changed_helper_does_not(package, tmp_path):
     changed, hits, misses = run(package, cache)
     assert (hits, misses) == (0, 1)
     assert changed == pytest.approx(loss - 0.5)
+
+
+FOLDERS = ["", *["losses", "loops", "reductions", "memory", "elementary", "simd", "compiler"]]
+KEYS = """
+import pathlib, sys
+from fastloss_kernels.compiler import disk_cache
+keys = [disk_cache._sources()]
+for folder in sys.argv[1:]:
+    path = sorted((pathlib.Path(disk_cache.__file__).parents[1] / folder).glob("*.py"))[0]
+    path.write_bytes(path.read_bytes() + b"# one more line")
+    disk_cache._sources.cache_clear()
+    keys.append(disk_cache._sources())
+print(len(keys), len(set(keys)))
+"""
+
+
+def test_an_edited_file_in_any_folder_changes_the_key(package):
+    assert started(package, KEYS, *FOLDERS).split() == ["9", "9"]
 
 
 def test_damaged_files_mean_compile(package, tmp_path):
