@@ -39,10 +39,10 @@ LAST_PLACES = [
 ]
 KERNEL_TESTS = [
     "engine/loops/test_targets.py",
-    "engine/memory/test_streaming.py::test_transpose",
     "engine/reductions/test_sum_rows.py",
     "engine/simd/test_deinterleave.py",
     "engine/simd/test_row_reduce.py",
+    "engine/simd/test_transpose.py",
     "engine/test_edges.py",
     "engine/test_small_blocks.py",
     *(f"engine/losses/test_last_places.py::test_{name}" for name in LAST_PLACES),
