@@ -27,7 +27,8 @@ demo: .venv/demo
 
 test: lint
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/test_small_blocks.py tests/test_edges.py tests/test_targets.py
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/engine/test_small_blocks.py tests/engine/test_edges.py \
+		tests/engine/loops/test_targets.py
 
 hardening: .venv/dev
 	$(BIN)/python tools/harden.py
@@ -51,10 +52,10 @@ compare: .venv/peers
 	$(BIN)/python -m benchmarks.views
 
 accuracy: .venv/accuracy
-	$(BIN)/python -m accuracy --seed $(SEED) --write
+	$(BIN)/python -m benchmarks.accuracy --seed $(SEED) --write
 
 mutation: .venv/mutation
-	$(BIN)/python -m mutation --seed $(SEED) --write
+	$(BIN)/python -m tools.mutation --seed $(SEED) --write
 
 readme: .venv/dev
 	$(BIN)/python tools/fill_readme.py

@@ -17,7 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 SOURCES = {"fastloss": ROOT / "fastloss", "fastloss_kernels": ROOT / "kernels/fastloss_kernels"}
 # What needs no file of the checkout but the tests themselves, and finishes in seconds.
-SUBSET = ["golden", "golden_data.py", "test_errors.py", "test_golden.py", "test_pages.py"]
+SUBSET = ["support/golden", "support/golden_data.py"]
+SUBSET += ["facade/test_errors.py", "facade/test_golden.py", "selfcheck/test_check.py"]
 
 IMPORT = """
 import importlib.metadata, pathlib, sys
@@ -90,7 +91,7 @@ def main(wheel: Path) -> None:
 
         for name in SUBSET:
             source = ROOT / "tests" / name
-            (shutil.copytree if source.is_dir() else shutil.copy)(source, work / name)
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, work / source.name)
         (work / "pytest.ini").write_text(
             "[pytest]\npythonpath = .\nfilterwarnings = error\n", encoding="utf-8"
         )

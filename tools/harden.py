@@ -45,7 +45,8 @@ def _table(results: ElementTree.Element) -> str:
     for case in results.iter("testcase"):
         if not case.get("classname"):  # a module that skips itself before its tests are chosen from
             continue
-        module = str(case.get("classname")).rpartition(".")[2].removeprefix("test_")
+        *folders, module = str(case.get("classname")).removeprefix("tests.").split(".")
+        module = "/".join([*folders, module.removeprefix("test_")])
         name = str(case.get("name")).partition("[")[0].removeprefix("test_")
         line = counts[f"{module}: {name.replace('_', ' ')}"]
         skipped = case.find("skipped")

@@ -2,7 +2,7 @@
 
 Every function has one body for float32 and one for float64, chosen by the type of its argument.
 Coefficients are Chebyshev fits in 50 digits (``tools/fit_elementary.py`` prints them). The largest
-errors are measured by ``tests/test_elementary.py``.
+errors are measured by ``tests/engine/elementary/test_exp_and_log.py``.
 
 Writing e^x as 2^n e^r with ``|r| <= log(2) / 2``: adding 1.5 * 2^(digits - 1) to ``x * log2(e)``
 pushes the rounded n into the low bits of the sum, so n is read from the bit pattern and no float is

@@ -1,8 +1,9 @@
 """The logarithms of every number: no branch, no call, no table, so that LLVM makes vector code.
 
 Every function has one body for float32 and one for float64, chosen by the type of its argument,
-and ends in a sum of `logsum`. The largest errors are measured by ``tests/test_elementary.py`` and,
-over all float32, by ``make accuracy``. NaN reaches the result as an argument that is compared.
+and ends in a sum of `logsum`. The largest errors are measured by
+``tests/engine/elementary/test_exp_and_log.py`` and, over all float32, by ``make accuracy``. NaN
+reaches the result as an argument that is compared.
 
 
 Logarithms of numbers of a known range, each with less to do than that of every number.

@@ -154,7 +154,13 @@ def elementwise(
         return True
 
     empty = np.nan if mean else 0.0
-    settings = {"temporaries": _TEMPORARIES, "one_pass": True, "empty": empty}
-    rows = rows_part(module, f"{prefix}rows", block_work, **settings)
+    rows = rows_part(
+        module,
+        f"{prefix}rows",
+        block_work,
+        temporaries=_TEMPORARIES,
+        one_pass=True,
+        empty=empty,
+    )
     plan = Plan(FOUR, sums=1, temporaries=4, kept=False)
     return rows, any_layout(module, f"{prefix}columns", tile_work, plan, rows)
