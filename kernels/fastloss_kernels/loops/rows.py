@@ -76,7 +76,8 @@ def each_block(
     )
     room = (min(block_rows, last - first) * piece_size(x.classes) + 15) // 16 * 16
     boxes = np.empty(temporaries * room, loss.dtype)
-    queue, row_scale = store_queue(scratch, grad, stacked(np.dtype(np.int64))), row_array()
+    queue = store_queue(scratch, out.rows.data, stacked(np.dtype(np.int64)))
+    row_scale = row_array()
     for i in range(first, last, block_rows):
         rows = min(block_rows, last - i)
         new_scale = scale.size > 1 or i == first

@@ -13,12 +13,14 @@ it to `output_block`, which is the gradient itself wherever possible.
 from typing import Any, NamedTuple
 
 from fastloss_kernels import tuning
-from fastloss_kernels.compiler.jit import block, called, generic
+from fastloss_kernels.compiler.jit import block, called
+from fastloss_kernels.compiler.overloads import inlined
 from fastloss_kernels.memory.layout import Layout, is_long, layout_of, offset_of, size_of
 from fastloss_kernels.memory.pack import gather, round_to, scatter
 from fastloss_kernels.memory.streaming import StoreQueue, flush, queue_store
 from fastloss_kernels.simd.raw_arrays import memory
 from fastloss_kernels.typing import Array
+from numba import types
 
 
 class Span(NamedTuple):
@@ -74,12 +76,24 @@ class Output(NamedTuple):
     alternate: Any  # whether two halves of the scratch take turns: one in work, one being stored
 
 
-@generic
+def _gradient_rows(grad: Array | None, x: Layout, like: Array, block_rows: int) -> Layout:
+    """Return the layout of the gradient; without one that of the predictions stands in."""
+    return x if grad is None else layout_of(grad, like, block_rows)
+
+
+inlined(_gradient_rows)(
+    lambda grad, x, like, block_rows: (
+        (lambda grad, x, like, block_rows: x)
+        if isinstance(grad, types.NoneType)
+        else (lambda grad, x, like, block_rows: layout_of(grad, like, block_rows))
+    )
+)
+
+
+@block
 def output_of(x: Layout, grad: Array | None, like: Array, block_rows: int) -> Output:
     """Return the output of blocks of x that are processed in `like`'s dtype."""
-    if grad is None:
-        return Output(x, False, False, False, False, False)
-    rows = layout_of(grad, like, block_rows)
+    rows = _gradient_rows(grad, x, like, block_rows)
     in_place = x.data.ctypes.data == rows.data.ctypes.data
     large = size_of(rows) >= tuning.STREAM
     uncached = large and not in_place

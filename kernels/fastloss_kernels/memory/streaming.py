@@ -8,12 +8,10 @@ from typing import TypeAlias
 
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block, called
-from fastloss_kernels.compiler.overloads import inlined
 from fastloss_kernels.memory.layout import Layout, is_long, offset_of
 from fastloss_kernels.simd.cache_hints import prefetch, stream
 from fastloss_kernels.simd.raw_arrays import memory
 from fastloss_kernels.typing import Array
-from numba import types
 
 # (memory, elements of a row, elements from row to row, elements to skip), see `prefetch_rows`.
 Prefetch: TypeAlias = tuple[Array, int, int, int]
@@ -114,26 +112,11 @@ def write_chunk(chunk: Array, out: Array, size: int, streamed: bool) -> None:
             out[k] = chunk[k]
 
 
-def _written(grad: Array | None, scratch: Array) -> Array:
-    """Return the array that is written: without a gradient none is, and it is the scratch."""
-    return scratch if grad is None else grad
-
-
-inlined(_written)(
-    lambda grad, scratch: (
-        (lambda grad, scratch: scratch)
-        if isinstance(grad, types.NoneType)
-        else (lambda grad, scratch: grad)
-    )
-)
-
-
 @block
-def store_queue(scratch: Array, grad: Array | None, left: Array) -> StoreQueue:
-    """Return an empty queue of one thread's non-temporal stores."""
+def store_queue(scratch: Array, target: Array, left: Array) -> StoreQueue:
+    """Return an empty queue of one thread's non-temporal stores from scratch to `target`."""
     left[0], left[1], left[2] = 0, 0, 0
-    written = _written(grad, scratch)
-    return memory(scratch, written.dtype), memory(written, written.dtype), left
+    return memory(scratch, target.dtype), target, left
 
 
 @block
