@@ -16,15 +16,12 @@ from numba import types
 # and generates their code. If one is renamed the import fails; if their protocol changes, the first
 # call of a `compiled` function is a TypingError.
 from numba.core.typing.templates import infer, infer_global, make_intrinsic_template
-from numba.extending import intrinsic as _intrinsic
 from numba.extending import overload
-
-intrinsic: Any = _intrinsic  # its type does not know that compiled code calls the result
 
 
 def inlined(function: Any) -> Any:
     """Return the decorator that gives the Python `function` its compiled form, a `block`."""
-    return overload(function, jit_options=BLOCK)
+    return overload(function, jit_options=BLOCK, strict=False)  # strict compares annotations too
 
 
 def by_dtype(f32: Callable[..., Any], f64: Callable[..., Any]) -> Any:
@@ -47,7 +44,7 @@ def by_dtype(f32: Callable[..., Any], f64: Callable[..., Any]) -> Any:
             dtype = getattr(kinds[decisive], "dtype", kinds[decisive])
             return f32 if dtype == types.float32 else f64
 
-        overload(python, jit_options=BLOCK, strict=False)(choose)  # strict: with the same names
+        inlined(python)(choose)
         return python
 
     return decorate
