@@ -1,9 +1,8 @@
-"""Sums of rows in float64, one piece of a row after the other, with what rounding took.
+"""Double-word arithmetic: a number as the unevaluated sum of a float and its rounding error.
 
-Targets that are smoothed and weighted on the way in, each rounded once.
-
-A smoothed target t (1 - s) + s / C is a sum of two products whose factors are no floats themselves:
-rounding after each step would cost the gradients up to two ulp before they are begun.
+Row sums carry their rounding errors that way. So do targets that are smoothed and weighted: in
+t (1 - s) + s / C no factor is a float, and rounding after each step would cost the gradients up to
+two ulp before they are begun.
 """
 
 from typing import Any
@@ -13,16 +12,15 @@ from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.simd.scalar import fma
 from fastloss_kernels.typing import Array, Scalar
 
+Pair = tuple[Scalar, Scalar]  # (the number rounded, the rounding error)
+
 
 @block
 def two_sum(a: float, b: float) -> tuple[float, float]:
-    """Return (a + b rounded, the exact rest)."""
+    """Return (a + b rounded, the exact rounding error)."""
     total = a + b
     gained = total - a
     return total, (a - (total - gained)) + (b - gained)
-
-
-Pair = tuple[Scalar, Scalar]  # a number as a float and what rounding took from it
 
 
 @block

@@ -1,19 +1,20 @@
-"""Code generation for vector registers: what `lanes` and `transpose` are spelled out with."""
+"""Code generation for vector registers, as `row_reduce` and the transpositions share it."""
 
 from collections.abc import Callable
 from typing import Any
 
+from fastloss_kernels.compiler.codegen_api import (
+    alloca_once_value,
+    data_of,
+    for_range_slice,
+    get_or_insert_function,
+    is_not_null,
+)
 from llvmlite import ir
-from numba.core import cgutils
 
 REGISTER = 64  # bytes; LLVM splits registers where a processor's are shorter
 
 INDEX = ir.IntType(32)
-
-
-def data_of(context: Any, builder: Any, kind: Any, array: Any) -> Any:
-    """Return the pointer to an array's first element."""
-    return context.make_array(kind)(context, builder, array).data
 
 
 def splat(builder: Any, value: Any, lanes: int) -> Any:
@@ -24,7 +25,7 @@ def splat(builder: Any, value: Any, lanes: int) -> Any:
 
 
 def pick(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
-    """Return the named lanes of the vectors a and b, seen as one."""
+    """Return a shuffle of the vectors a and b: the named lanes of both, numbered through."""
     return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INDEX, len(lanes)), lanes))
 
 
@@ -38,12 +39,12 @@ def joined(builder: Any, vectors: list[Any]) -> Any:
 
 
 def part_of(builder: Any, vector: Any, first: int, lanes: int) -> Any:
-    """Return the lanes from `first` on as a vector of their own."""
+    """Return `lanes` lanes of a vector, beginning with `first`."""
     return pick(builder, vector, vector, [*range(first, first + lanes)])
 
 
 class Rows:
-    """Code for the registers of one row after the other of a flat array."""
+    """Code that visits the rows of a flat array register by register."""
 
     def __init__(self, context: Any, builder: Any, array: Any, value: Any, width: Any):
         self.builder, self.width = builder, width
@@ -55,7 +56,7 @@ class Rows:
     def registers(self, row: Any, group: int, body: Callable[[list[Any]], None]) -> Any:
         """Call `body` with pointers to `group` registers at a time, then to one.
 
-        Returns the place of what is left, less than a register.
+        Returns the index of the remainder, which is shorter than a register.
         """
         builder = self.builder
         start = builder.mul(row, self.width)
@@ -63,17 +64,17 @@ class Rows:
         for count in sorted({group, 1}, reverse=True):
             step = self._size(count * self.lanes)
             last = builder.sub(self.width, builder.srem(self.width, step))
-            with cgutils.for_range_slice(builder, first, last, step, inc=True) as (k, _):
+            with for_range_slice(builder, first, last, step) as (k, _):
                 place = builder.add(start, k)
                 body([self._pointer(place, n * self.lanes, self.lanes) for n in range(count)])
             first = last
         return builder.add(start, first)
 
     def masked_rest(self, place: Any, body: Callable[[Any], None]) -> None:
-        """Call `body` with what is left of a row after its `registers`, filled up with zeros."""
+        """Call `body` with a masked load of the remainder, filled up with zeros."""
         builder = self.builder
         rest = builder.srem(self.width, self._size(self.lanes))
-        with builder.if_then(cgutils.is_not_null(builder, rest)):
+        with builder.if_then(is_not_null(builder, rest)):
             numbers = ir.Constant(ir.VectorType(INDEX, self.lanes), list(range(self.lanes)))
             end = splat(builder, builder.trunc(rest, INDEX), self.lanes)
             pointer = self._pointer(place, 0, self.lanes)
@@ -82,22 +83,22 @@ class Rows:
             arguments = [pointer, INDEX(self.itemsize), mask, zero]
             kind = ir.FunctionType(zero.type, [a.type for a in arguments])
             name = f"llvm.masked.load.v{self.lanes}f{8 * self.itemsize}.p0"
-            function = cgutils.get_or_insert_function(builder.module, kind, name)
+            function = get_or_insert_function(builder.module, kind, name)
             body(builder.call(function, arguments))
 
     def short_rest(self, place: Any, body: Callable[[Any], None]) -> None:
-        """Call `body` with pointers to what is left of a row after its `registers`.
+        """Call `body` with pointers to the remainder, in vectors of 8, 4, 2, 1 elements or less.
 
-        They come in the powers of two that its length is made of. A masked store would make the
-        next row's load wait for it, though they share no element.
+        Their lengths are the powers of two that its length is the sum of. A masked store would make
+        the next row's load wait for it, though they share no element.
         """
         builder = self.builder
-        at = cgutils.alloca_once_value(builder, place)
+        at = alloca_once_value(builder, place)
         builder.store(place, at)
         width = self.lanes // 2
         while width:
             bit = builder.and_(self.width, self._size(width))
-            with builder.if_then(cgutils.is_not_null(builder, bit)):
+            with builder.if_then(is_not_null(builder, bit)):
                 here = builder.load(at)
                 body(self._pointer(here, 0, width))
                 builder.store(builder.add(here, self._size(width)), at)

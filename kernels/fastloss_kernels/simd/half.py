@@ -1,14 +1,15 @@
 """float16 and bfloat16 as bits: an int16 is a float16, a uint16 is a bfloat16.
 
-Numba has neither on CPUs. Both are widened to float32, exactly, on the way in, and rounded to
-nearest even on the way out, by integer arithmetic that LLVM turns into vector code everywhere. Most
-processors have instructions for float16, which do the same; those for bfloat16 lose subnormals.
+Numba has neither on CPUs. Both are widened to float32, exactly, when read, and rounded to nearest
+even when written, by integer arithmetic that LLVM turns into vector code everywhere. Most
+processors have instructions for float16, which do the same; those for bfloat16 flush subnormals.
 """
 
 import platform
 from typing import Any
 
 import numpy as np
+from fastloss_kernels.compiler.codegen_api import cpu_features
 from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.compiler.overloads import compiled, inlined
 from fastloss_kernels.simd.scalar import bits, from_bits
@@ -48,19 +49,17 @@ def _truncation(typingctx: Any, x: Any) -> Any:
 
 
 def _converts() -> bool:
-    """Return whether the processor that is compiled for has these two.
+    """Return whether the processor that is compiled for has the instructions of these two.
 
     Without them LLVM calls functions that are not there.
     """
-    from numba.core.registry import cpu_target  # only compiling needs it
-
-    features = cpu_target.target_context.codegen().magic_tuple()[2]
-    return "+f16c" in features.split(",") or platform.machine() in ("aarch64", "arm64")
+    return "+f16c" in cpu_features() or platform.machine() in ("aarch64", "arm64")
 
 
 @block
 def _float16(h: Any) -> Scalar:
-    # The fields moved to where float32 has them make a float 2^112 too small, subnormals included.
+    # The fields, shifted to their places in a float32, make a number that is 2^112 too small; that
+    # holds for subnormals too.
     magnitude = _I(_I(h) & _I(0x7FFF))
     small = from_bits(_I(magnitude << _I(13)))
     special = from_bits(_I(_INFINITY | _I(magnitude << _I(13))))
@@ -74,7 +73,7 @@ def _bfloat16(h: Any) -> Scalar:
 
 
 def widen(x: Any) -> Scalar:
-    """Return an element of the predictions, in the type that is computed in."""
+    """Return an element of the predictions in the type of the computation."""
     if x.dtype == np.int16:
         return _float16(x)
     return _bfloat16(x) if x.dtype == np.uint16 else x
@@ -83,12 +82,12 @@ def widen(x: Any) -> Scalar:
 @block
 def _to_float16(x: Scalar) -> Any:
     magnitude = bits(abs(x))
-    # Normal: the 13 bits that go are rounded to nearest even by adding half less one, and one more
-    # if what stays is odd; a carry into the exponent is right, and beyond 65,520 it is infinity.
+    # Normal: 13 bits are rounded off to nearest even by adding half less one, and one more if the
+    # kept bits are odd; a carry into the exponent is right, and from 65,520 on it is infinity.
     odd = _I(_I(magnitude >> _I(13)) & _I(1))
     rounded = _I(_I(_I(magnitude + _I(0xFFF)) + odd) >> _I(13))
     normal = min(_I(rounded - _I(112 << 10)), _I(0x7C00))
-    # Subnormal: in a sum with 1/2 the last bit is worth 2^-24.
+    # Subnormal: the last bit of a sum with 1/2 is worth 2^-24, as that of a subnormal float16 is.
     tiny = _I(bits(abs(x) + _F(0.5)) - bits(_F(0.5)))
     h = tiny if magnitude < _I(113 << 23) else normal
     h = _I(0x7E00) if magnitude > _INFINITY else h
@@ -111,24 +110,15 @@ def narrow(x: Scalar, like: Any) -> Any:
     return _to_bfloat16(x) if like.dtype == np.uint16 else x
 
 
-def _choose(kind: Any, half: Any, brain: Any, same: Any) -> Any:
-    return {types.int16: half, types.uint16: brain}.get(kind, same)
+@inlined(widen)
+def _widen(x: Any) -> Any:
+    if x == types.int16:
+        return (lambda x: _extended(x)) if _converts() else (lambda x: _float16(x))
+    return (lambda x: _bfloat16(x)) if x == types.uint16 else (lambda x: x)
 
 
-inlined(widen)(
-    lambda x: _choose(
-        x,
-        (lambda x: _extended(x)) if _converts() else (lambda x: _float16(x)),
-        lambda x: _bfloat16(x),
-        lambda x: x,
-    )
-)
-
-inlined(narrow)(
-    lambda x, like: _choose(
-        like,
-        (lambda x, like: _truncated(x)) if _converts() else (lambda x, like: _to_float16(x)),
-        lambda x, like: _to_bfloat16(x),
-        lambda x, like: x,
-    )
-)
+@inlined(narrow)
+def _narrow(x: Any, like: Any) -> Any:
+    if like == types.int16:
+        return (lambda x, like: _truncated(x)) if _converts() else (lambda x, like: _to_float16(x))
+    return (lambda x, like: _to_bfloat16(x)) if like == types.uint16 else (lambda x, like: x)

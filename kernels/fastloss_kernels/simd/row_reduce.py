@@ -1,46 +1,46 @@
-"""Row loops spelled out in vector registers: their order is ours and they have no remainder.
+"""Sums and scaling of short rows in vector registers, in a fixed order and without remainder loops.
 
-LLVM decides by itself how many lanes a sum has, and leaves what does not fill them to scalar code:
-most of the time of a row of ten. Here a row is cut into registers of 512 bits (LLVM splits them
-where a processor's are shorter), the last of which is masked; and eight rows are added up at once:
-what remains of each, a register of eight, becomes one register of eight sums. Each function stands
-beside the plain Python that computes the same.
+LLVM by itself decides how many lanes a sum has, and leaves what does not fill them to scalar code:
+most of the time of a row of ten. Here a row is cut into registers of 512 bits, the last of which is
+masked, and eight rows are summed at once: what remains of each, a register of eight lanes, becomes
+one register of eight sums. Each function stands beside the plain Python that computes the same.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from fastloss_kernels.compiler.overloads import inlined, intrinsic
-from fastloss_kernels.simd.codegen import INDEX, REGISTER, Rows, data_of, pick, splat
+from fastloss_kernels.compiler.codegen_api import alloca_once, data_of, for_range, for_range_slice
+from fastloss_kernels.compiler.overloads import compiled
+from fastloss_kernels.simd.codegen import INDEX, REGISTER, Rows, pick, splat
 from fastloss_kernels.typing import Array
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 
-GROUP = 8  # rows that are added up at once, and float64 lanes of a register
+ROWS_SUMMED = 8  # at once, and float64 lanes of a register
 
-_DOUBLES = ir.VectorType(ir.DoubleType(), GROUP)
+_DOUBLES = ir.VectorType(ir.DoubleType(), ROWS_SUMMED)
 
-_ZEROS = ir.Constant(_DOUBLES, [0.0] * GROUP)
+_ZEROS = ir.Constant(_DOUBLES, [0.0] * ROWS_SUMMED)
 
 
 def row_sums(w: Array, rows: int, width: int, total: Array, lost: Array) -> None:
-    """Set total[r] to the sum of ``w[r * width:(r + 1) * width]`` and lost[r] to what it lost.
+    """Set total[r] to the sum of ``w[r * width:(r + 1) * width]``, lost[r] to its rounding error.
 
     The order is fixed by `width` alone. Four registers are added in pairs in w's own dtype, which
     rounds twice at most; then into float64 lanes, which are added in halves at the end. Single
-    registers, the last one filled up with zeros, go into the lanes directly. What float64 lanes
-    lose (two-sum) is summed beside them; float32 elements lose nothing that would show, and `lost`
-    is 0. Both outputs are float64 and have room for `rows` rounded up to a multiple of 8.
+    registers, the last one filled up with zeros, go into the lanes directly. Rounding errors of
+    float64 elements are summed in lanes of their own (two-sum); float32 elements have none that
+    would show, and `lost` is 0. Both outputs are float64 and have room for `rows` rounded up to a
+    multiple of 8.
     """
     _plain_sums(w, rows, width, total, lost, 4)
 
 
 def fine_sums(w: Array, rows: int, width: int, total: Array, lost: Array) -> None:
-    """Do as `row_sums`, but add no float32: each register goes into the lanes directly.
+    """Sum like `row_sums`, but add every element in float64.
 
-    For sums of which a large element will be taken off again.
+    For sums from which a large element will be subtracted again.
     """
     _plain_sums(w, rows, width, total, lost, 1)
 
@@ -73,7 +73,7 @@ def _plain_sums(w: Array, rows: int, width: int, total: Array, lost: Array, grou
 
 
 def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
-    """Return (a + b rounded, the exact rest)."""
+    """Return (a + b rounded, the exact rounding error)."""
     total = a + b
     gained = total - a
     return total, (a - (total - gained)) + (b - gained)
@@ -85,13 +85,13 @@ def scale_rows(w: Array, rows: int, width: int, factor: Array) -> None:
 
 
 class _Sums:
-    """Code for vectors of float64 sums: (sums,), or (sums, what they lost) for float64 elements."""
+    """Code for vectors of float64 sums: (sums,), or (sums, rounding errors) if compensated."""
 
     def __init__(self, builder: Any, compensated: bool):
         self.builder, self.compensated = builder, compensated
 
     def add(self, a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return the sums of two such vectors."""
+        """Return the sum of two such vectors (compensated: two-sum)."""
         builder = self.builder
         total = builder.fadd(a[0], b[0])
         if not self.compensated:
@@ -102,7 +102,7 @@ class _Sums:
         return total, builder.fadd(builder.fadd(a[1], b[1]), error)
 
     def halved(self, a: tuple[Any, ...], b: tuple[Any, ...], size: int) -> tuple[Any, ...]:
-        """Return a and b, seen as runs of `size` lanes, each run added up to half its length."""
+        """Return each run of `size` lanes of a and b added up to half its length."""
         runs = range(0, a[0].type.count + b[0].type.count, size)
         first = [run + k for run in runs for k in range(size // 2)]
         second = [k + size // 2 for k in first]
@@ -121,12 +121,12 @@ def _sums_code(w: Any, total: Any, lost: Any, group: int) -> Callable[..., Any]:
         parts = 2 if sums.compensated else 1
         lanes = ir.VectorType(ir.DoubleType(), row_code.lanes)
         zero = ir.Constant(lanes, [0.0] * row_code.lanes)
-        row = [cgutils.alloca_once(builder, lanes) for _ in range(parts)]
+        row = [alloca_once(builder, lanes) for _ in range(parts)]
         of_rows = [
-            cgutils.alloca_once(builder, ir.ArrayType(_DOUBLES, GROUP), zfill=True)
+            alloca_once(builder, ir.ArrayType(_DOUBLES, ROWS_SUMMED), zfill=True)
             for _ in range(parts)
         ]
-        step = ir.Constant(args[1].type, GROUP)
+        step = ir.Constant(args[1].type, ROWS_SUMMED)
 
         def add(value: Any) -> None:
             if not sums.compensated:
@@ -147,25 +147,25 @@ def _sums_code(w: Any, total: Any, lost: Any, group: int) -> Callable[..., Any]:
                 builder.store(zero, pointer)
             row_code.masked_rest(row_code.registers(number, group, add_registers), add)
             of_row = tuple(map(builder.load, row))
-            if row_code.lanes > GROUP:
+            if row_code.lanes > ROWS_SUMMED:
                 low, high = (
-                    tuple(pick(builder, v, v, [*range(k, k + GROUP)]) for v in of_row)
-                    for k in (0, GROUP)
+                    tuple(pick(builder, v, v, [*range(k, k + ROWS_SUMMED)]) for v in of_row)
+                    for k in (0, ROWS_SUMMED)
                 )
                 of_row = sums.add(low, high)
             for array, vector in zip(of_rows, of_row, strict=True):
                 builder.store(vector, builder.gep(array, [INDEX(0), place]))
 
-        with cgutils.for_range_slice(builder, step.type(0), args[1], step, inc=True) as (r, _):
+        with for_range_slice(builder, step.type(0), args[1], step) as (r, _):
             left = builder.sub(args[1], r)
             count = builder.select(builder.icmp_signed("<", left, step), left, step)
-            with cgutils.for_range(builder, count) as loop:
+            with for_range(builder, count) as loop:
                 one_row(builder.add(r, loop.index), loop.index)
             vectors = [
                 tuple(builder.load(builder.gep(a, [INDEX(0), INDEX(k)])) for a in of_rows)
-                for k in range(GROUP)
+                for k in range(ROWS_SUMMED)
             ]
-            size = GROUP
+            size = ROWS_SUMMED
             while size > 1:
                 pairs = zip(vectors[::2], vectors[1::2], strict=True)
                 vectors = [sums.halved(a, b, size) for a, b in pairs]
@@ -184,22 +184,22 @@ def _sums_code(w: Any, total: Any, lost: Any, group: int) -> Callable[..., Any]:
     return codegen
 
 
-@intrinsic
+@compiled(row_sums)
 def _row_sums(typingctx: Any, w: Any, rows: Any, width: Any, total: Any, lost: Any) -> Any:
     return types.void(w, types.intp, types.intp, total, lost), _sums_code(w, total, lost, 4)
 
 
-@intrinsic
+@compiled(fine_sums)
 def _fine_sums(typingctx: Any, w: Any, rows: Any, width: Any, total: Any, lost: Any) -> Any:
     return types.void(w, types.intp, types.intp, total, lost), _sums_code(w, total, lost, 1)
 
 
-@intrinsic
+@compiled(scale_rows)
 def _scale_rows(typingctx: Any, w: Any, rows: Any, width: Any, factor: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         row_code = Rows(context, builder, w, args[0], args[2])
         factors = data_of(context, builder, factor, args[3])
-        with cgutils.for_range(builder, args[1]) as loop:
+        with for_range(builder, args[1]) as loop:
             one = builder.load(builder.gep(factors, [loop.index]))
 
             def scale(pointer: Any) -> None:
@@ -215,22 +215,3 @@ def _scale_rows(typingctx: Any, w: Any, rows: Any, width: Any, factor: Any) -> A
         return context.get_dummy_value()
 
     return types.void(w, types.intp, types.intp, factor), codegen
-
-
-inlined(row_sums)(
-    lambda w, rows, width, total, lost: (
-        lambda w, rows, width, total, lost: _row_sums(w, rows, width, total, lost)
-    )
-)
-
-inlined(fine_sums)(
-    lambda w, rows, width, total, lost: (
-        lambda w, rows, width, total, lost: _fine_sums(w, rows, width, total, lost)
-    )
-)
-
-inlined(scale_rows)(
-    lambda w, rows, width, factor: (
-        lambda w, rows, width, factor: _scale_rows(w, rows, width, factor)
-    )
-)

@@ -1,6 +1,6 @@
-"""The few machine operations Numba has no word for, each beside the Python that means the same.
+"""Scalar operations that Numba does not offer, each beside the Python that computes the same.
 
-Under ``NUMBA_DISABLE_JIT=1`` the Python bodies run; compiled code gets the LLVM instruction.
+Under ``NUMBA_DISABLE_JIT=1`` the Python bodies run; compiled code gets the LLVM instructions.
 """
 
 from typing import Any
@@ -22,6 +22,32 @@ def _fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
         return builder.fma(*args)
 
     return a(a, a, a), codegen
+
+
+def horner(x: Scalar, coefficients: tuple[Scalar, ...]) -> Scalar:
+    """Return a polynomial, constant term first, by Horner's rule in fused multiply-adds."""
+    value = coefficients[-1]
+    for term in coefficients[-2::-1]:
+        value = fma(value, x, term)
+    return value
+
+
+@compiled(horner)
+def _horner(typingctx: Any, x: Any, coefficients: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        terms = [builder.extract_value(args[1], k) for k in range(len(coefficients))]
+        value = terms.pop()
+        while terms:
+            value = builder.fma(value, args[0], terms.pop())
+        return value
+
+    return x(x, coefficients), codegen
+
+
+EXPONENT_F32, EXPONENT_F64 = np.int32(23), 52
+"""The lowest bit of the exponent in a float's bit pattern."""
+BIAS_F32, BIAS_F64 = np.int32(127), 1023
+"""The exponent field of 1."""
 
 
 def bits(x: Scalar) -> Any:
@@ -54,7 +80,7 @@ def _bitcast(typingctx: Any, x: Any) -> Any:
 
 
 def cut(i: Any, like: Any) -> Any:
-    """Return the integer `i` in the width of `like`: arithmetic of integers has made it wider."""
+    """Return the integer `i` wrapped to the width of `like`: integer arithmetic has widened it."""
     return type(like)(i)
 
 

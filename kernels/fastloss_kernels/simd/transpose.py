@@ -1,19 +1,19 @@
-"""Rows that lie side by side in memory -> rows that lie one behind the other, and back."""
+"""Class-major rows to contiguous rows and back: a transposition in vector registers."""
 
 from typing import Any
 
-from fastloss_kernels.compiler.overloads import inlined, intrinsic
-from fastloss_kernels.simd.codegen import REGISTER, data_of, pick
+from fastloss_kernels.compiler.codegen_api import data_of, for_range_slice
+from fastloss_kernels.compiler.overloads import compiled
+from fastloss_kernels.simd.codegen import REGISTER, pick
 from fastloss_kernels.typing import Array
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 
 
 def turned(builder: Any, registers: list[Any]) -> list[Any]:
-    """Return n registers with each run of n lanes of theirs, a square, transposed.
+    """Return n registers, each n-by-n square of them transposed.
 
-    log2(n) times, the blocks of half the size beside the diagonal change places.
+    In log2(n) steps the off-diagonal blocks of half the size are exchanged.
     """
     registers = list(registers)
     lanes, half = registers[0].type.count, len(registers) // 2
@@ -32,24 +32,18 @@ def transpose(
 ) -> None:
     """Set ``target[k * target_step + c]`` to ``source[c * source_step + k]``.
 
-    For c below `lines` and k below `width`; both arrays are flat and steps count elements. Where
-    both numbers fill a register squares of registers are transposed in place of single elements.
-    The last square ends where the array does, and overlaps the one before.
+    For c below `lines` and k below `width`; both arrays are flat and steps count elements. If both
+    numbers fill a register, squares of registers are transposed instead of single elements. The
+    last square ends where the array does, and overlaps the one before.
     """
     for c in range(lines):
         for k in range(width):
             target[k * target_step + c] = source[c * source_step + k]
 
 
-@intrinsic
+@compiled(transpose)
 def _transpose(
-    typingctx: Any,
-    source: Any,
-    source_step: Any,
-    target: Any,
-    target_step: Any,
-    lines: Any,
-    width: Any,
+    typingctx: Any, source: Any, step: Any, target: Any, target_step: Any, lines: Any, width: Any
 ) -> Any:
     lanes = REGISTER // (source.dtype.bitwidth // 8)
 
@@ -82,26 +76,17 @@ def _transpose(
         with builder.if_else(builder.and_(*fits)) as (squares, elements):
             with (
                 squares,
-                cgutils.for_range_slice(builder, lines.type(0), lines, side, inc=True) as (c, _),
-                cgutils.for_range_slice(builder, lines.type(0), width, side, inc=True) as (k, _),
+                for_range_slice(builder, lines.type(0), lines, side) as (c, _),
+                for_range_slice(builder, lines.type(0), width, side) as (k, _),
             ):
                 square(start(c, lines), start(k, width))
             with (
                 elements,
-                cgutils.for_range_slice(builder, lines.type(0), lines, one, inc=True) as (c, _),
-                cgutils.for_range_slice(builder, lines.type(0), width, one, inc=True) as (k, _),
+                for_range_slice(builder, lines.type(0), lines, one) as (c, _),
+                for_range_slice(builder, lines.type(0), width, one) as (k, _),
             ):
                 builder.store(builder.load(at(sources, c, step, k)), at(targets, k, target_step, c))
         return context.get_dummy_value()
 
     kinds = (source, types.intp, target, types.intp, types.intp, types.intp)
     return types.void(*kinds), codegen
-
-
-inlined(transpose)(
-    lambda source, source_step, target, target_step, lines, width: (
-        lambda source, source_step, target, target_step, lines, width: _transpose(
-            source, source_step, target, target_step, lines, width
-        )
-    )
-)

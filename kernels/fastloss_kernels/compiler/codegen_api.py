@@ -1,0 +1,74 @@
+"""What simd/ uses of Numba's code generation beyond its public documentation.
+
+Beside these, an intrinsic relies on what Numba gives to its code generator: llvmlite's builder, and
+a context with ``get_constant``, ``get_data_type``, ``get_value_type``, ``get_dummy_value`` (what a
+function without a result returns) and ``cast``. A missing one is an AttributeError when a kernel is
+first compiled.
+"""
+
+from typing import Any
+
+from numba import types
+
+# Loops, conditions and stack variables for llvmlite's builder, as Numba's own intrinsics use them.
+# `alloca_once` reserves its place in the function's first block, outside all loops. A helper that
+# is renamed fails here, when a kernel is first imported.
+from numba.core.cgutils import (
+    alloca_once,
+    alloca_once_value,
+    for_range,
+    for_range_slice,
+    get_or_insert_function,
+    is_not_null,
+    pack_array,
+    pointer_add,
+)
+
+__all__ = [
+    "alloca_once",
+    "alloca_once_value",
+    "array_over",
+    "cpu_features",
+    "data_of",
+    "for_range",
+    "for_range_slice",
+    "get_or_insert_function",
+    "is_not_null",
+    "pointer_add",
+]
+
+
+def data_of(context: Any, builder: Any, kind: Any, array: Any) -> Any:
+    """Return the pointer to an array's first element."""
+    # Relies on an array's struct and its field `data`; without them an AttributeError.
+    return context.make_array(kind)(context, builder, array).data
+
+
+def array_over(context: Any, builder: Any, kind: Any, pointer: Any, size: int) -> Any:
+    """Return a flat array over memory whose references nobody counts."""
+    # Relies on the seven fields of an array's struct, two of which are null: no memory is owned,
+    # none is released. With other fields `populate_array` raises ValueError.
+    from numba.np.arrayobj import populate_array  # half of our import time, if at the top
+
+    array = context.make_array(kind)(context, builder)
+    itemsize = context.get_constant(types.intp, kind.dtype.bitwidth // 8)
+    populate_array(
+        array,
+        data=builder.bitcast(pointer, array.data.type),
+        shape=pack_array(builder, [context.get_constant(types.intp, size)]),
+        strides=pack_array(builder, [itemsize]),
+        itemsize=itemsize,
+        meminfo=None,
+        parent=None,
+    )
+    return array._getvalue()
+
+
+def cpu_features() -> list[str]:
+    """Return the features of the processor that is compiled for, as LLVM names them: "+f16c"."""
+    # Relies on `magic_tuple` being (target triple, processor, features); were it not, "+f16c" would
+    # not be found, and rounding to float16 would take integer arithmetic: slower, same bits.
+    from numba.core.registry import cpu_target  # only compiling needs it
+
+    features: str = cpu_target.target_context.codegen().magic_tuple()[2]
+    return features.split(",")
