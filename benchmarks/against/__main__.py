@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import bits, trees
+from . import bits, compiling, speed, trees
 
 
 def main() -> int:
@@ -17,6 +17,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.against", description=__doc__)
     parser.add_argument("old", metavar="REV", help="a commit, or a directory with a checkout")
     parser.add_argument("--bits", action="store_true", help="hold results to each other (default)")
+    parser.add_argument("--compile", action="store_true", help="measure first calls")
+    parser.add_argument("--speed", action="store_true", help="time calls, in turn")
+    parser.add_argument("--rounds", type=int, help="how often --compile (1), --speed (15) measure")
     parser.add_argument(
         "--only",
         metavar="TEXT",
@@ -30,7 +33,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as place:
         directory = (given.cache or Path(place)).resolve()
         old, new = trees.both(given.old, directory)
-        fine = bits.compare(old, new, given.only, given.together)
+        fine = True
+        if given.bits or not (given.compile or given.speed):
+            fine = bits.compare(old, new, given.only, given.together)
+        if given.compile:
+            compiling.compare((old, new), given.only, given.rounds or 1)
+        if given.speed:
+            speed.compare(old, new, given.only, given.rounds or 15)
     return 0 if fine else 1
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,8 @@ def _read(worker: subprocess.Popen[str]) -> Digests:
 
 def _read_all(workers: list[subprocess.Popen[str]]) -> list[Digests]:
     """Read several pipes at once, so that no worker waits for another."""
-    texts: list[Any] = [None] * len(workers)
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(len(workers)) as readers:
-        texts = list(readers.map(_read, workers))
-    return texts
+        return list(readers.map(_read, workers))
 
 
 def _explain(old: Tree, new: Tree, wrong: list[str]) -> None:
@@ -80,7 +77,7 @@ def _explain(old: Tree, new: Tree, wrong: list[str]) -> None:
 
 def first_difference(before: dict[str, NDArray[Any]], now: dict[str, NDArray[Any]]) -> str:
     """Return in words where two results differ first."""
-    if before.keys() != now.keys():
+    if before.keys() != now.keys() or "error" in before:
         return "; ".join(
             f"{tree}: {found.get('error', ', '.join(found) or 'no such case')}"
             for tree, found in (("old", before), ("new", now))

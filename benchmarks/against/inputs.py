@@ -40,7 +40,8 @@ def _constant(value: float) -> Draw:
 
 
 def _normal(rng: Random, rows: int, classes: int) -> Array:
-    return 3 * rng.standard_normal((rows, classes))
+    x: Array = 3 * rng.standard_normal((rows, classes))
+    return x
 
 
 def _shares(rng: Random, rows: int, classes: int) -> Array:
@@ -60,7 +61,8 @@ def _one_hot(rng: Random, rows: int, classes: int) -> Array:
 
 
 def _confident(rng: Random, rows: int, classes: int) -> Array:
-    return _normal(rng, rows, classes) + 40 * _one_hot(rng, rows, classes)
+    x: Array = _normal(rng, rows, classes) + 40 * _one_hot(rng, rows, classes)
+    return x
 
 
 def _likely(rng: Random, rows: int, classes: int) -> Array:

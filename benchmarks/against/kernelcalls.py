@@ -1,5 +1,6 @@
 """Calls of kernels: the arrays of a case, and what a kernel makes of them."""
 
+from collections.abc import Callable
 from typing import Any
 from zlib import crc32
 
@@ -28,6 +29,11 @@ def kernel_of(loss: Loss) -> Any:
 
 def call(case: Case) -> Results:
     """Return all that the case's kernel returns and writes, the gaps between it included."""
+    return prepared(case)()
+
+
+def prepared(case: Case) -> Callable[[], Results]:
+    """Return the call, with its arguments made and its kernel imported."""
     loss, rng = LOSSES[case.loss], np.random.default_rng(crc32(case.name.encode()))
     outer, classes, inner = case.shape
     rows = outer * inner
@@ -51,14 +57,18 @@ def call(case: Case) -> Results:
         memory, grad = place(case.layouts[2], case.shape, kind)
     if grad is not x:
         x.flags.writeable = bool(rng.random() >= SHARE)
+    arguments = [truth, *arguments, _scale(case, rng, rows), keep, written, grad]
+    kernel = kernel_of(loss)
     numba.set_num_threads(case.threads)
-    returned = kernels.run(
-        kernel_of(loss), x, truth, *arguments, _scale(case, rng, rows), keep, written, grad
-    )
-    results = {"returned": np.array(-2 if returned is None else returned), "loss": written}
-    if grad is not None:
-        results |= {"grad": _floats(grad, case), "grad and gaps": _floats(memory, case)}
-    return results
+
+    def run() -> Results:
+        returned = kernels.run(kernel, x, *arguments)
+        results = {"returned": np.array(-2 if returned is None else returned), "loss": written}
+        if grad is not None:
+            results |= {"grad": _floats(grad, case), "grad and gaps": _floats(memory, case)}
+        return results
+
+    return run
 
 
 def _three_axes(rows: Array, case: Case) -> Array:
@@ -99,7 +109,8 @@ def _argument(name: str, case: Case, rng: Random, working: str) -> Any:
 def _scale(case: Case, rng: Random, rows: int) -> Array:
     if case.options in ("scale_rows", "keep_scale"):
         some = np.array([1.0, -1.0, 0.0, 1e-30, 1e30, -1e30, 1e-40, 0.37])
-        return rng.choice(some, rows) * rng.choice([1.0, 1.25], rows)
+        scales: Array = rng.choice(some, rows) * rng.choice([1.0, 1.25], rows)
+        return scales
     scale = case.options.removeprefix("scale=")
     return np.array([float(scale) if scale != case.options else 1.0])
 

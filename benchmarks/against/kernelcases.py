@@ -106,7 +106,8 @@ def kernel_cases() -> list[Case]:
     return list(dict.fromkeys(found))
 
 
-def _draws(loss: Loss) -> list[str]:
+def draws_of(loss: Loss) -> list[str]:
+    """Return the kinds of predictions, an ordinary one first."""
     return list(LOGITS if loss.logits else PROBABILITIES)
 
 
@@ -128,7 +129,7 @@ def _everyday(name: str) -> Iterator[Case]:
     for dtype in DTYPES:
         rng = np.random.default_rng(crc32(f"{name} {dtype}".encode()))
         forms = ("value", "gradient", "in_place", *(("other",) if dtype in HALVES else ()))
-        draws, options = _draws(loss), _options(loss, dtype)
+        draws, options = draws_of(loss), _options(loss, dtype)
         some, rows, inner, outer = (_Deck(rng, v) for v in (CLASSES, ROWS, INNER, (1, 2, 3)))
         draw, option, layout = (_Deck(rng, v) for v in (draws, options, list(LAYOUTS)))
         truth = _Deck(rng, [*LAYOUTS, *BROADCAST, "C", "C", "C", "C"])
@@ -170,8 +171,8 @@ def _everyday(name: str) -> Iterator[Case]:
                 shape = (
                     columns_shape() if k % 2 else rows_shape(10 * SMALL if k % 8 == 0 else SMALL)
                 )
-                lies = layout.take(), truth.take(), result.take()
-                yield Case(name, dtype, form, shape, draw.take(), lies, option.take())
+                three = layout.take(), truth.take(), result.take()
+                yield Case(name, dtype, form, shape, draw.take(), three, option.take())
             for shape in ((2, 70_000, 1), (1, 140_000, 1), (2, 140_000, 1), (1, 300_000, 1)):
                 yield replace(plain, shape=shape)
             for shape in ((513, 100, 1), (3000, 10, 1), (2, 70_000, 1), (2, 33, 600)):
@@ -180,7 +181,7 @@ def _everyday(name: str) -> Iterator[Case]:
 
 def _large(name: str) -> Iterator[Case]:
     """Yield gradients that are written past the caches, on one thread and on two."""
-    ordinary = _draws(LOSSES[name])[0]
+    ordinary = draws_of(LOSSES[name])[0]
     for dtype, form, shape in (
         ("float32", "gradient", (5_000, 1_000, 1)),
         ("float32", "gradient", (40, 128_256, 1)),

@@ -83,6 +83,6 @@ def placed(name: str, array: Array) -> tuple[Array, Array]:
         part = tuple(slice(0, 1) if a in BROADCAST[name] else slice(None) for a in range(3))
         some = np.ascontiguousarray(array[part]) if array.size else array
         return some, np.broadcast_to(some, array.shape) if array.size else array
-    memory, view = place(name, array.shape, array.dtype)  # type: ignore[arg-type]
+    memory, view = place(name, array.shape, array.dtype)
     view[...] = array
     return memory, view

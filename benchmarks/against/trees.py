@@ -26,7 +26,7 @@ class Tree(NamedTuple):
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA_", "PYTHON"))}
         return kept | {
             "PYTHONPATH": os.pathsep.join(map(str, own)),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPYCACHEPREFIX": str(self.cache.with_name("pycache")),
             "NUMBA_CACHE_DIR": str(cache or self.cache),
             "NUMBA_NUM_THREADS": str(threads),
         }
@@ -73,7 +73,7 @@ def _export(commit: str, path: Path) -> None:
     unfinished.rename(path)
 
 
-def _git(*arguments: Any) -> bytes:
+def _git(*arguments: str) -> bytes:
     done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, check=False)
     if done.returncode:
         raise SystemExit(f"git {arguments[0]}: {done.stderr.decode().strip()}")

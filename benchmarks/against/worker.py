@@ -4,28 +4,34 @@ import argparse
 import hashlib
 import json
 import os
+import resource
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import fastloss
 import fastloss_kernels
 import numpy as np
 
-from .inputs import Array
-from .kernelcalls import Results, call
-from .kernelcases import kernel_cases
+import fastloss
 
+from . import facade, kernelcalls, laps, speedcases
+from .inputs import Array
+from .kernelcases import LOSSES, Case, draws_of, kernel_cases
+from .speedcases import Work
+
+Results = dict[str, Array]
 Call = Callable[[], Results]
 
 
 def calls(only: list[str]) -> Iterator[tuple[str, Call]]:
     """Yield the name of each case that holds all of `only`, and what runs it."""
-    for case in kernel_cases():
-        if all(part in case.name for part in only):
-            yield case.name, partial(call, case)
+    kernels = ((case.name, partial(kernelcalls.call, case)) for case in kernel_cases())
+    users = ((case.name, partial(facade.call, case)) for case in facade.facade_cases())
+    for name, run in (*kernels, *users):
+        if all(part in name for part in only):
+            yield name, run
 
 
 def canonical(array: Array) -> Array:
@@ -40,7 +46,7 @@ def digest(array: Array) -> str:
     """Return the SHA-256 of dtype, shape and elements; NaNs are alike, zeros have their signs."""
     found = canonical(array)
     whole = hashlib.sha256(f"{found.dtype.str} {found.shape}".encode())
-    whole.update(memoryview(found.reshape(-1)).cast("B") if found.size else b"")
+    whole.update(found.reshape(-1).view(np.uint8) if found.size else b"")
     return whole.hexdigest()
 
 
@@ -63,7 +69,33 @@ def dump(names: list[str], directory: Path) -> None:
     known = dict(calls([]))
     for k, name in enumerate(names):
         results = attempt(known[name]) if name in known else {}
-        np.savez(directory / f"{k}.npz", **{what: canonical(a) for what, a in results.items()})  # type: ignore[arg-type]
+        arrays: dict[str, Any] = {what: canonical(array) for what, array in results.items()}
+        np.savez(directory / f"{k}.npz", **arrays)
+
+
+def first_call(given: dict[str, Any]) -> None:
+    """Print the processor seconds of a kernel's first call, all threads together."""
+    loss, shape = given["loss"], (given["rows"], given["classes"], 1)
+    kind = draws_of(LOSSES[loss])[0]
+    case = Case(loss, "float32", given["form"], shape, kind, threads=given["threads"])
+    run = kernelcalls.prepared(case)
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    run()
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    say(seconds=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def time_calls() -> None:
+    """Prepare and time what the lines of standard input ask for; answer each with a line."""
+    timed = laps.Laps()
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if "prepare" in asked:
+            part, loss, dtype, shape, axis, view = asked["prepare"]
+            timed.prepare(Work(part, loss, dtype, tuple(shape), axis, view))
+            say(found=None)
+        else:
+            say(found=timed.lap(asked["form"], asked["threads"]))
 
 
 def say(**found: Any) -> None:
@@ -81,16 +113,21 @@ def check_tree(tree: Path) -> None:
 def main() -> None:
     """Do what the parent process asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=("bits", "dump"))
+    parser.add_argument("task", choices=("bits", "dump", "compile", "works", "speed"))
     parser.add_argument("tree", type=Path)
     parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--first", type=json.loads)
     parser.add_argument("--directory", type=Path, default=Path(os.curdir))
     given = parser.parse_args()
     check_tree(given.tree)
-    if given.task == "bits":
-        bits(given.only)
-    else:
-        dump(json.load(sys.stdin), given.directory)
+    tasks: dict[str, Callable[[], None]] = {
+        "bits": lambda: bits(given.only),
+        "dump": lambda: dump(json.load(sys.stdin), given.directory),
+        "compile": lambda: first_call(given.first),
+        "works": speedcases.say_works,
+        "speed": time_calls,
+    }
+    tasks[given.task]()
 
 
 if __name__ == "__main__":
