@@ -82,4 +82,4 @@ def _git(*arguments: str) -> bytes:
 def finish(process: subprocess.Popen[str], when: str = "") -> None:
     """Wait for a worker, and stop if it failed; `when` says how far it had come."""
     if process.wait():
-        raise SystemExit(f"a worker ended with {process.returncode}{when}: {process.args}")
+        raise SystemExit(f"a worker ended with {process.returncode}{when}: {process.args!r}")
