@@ -6,6 +6,7 @@
 #   make lint    ruff and mypy alone; `make format` lets ruff rewrite the files
 #   make bench   time the current checkout (asv)
 #   make compare time it beside its peers and the memory's limit; fills README.md and docs/
+#   make against   hold the checkout to commit BASE: the same bits, first calls, times
 #   make accuracy  measure every error and fill docs/accuracy.md: an hour (SEED=1 draws other rows)
 #   make mutation  break the code in small ways, see what no test notices; writes docs/mutation.md
 #   make readme  write what our commands print into README.md
@@ -17,8 +18,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 DIGITS := examples/digits
 SEED ?= 0
+BASE ?= 0016565
 
-.PHONY: demo test hardening lint format bench compare accuracy mutation readme wheel clean
+.PHONY: demo test hardening lint format bench compare against accuracy mutation readme wheel clean
 
 demo: .venv/demo
 	$(BIN)/fastloss check
@@ -51,6 +53,9 @@ compare: .venv/peers
 	$(BIN)/python -m benchmarks.axes
 	$(BIN)/python -m benchmarks.views
 
+against: .venv/dev
+	$(BIN)/python -m benchmarks.against $(BASE) --bits --compile --speed --cache benchmarks/.against
+
 accuracy: .venv/accuracy
 	$(BIN)/python -m benchmarks.accuracy --seed $(SEED) --write
 
@@ -66,7 +71,7 @@ wheel: .venv/dev
 	$(BIN)/python tools/check_wheel.py dist/*.whl
 
 clean:
-	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.asv
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.asv benchmarks/.against
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each stamp file stands for what is installed, and is older than pyproject.toml when that changed.

@@ -45,8 +45,10 @@ def _digests(trees: tuple[Tree, Tree], only: list[str], together: bool) -> list[
 
 def _read(worker: subprocess.Popen[str]) -> Digests:
     assert worker.stdout is not None
-    found = {line["name"]: line["digests"] for line in map(json.loads, worker.stdout)}
-    finish(worker)
+    found: Digests = {}
+    for line in map(json.loads, worker.stdout):
+        found[line["name"]] = line["digests"]
+    finish(worker, f" after the case {list(found)[-1]}" if found else "")
     return found
 
 

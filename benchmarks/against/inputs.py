@@ -46,7 +46,8 @@ def _normal(rng: Random, rows: int, classes: int) -> Array:
 
 def _shares(rng: Random, rows: int, classes: int) -> Array:
     e = rng.exponential(size=(rows, classes))
-    return e / np.maximum(e.sum(axis=1, keepdims=True), 1e-300)
+    shares: Array = e / np.maximum(e.sum(axis=1, keepdims=True), 1e-300)
+    return shares
 
 
 def _uniform(rng: Random, rows: int, classes: int) -> Array:

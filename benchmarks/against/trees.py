@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,7 +79,7 @@ def _git(*arguments: str) -> bytes:
     return done.stdout
 
 
-def finish(process: subprocess.Popen[str], wanted: Sequence[int] = (0,)) -> None:
-    """Wait for a worker, and stop if it failed."""
-    if process.wait() not in wanted:
-        raise SystemExit(f"a worker ended with {process.returncode}: {process.args}")
+def finish(process: subprocess.Popen[str], when: str = "") -> None:
+    """Wait for a worker, and stop if it failed; `when` says how far it had come."""
+    if process.wait():
+        raise SystemExit(f"a worker ended with {process.returncode}{when}: {process.args!r}")

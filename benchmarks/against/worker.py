@@ -46,7 +46,8 @@ def digest(array: Array) -> str:
     """Return the SHA-256 of dtype, shape and elements; NaNs are alike, zeros have their signs."""
     found = canonical(array)
     whole = hashlib.sha256(f"{found.dtype.str} {found.shape}".encode())
-    whole.update(found.reshape(-1).view(np.uint8) if found.size else b"")
+    if found.size:
+        whole.update(found.tobytes())
     return whole.hexdigest()
 
 
