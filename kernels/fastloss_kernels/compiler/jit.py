@@ -29,10 +29,6 @@ block: _Decorator = njit(**BLOCK)
 # places of a kernel.
 called: _Decorator = njit(**_INNER)
 
-# A function that takes another function as an argument. It is inlined as source, so the function is
-# a constant there; one that is passed at run time could not be cached.
-generic: _Decorator = njit(inline="always")
-
 cached_functions: dict[str, Any] = {}
 """Qualified name -> what is compiled on its own and kept on disk; see `linking`."""
 
@@ -55,7 +51,7 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Any:
 
 def cached(function: Callable[..., Any]) -> Any:
     """Return `function` for one thread: compiled when called, and kept on disk."""
-    return _compiled(function, pipeline_class=PartCompiler)
+    return _compiled(function, pipeline_class=PartCompiler, no_cfunc_wrapper=True)
 
 
 def parallel(function: Callable[..., Any]) -> Any:

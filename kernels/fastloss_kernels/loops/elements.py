@@ -14,7 +14,7 @@ bounds, in the working dtype.
 from typing import Any, TypeAlias
 
 import numpy as np
-from fastloss_kernels.compiler.jit import block, generic
+from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.loops.targets import BinaryTargets
 from fastloss_kernels.reductions.sum_rows import rounded_sum
 from fastloss_kernels.simd.raw_arrays import fill
@@ -60,7 +60,7 @@ def broadcast_row_factors(
         fill(late[1][row], kind(0) if before else rest)
 
 
-@generic
+@block
 def write_elements(
     element: Any,
     plain: bool,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from fastloss_kernels import tuning
-from fastloss_kernels.compiler.jit import generic
+from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.loops.elements import (
     broadcast_row_factors,
     divide_sums,
@@ -21,7 +21,6 @@ from fastloss_kernels.memory.columns import (
     load_column,
     prefetch_column,
     store_column,
-    tile_temporary,
 )
 from fastloss_kernels.memory.layout import layout_of, offset_of
 from fastloss_kernels.reductions.sum_columns import (
@@ -36,7 +35,7 @@ from fastloss_kernels.simd.raw_arrays import fill, row_array, stacked, stacked_r
 from fastloss_kernels.typing import Array
 
 
-class TileState(NamedTuple):
+class _State(NamedTuple):
     """What the steps of a sum have in common."""
 
     tile: Any
@@ -52,79 +51,78 @@ class TileState(NamedTuple):
     terms: Any  # room for four columns
 
 
-@generic
-def add_elements(element: Any, weighted: bool, s: TileState, out: Any, step: Any) -> None:
-    """Process one step of a plan: columns of x and targets, their terms and gradient."""
-    count, slot, starts, c, following = step
-    first, rows, like = s.tile.first, s.tile.rows, s.tile.loss
-    lanes = REGISTER // like.itemsize
-    x_scratch, t_scratch, slopes = stacked(like.dtype), stacked(like.dtype), stacked(like.dtype)
-    x_offset, t_offset = offset_of(s.x, first), offset_of(s.targets, first)
-    for j in range(count):
-        own = c + j * lanes
-        ahead = own + lanes if j + 1 < count else following
-        prefetch_column(s.x, x_offset, ahead, rows)
-        prefetch_column(s.targets, t_offset, ahead, rows)
-        x = load_column(s.x, x_offset, own, rows, x_scratch)
-        t = load_column(s.targets, t_offset, own, rows, t_scratch)
-        targets = BinaryTargets(t, t, t, t, t)
-        if weighted and not s.plain:
-            weight, smoothing, weights = s.options[0], s.options[1], stacked(like.dtype)
-            fill(weights[:rows], weight[own] if weight.size else like.dtype.type(1))
-            positive, negative = stacked(like.dtype), stacked(like.dtype)
-            scaled_positive, scaled_negative = stacked(like.dtype), stacked(like.dtype)
-            targets = BinaryTargets(t, positive, negative, scaled_positive, scaled_negative)
-            weighted_targets(weights, smoothing, s.early, targets)
-        terms = s.terms[j * tuning.TILE_ROWS :]
-        write_elements(element, s.plain, x, targets, s.late, s.bounds, (terms, slopes), out)
-        if out is not None:
-            zero_masked(s.keep, first, rows, slopes)
-            store_column(slopes[:rows], out, offset_of(out, first), own, ahead)
-    if count == FOUR:
-        add_four(s.terms, rows)
-    total, lost = slot_of(s.tile.sums[0], slot, rows)
-    add_column(s.terms[:rows], starts, total, lost)
+def tile_function(element: Any, bounds: Any, weighted: bool, mean: bool) -> Any:
+    """Return the tile function of an elementwise loss; see `elementwise`."""
 
+    @block
+    def add_columns(s: _State, out: Any, step: Any) -> None:
+        """Process one step of a plan: columns of x and targets, their terms and gradient."""
+        count, slot, starts, c, following = step
+        first, rows, like = s.tile.first, s.tile.rows, s.tile.loss
+        lanes = REGISTER // like.itemsize
+        x_scratch, t_scratch, slopes = stacked(like.dtype), stacked(like.dtype), stacked(like.dtype)
+        x_offset, t_offset = offset_of(s.x, first), offset_of(s.targets, first)
+        for j in range(count):
+            own = c + j * lanes
+            ahead = own + lanes if j + 1 < count else following
+            prefetch_column(s.x, x_offset, ahead, rows)
+            prefetch_column(s.targets, t_offset, ahead, rows)
+            x = load_column(s.x, x_offset, own, rows, x_scratch)
+            t = load_column(s.targets, t_offset, own, rows, t_scratch)
+            targets = BinaryTargets(t, t, t, t, t)
+            if weighted and not s.plain:
+                weight, smoothing, weights = s.options[0], s.options[1], stacked(like.dtype)
+                fill(weights[:rows], weight[own] if weight.size else like.dtype.type(1))
+                positive, negative = stacked(like.dtype), stacked(like.dtype)
+                scaled_positive, scaled_negative = stacked(like.dtype), stacked(like.dtype)
+                targets = BinaryTargets(t, positive, negative, scaled_positive, scaled_negative)
+                weighted_targets(weights, smoothing, s.early, targets)
+            terms = s.terms[j * tuning.TILE_ROWS :]
+            write_elements(element, s.plain, x, targets, s.late, s.bounds, (terms, slopes), out)
+            if out is not None:
+                zero_masked(s.keep, first, rows, slopes)
+                store_column(slopes[:rows], out, offset_of(out, first), own, ahead)
+        if count == FOUR:
+            add_four(s.terms, rows)
+        total, lost = slot_of(s.tile.sums[0], slot, rows)
+        add_column(s.terms[:rows], starts, total, lost)
 
-@generic
-def elementwise_tile(
-    add: Any,
-    weighted: bool,
-    mean: bool,
-    bounds: Any,
-    tile: Tile,
-    batch: Batch,
-    options: Any,
-    grad: Array | None,
-) -> None:
-    """Process a tile; see `elementwise` for the arguments, and `sum_in_order` for `add`."""
-    kind, rows = tile.loss.dtype.type, tile.rows
-    divisor = float(tile.classes) if mean else 1.0
-    low, high = bounds(options)
-    plain, heaviest = True, np.inf  # nothing is scaled early
-    if weighted:
-        plain = options[1] == 0.0 and options[0].size == 0
-        if not plain:
-            heaviest = heaviest_target(options[0])
-    early = tile_temporary(tile, 0), tile_temporary(tile, 1)
-    late = tile_temporary(tile, 2), tile_temporary(tile, 3)
-    if tile.new_scale:
-        n = rows if batch.scale.size > 1 else tile.most
-        first, last = (early[0][:n], early[1][:n]), (late[0][:n], late[1][:n])
-        broadcast_row_factors(tile.scale, n, divisor, heaviest, first, last)
-    total, lost, terms = row_array(), row_array(), stacked_rows(tile.loss.dtype)
-    state = TileState(
-        tile=tile,
-        x=batch.x,
-        targets=batch.targets,
-        keep=batch.keep,
-        options=options,
-        plain=plain,
-        bounds=(kind(low), kind(high)),
-        out=None if grad is None else layout_of(grad, tile.loss, 1),
-        early=early,
-        late=late,
-        terms=terms,
-    )
-    sum_in_order(add, state, tile, (tile.sums[0],), ((total, lost),), terms)
-    divide_sums(total, lost, divisor, tile.loss)
+    @block
+    def add(s: _State, step: Any) -> None:
+        add_columns(s, s.out, step)  # an argument of its own, for None is pruned there alone
+
+    @block
+    def work(tile: Tile, batch: Batch, options: Any, grad: Array | None) -> bool:
+        kind, rows = tile.loss.dtype.type, tile.rows
+        divisor = float(tile.classes) if mean else 1.0
+        low, high = bounds(options)
+        plain, heaviest = True, np.inf  # nothing is scaled early
+        if weighted:
+            plain = options[1] == 0.0 and options[0].size == 0
+            if not plain:
+                heaviest = heaviest_target(options[0])
+        most, values = tuning.TILE_ROWS, tile.temporaries
+        early, late = (values, values[most:]), (values[2 * most :], values[3 * most :])
+        if tile.new_scale:
+            n = rows if batch.scale.size > 1 else tile.most
+            first, last = (early[0][:n], early[1][:n]), (late[0][:n], late[1][:n])
+            broadcast_row_factors(tile.scale, n, divisor, heaviest, first, last)
+        total, lost, terms = row_array(), row_array(), stacked_rows(tile.loss.dtype)
+        state = _State(
+            tile=tile,
+            x=batch.x,
+            targets=batch.targets,
+            keep=batch.keep,
+            options=options,
+            plain=plain,
+            bounds=(kind(low), kind(high)),
+            out=None if grad is None else layout_of(grad, tile.loss, 1),
+            early=early,
+            late=late,
+            terms=terms,
+        )
+        sum_in_order(add, state, tile, (tile.sums[0],), ((total, lost),), terms)
+        divide_sums(total, lost, divisor, tile.loss)
+        return True
+
+    return work

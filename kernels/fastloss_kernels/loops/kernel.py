@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from fastloss_kernels.compiler.jit import block, cached, generic, parallel
+from fastloss_kernels.compiler.jit import block, cached, parallel
 from fastloss_kernels.compiler.linking import address_of, call, call_address
 from fastloss_kernels.loops.row_inputs import first_bad_label
 from fastloss_kernels.memory.layout import row_count
@@ -87,7 +87,7 @@ def parallel_rows(
     return -1
 
 
-@generic
+@block
 def run_part(check: Any, work: Any, threads: int, arguments: Any) -> int:
     """Call a part on all rows, on this thread or on several; return what it found."""
     if threads > 1:

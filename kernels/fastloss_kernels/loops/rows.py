@@ -8,16 +8,17 @@ how it reaches the gradient is decided here.
 from typing import Any
 
 import numpy as np
-from fastloss_kernels.compiler.jit import generic, part
+from fastloss_kernels.compiler.jit import part
 from fastloss_kernels.compiler.overloads import inlined
 from fastloss_kernels.loops.kernel import unchecked_label
-from fastloss_kernels.loops.row_inputs import Batch, batch_of, row_values, zero_masked_rows
+from fastloss_kernels.loops.row_inputs import batch_of, row_values, zero_masked_rows
 from fastloss_kernels.memory.layout import Layout, block_rows_of, piece_size
 from fastloss_kernels.memory.rows import (
     Block,
     Scratch,
     Span,
     load_block,
+    one_pass_size,
     output_block,
     output_of,
     pack_size,
@@ -48,86 +49,6 @@ inlined(_target_size)(
 )
 
 
-@generic
-def each_block(
-    work: Any,
-    settings: Any,
-    span: Any,
-    batch: Batch,
-    options: Any,
-    grad: Any,
-) -> None:
-    """Call ``work(block, batch, options, grad)`` for every block of rows of a span.
-
-    ``settings = (temporaries, one_pass, empty)`` are those of `rows_part`.
-    """
-    temporaries, one_pass, empty = settings
-    x, targets, scale, keep, loss = batch
-    first, last, block_rows = span
-    fused = grad is not None
-    out = output_of(x, grad, loss, block_rows)
-    if one_pass:
-        size = max(pack_size(x), pack_size(out.rows)) if fused else pack_size(x)
-    else:
-        size = work_size(x, out, fused, loss.itemsize)
-    scratch, target_scratch = (
-        np.empty(size, loss.dtype),
-        np.empty(_target_size(targets), loss.dtype),
-    )
-    room = (min(block_rows, last - first) * piece_size(x.classes) + 15) // 16 * 16
-    boxes = np.empty(temporaries * room, loss.dtype)
-    queue = store_queue(scratch, out.rows.data, stacked(np.dtype(np.int64)))
-    row_scale = row_array()
-    for i in range(first, last, block_rows):
-        rows = min(block_rows, last - i)
-        new_scale = scale.size > 1 or i == first
-        if new_scale:
-            row_values(scale, i, rows, row_scale)
-        if one_pass:
-            v = load_block(x, scratch, i, span)
-            w, whole, same = scratch[:0], 1, False
-            if fused:
-                w = output_block(v, x, out, scratch, i)
-        else:
-            own = work_scratch(x, out, scratch, i, span)
-            v = load_block(x, own, i, span)
-            w, whole, same = work_block(v, x, out, fused, own, i)
-        losses = memory(loss, loss.dtype)[i : i + rows]
-        b = Block(
-            first=i,
-            rows=rows,
-            classes=x.classes,
-            span=span,
-            x=v,
-            out=w,
-            whole=whole,
-            in_place=same,
-            streamed=out.uncached and out.rows.direct,
-            queue=queue,
-            scratch=Scratch(target_scratch, boxes, room),
-            scale=row_scale,
-            new_scale=new_scale,
-            loss=losses,
-        )
-        if x.classes == 0:  # not one element to read
-            fill(losses, loss.dtype.type(empty))
-        else:
-            work(b, batch, options, grad)
-        if grad is None:
-            zero_masked_rows(keep, i, rows, losses, w[:0])
-        else:
-            zero_masked_rows(keep, i, rows, losses, w)
-            if one_pass:
-                store_output(w, x, out, i, span)
-            else:
-                store_work(w, x, out, queue, i, span)
-    flush(queue)
-    hold(scratch)
-    hold(target_scratch)
-    hold(boxes)
-    settle()
-
-
 def rows_part(
     module: str,
     name: str,
@@ -155,7 +76,6 @@ def rows_part(
     empty : float
         The loss of a row without classes.
     """
-    settings = (temporaries, one_pass, empty)
 
     def rows(
         first: int,
@@ -168,13 +88,68 @@ def rows_part(
         loss: Array,
         grad: Array | None,
     ) -> int:
-        bad = -1
         if labels:
             bad = unchecked_label(first, last, x, targets, keep)
-        if bad < 0:
-            span = Span(first, last, block_rows_of(x))
-            batch = batch_of(x, targets, scale, keep, loss, span.block_rows)
-            each_block(work, settings, span, batch, options, grad)
-        return bad
+            if bad >= 0:
+                return bad
+        block_rows, fused = block_rows_of(x), grad is not None
+        span, kind = Span(first, last, block_rows), loss.dtype
+        batch = batch_of(x, targets, scale, keep, loss, block_rows)
+        source, out = batch.x, output_of(batch.x, grad, loss, block_rows)
+        if one_pass:
+            size = one_pass_size(source, out)
+        else:
+            size = work_size(source, out, fused, loss.itemsize)
+        room = (min(block_rows, last - first) * piece_size(source.classes) + 15) // 16 * 16
+        own, own_targets = np.empty(size, kind), np.empty(_target_size(batch.targets), kind)
+        boxes = np.empty(temporaries * room, kind)
+        scratch = Scratch(own_targets, memory(boxes, kind), room)
+        queue, row_scale = store_queue(own, out.rows.data, stacked(np.dtype(np.int64))), row_array()
+        for i in range(first, last, block_rows):
+            count, new_scale = min(block_rows, last - i), scale.size > 1 or i == first
+            if new_scale:
+                row_values(scale, i, count, row_scale)
+            if one_pass:
+                v = load_block(source, own, i, span)
+                w, whole, same = own[:0], 1, False
+                if grad is not None:
+                    w = output_block(v, source, out, own, i)
+            else:
+                half = work_scratch(source, out, own, i, span)
+                v = load_block(source, half, i, span)
+                w, whole, same = work_block(v, source, out, fused, half, i)
+            losses = memory(loss, kind)[i : i + count]
+            b = Block(
+                first=i,
+                rows=count,
+                classes=source.classes,
+                span=span,
+                x=v,
+                out=w,
+                whole=whole,
+                in_place=same,
+                streamed=out.uncached and out.rows.direct,
+                queue=queue,
+                scratch=scratch,
+                scale=row_scale,
+                new_scale=new_scale,
+                loss=losses,
+            )
+            if source.classes == 0:  # not one element to read
+                fill(losses, kind.type(empty))
+            else:
+                work(b, batch, options, grad)
+            zero_masked_rows(keep, i, count, losses, w if fused else w[:0])
+            if grad is not None:
+                if one_pass:
+                    store_output(w, source, out, i, span)
+                else:
+                    store_work(w, source, out, queue, i, span)
+        flush(queue)
+        hold(own)
+        hold(own_targets)
+        hold(boxes)
+        settle()
+        return -1
 
     return part(module, name, rows)

@@ -21,7 +21,7 @@ from fastloss_kernels.loops.rows import rows_part
 from fastloss_kernels.loops.targets import dense_targets
 from fastloss_kernels.losses.probability_formulas import row_totals, subnormal_guard, unclipped
 from fastloss_kernels.memory.layout import piece_size
-from fastloss_kernels.memory.rows import Block, load_block, temporary
+from fastloss_kernels.memory.rows import Block, load_block
 from fastloss_kernels.memory.streaming import (
     prefetch_block,
     prefetch_chunks,
@@ -98,7 +98,8 @@ def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
     piece = piece_size(classes)
     low, high = kind(eps), kind(1.0 - eps)
     log_low, log_high = -log(low), -log(high)
-    changed, terms, kept = temporary(b, 0), temporary(b, 1), temporary(b, 2)
+    room, arrays = b.scratch.room, b.scratch.temporaries
+    changed, terms, kept = arrays, arrays[room:], arrays[2 * room :]
     total, lost, value, value_lost = row_array(), row_array(), row_array(), row_array()
     slope, slope_lost = row_array(), row_array()  # sums of the targets that are not clipped
     y = load_block(batch.targets, b.scratch.targets, b.first, b.span)

@@ -34,7 +34,7 @@ from fastloss_kernels.losses.softmax_formulas import (
     target_slopes,
 )
 from fastloss_kernels.memory.layout import is_long, piece_size
-from fastloss_kernels.memory.rows import Block, load_block, temporary
+from fastloss_kernels.memory.rows import Block, load_block
 from fastloss_kernels.memory.streaming import prefetch_passes, prefetch_piece
 from fastloss_kernels.reductions.argmax import top_class, top_class_ahead
 from fastloss_kernels.reductions.exp_rows import ExpSums, RowExponents, exponential_sums
@@ -61,7 +61,7 @@ def _gaps(v: Array, t: Array, rows: int, c0: int, top: Array, terms: Array) -> N
 def _refine_gaps(b: Block, y: Array, options: Any, top: Array, sums: TargetSums) -> None:
     """Sum the gaps of rows with targets y again where they have subnormal terms."""
     (class_weight, smoothing), v = options, b.x
-    changed, terms = temporary(b, 0), temporary(b, 1)
+    changed, terms = b.scratch.temporaries, b.scratch.temporaries[b.scratch.room :]
     classes, piece = b.classes, piece_size(b.classes)
     for r in range(b.rows):
         if subnormal_gaps(sums.gaps[r], sums.others[r], v):
@@ -85,7 +85,7 @@ def _target_sums(
     """Sum the targets y of a block and their gaps, and pick those of the largest logits."""
     (class_weight, smoothing), v, rows = options, b.x, b.rows
     classes, piece = b.classes, piece_size(b.classes)
-    changed, terms = temporary(b, 0), temporary(b, 1)
+    changed, terms = b.scratch.temporaries, b.scratch.temporaries[b.scratch.room :]
     for c in range(0, classes, piece):
         width = min(piece, classes - c)
         size = rows * width
@@ -106,7 +106,7 @@ def _subtract_targets(b: Block, y: Array, options: Any, factor: Array, minus: Ar
     """Turn the exponentials of a block into factor e^x + minus t."""
     (class_weight, smoothing), rows = options, b.rows
     classes, piece = b.classes, piece_size(b.classes)
-    kind, changed = b.out.dtype.type, temporary(b, 0)
+    kind, changed = b.out.dtype.type, b.scratch.temporaries
     for c in range(0, classes, piece):
         width = min(piece, classes - c)
         y_piece, w = y[c : c + rows * width], b.out[c : c + rows * width]

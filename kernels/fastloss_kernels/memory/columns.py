@@ -23,14 +23,8 @@ class Tile(NamedTuple):
     loss: Any
     plans: Any  # the order of summation, see `sum_columns`
     sums: Any  # workspaces for `sum_in_order`
-    temporaries: Any  # see `tile_temporary`
+    temporaries: Any  # flat: values of `TILE_ROWS` rows one behind the other, which outlast a tile
     kept: Any  # room for all exponentials of the tile
-
-
-@block
-def tile_temporary(tile: Tile, number: int) -> Array:
-    """Return room for one value of each row that outlasts the tile."""
-    return memory(tile.temporaries, tile.loss.dtype, number * tuning.TILE_ROWS * tile.loss.itemsize)
 
 
 @block

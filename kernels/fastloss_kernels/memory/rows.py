@@ -35,8 +35,8 @@ class Scratch(NamedTuple):
     """What the blocks of a span need besides their output."""
 
     targets: Any  # room to load a block of target rows
-    temporaries: Any  # see `temporary`
-    room: Any  # elements of a temporary array
+    temporaries: Any  # flat: temporary arrays one behind the other, which outlast a block
+    room: Any  # elements of a temporary array: a piece of each row
 
 
 class Block(NamedTuple):
@@ -56,13 +56,6 @@ class Block(NamedTuple):
     scale: Any  # factor of each row's gradient
     new_scale: Any  # whether it has changed since the last block
     loss: Any
-
-
-@block
-def temporary(b: Block, number: int) -> Array:
-    """Return a temporary array of the block's working dtype, with room for a piece of each row."""
-    _, temporaries, room = b.scratch
-    return memory(temporaries, b.loss.dtype, number * room * b.loss.itemsize)
 
 
 class Output(NamedTuple):
@@ -109,6 +102,12 @@ def output_of(x: Layout, grad: Array | None, like: Array, block_rows: int) -> Ou
 def pack_size(x: Layout) -> int:
     """Return the length of the scratch that `load_block` needs for blocks of x."""
     return 0 if x.direct else x.pack_rows * x.classes
+
+
+@block
+def one_pass_size(x: Layout, out: Output) -> int:
+    """Return the length of the scratch that `load_block` and `output_block` need."""
+    return max(pack_size(x), pack_size(out.rows))
 
 
 @block

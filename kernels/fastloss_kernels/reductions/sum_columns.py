@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from fastloss_kernels import tuning
-from fastloss_kernels.compiler.jit import block, called, generic
+from fastloss_kernels.compiler.jit import block, called
 from fastloss_kernels.elementary.double_word import two_sum
 from fastloss_kernels.memory.columns import Tile
 from fastloss_kernels.memory.layout import piece_size
@@ -150,7 +150,7 @@ def _close_piece(sums: Array, rows: int, first: bool, total: Array, lost: Array)
     add_sums(first, total, lost, more, rest, rows)
 
 
-@generic
+@block
 def sum_in_order(
     add: Any, state: Any, tile: Tile, workspaces: Any, results: Any, like: Array
 ) -> None:
