@@ -6,7 +6,7 @@ d loss / d x`` to `grad` in the same pass. Weights, masks, reductions and upstre
 values of `scale` and `keep`; the engine knows none of them.
 
 From Python call `run`: it checks the arguments and takes as many threads as the work is worth.
-Compiled code calls kernels directly, and they believe it. `total` sums the losses.
+Compiled code calls kernels directly, and then arguments are not checked. `total` sums the losses.
 
 For one row inside a loop of your own pass views of length one and ``threads=1``.
 
