@@ -57,7 +57,7 @@ def squared_error(
         d result / d loss of each row: the factor of its gradient.
     keep : (1,) or (n,) bool
         Rows to compute. Others get loss 0 and gradient 0 and are not looked at.
-    loss : (n,), float64 for a float64 x, else float32: what is computed in
+    loss : (n,), the working dtype: float64 for a float64 x, else float32
         Receives the row losses, without `scale`.
     grad : None or (outer, classes, inner), x's or loss's dtype
         Receives ``scale * d loss / d x``. It is x itself, or shares no memory with any input.

@@ -17,7 +17,7 @@ from fastloss_kernels.typing import Parts
 
 _FLOAT32, _FLOAT64, _INT64, _BOOL = map(np.dtype, ("float32", "float64", "int64", "bool"))
 
-_PREDICTIONS = (_FLOAT32, _FLOAT64, np.dtype("int16"), np.dtype("uint16"))  # see `halves`
+_PREDICTIONS = (_FLOAT32, _FLOAT64, np.dtype("int16"), np.dtype("uint16"))  # see `half`
 
 _NUMBERS, _OUTPUTS = ("smoothing", "eps"), ("loss", "grad")
 
@@ -35,7 +35,7 @@ def run(kernel: Any, x: Any, *rest: Any) -> Any:
     kernel : kernel of this package
         Its docstring says what follows x; the same name means the same in every kernel. In place of
         `threads`, its last argument, nothing is given.
-    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `halves`)
+    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `half`)
         Predictions. Any strides; may be read-only. n is outer * inner.
     *rest
         The kernel's other arguments, by position: of these,

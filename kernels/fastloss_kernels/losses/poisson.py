@@ -58,7 +58,7 @@ def poisson(
 
     Parameters
     ----------
-    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `halves`)
+    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `half`)
         Rates. Any strides; may be read-only.
     targets : (outer, classes, inner), loss's dtype
         Counts t. Any strides, 0 included.
@@ -68,7 +68,7 @@ def poisson(
         d result / d loss of each row: the factor of its gradient.
     keep : (1,) or (n,) bool
         Rows to compute. Others get loss 0 and gradient 0 and are not looked at.
-    loss : (n,), float64 for a float64 x, else float32: what is computed in
+    loss : (n,), the working dtype: float64 for a float64 x, else float32
         Receives the row losses, without `scale`.
     grad : None or (outer, classes, inner), x's or loss's dtype
         Receives ``scale * d loss / d x``. It is x itself, or shares no memory with any input.
