@@ -1,9 +1,8 @@
 """What simd/ uses of Numba's code generation beyond its public documentation.
 
-Beside these, an intrinsic relies on what Numba gives to its code generator: llvmlite's builder, and
-a context with ``get_constant``, ``get_data_type``, ``get_value_type``, ``get_dummy_value`` (what a
-function without a result returns) and ``cast``. A missing one is an AttributeError when a kernel is
-first compiled.
+Intrinsics also rely on the context that Numba gives them: ``get_constant``, ``get_data_type``,
+``get_value_type``, ``cast`` and ``get_dummy_value`` (of a function without a result). A missing one
+is an AttributeError when a kernel is first compiled.
 """
 
 from typing import Any
@@ -11,31 +10,8 @@ from typing import Any
 from numba import types
 
 # Loops, conditions and stack variables for llvmlite's builder, as Numba's own intrinsics use them.
-# `alloca_once` reserves its place in the function's first block, outside all loops. A helper that
-# is renamed fails here, when a kernel is first imported.
-from numba.core.cgutils import (
-    alloca_once,
-    alloca_once_value,
-    for_range,
-    for_range_slice,
-    get_or_insert_function,
-    is_not_null,
-    pack_array,
-    pointer_add,
-)
-
-__all__ = [
-    "alloca_once",
-    "alloca_once_value",
-    "array_over",
-    "cpu_features",
-    "data_of",
-    "for_range",
-    "for_range_slice",
-    "get_or_insert_function",
-    "is_not_null",
-    "pointer_add",
-]
+# A helper that is renamed is an AttributeError when a kernel is first compiled.
+from numba.core import cgutils as cgutils
 
 
 def data_of(context: Any, builder: Any, kind: Any, array: Any) -> Any:
@@ -55,8 +31,8 @@ def array_over(context: Any, builder: Any, kind: Any, pointer: Any, size: int) -
     populate_array(
         array,
         data=builder.bitcast(pointer, array.data.type),
-        shape=pack_array(builder, [context.get_constant(types.intp, size)]),
-        strides=pack_array(builder, [itemsize]),
+        shape=cgutils.pack_array(builder, [context.get_constant(types.intp, size)]),
+        strides=cgutils.pack_array(builder, [itemsize]),
         itemsize=itemsize,
         meminfo=None,
         parent=None,

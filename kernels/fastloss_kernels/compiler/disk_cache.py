@@ -1,15 +1,15 @@
-"""The cache of compiled kernels on disk: whatever is found there, the right code or none.
+"""Disk cache of compiled kernels: a damaged, misplaced or outdated file is never run.
 
-It lies where Numba's own lies (``NUMBA_CACHE_DIR``, ``__pycache__``, the user's cache directory),
-one file for each kernel, signature and processor. Numba's own keeps a list beside its files, which
-numbers them: two processes that compile at once write one list over the other's, after which a
-signature may find the code of another. Here the name of a file is a hash of what it is for, so
-there is no list, and processes that write the same file write the same content.
+Files are kept where Numba keeps its own (``NUMBA_CACHE_DIR``, ``__pycache__``, the user's cache
+directory), one for each kernel, signature and processor. Numba's own cache numbers its files in an
+index file: two processes that compile at once overwrite each other's index, after which a signature
+may find the code of another. Here a file is named by a hash of what it is for, so there is no
+index, and processes that write the same file write the same content.
 
-A file begins with its seal, the SHA-256 of its key and its body. A damaged body would end the
-process when it is unpickled or linked, so the seal is looked at first; and as the key is not in the
-file but known to who asks, a file in another's place fails as a damaged one does. Either means:
-compile, and replace the file. The seal holds off faults, not intruders (see SECURITY.md).
+A file begins with its seal, the SHA-256 of its key and its body. Unpickling or linking a damaged
+body would end the process, so the seal is checked first; and as the key is not in the file but
+known to the reader, a misplaced file fails like a damaged one. In both cases the kernel is compiled
+and the file replaced. The seal protects from faults, not from intruders (see SECURITY.md).
 """
 
 import contextlib
@@ -21,7 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import numba
+
+# Relies on the protocol of these two: a dispatcher calls `load_overload` and `save_overload` of its
+# `_cache`, whose `_impl` has `reduce`, `rebuild`, `check_cachable`, `filename_base` and `locator`.
+# If it changes, loading fails silently and every process compiles (test_cache notices), or saving
+# ends the first call with an AttributeError.
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
+
+# Relies on `initialize` to give LLVM the addresses of Numba's memory functions, without which
+# linking ends the process, and on `dumps` to pickle what `rebuild` takes.
 from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
@@ -31,13 +39,14 @@ _SEAL = hashlib.sha256().digest_size
 class _Stored(CompileResultCacheImpl):
     """What is stored of a compiled kernel.
 
-    An "environment" holds the Python objects that a compiled function refers to; to load one is to
-    import the function's module. Numba's array functions have empty ones, and their modules import
-    SciPy where it is installed: a quarter of a second for nothing.
+    An "environment" holds the Python objects that a compiled function refers to; loading one
+    imports the function's module. Those of Numba's array functions are empty, and their modules
+    import SciPy where it is installed: a quarter of a second for nothing.
     """
 
     def reduce(self, compiled: Any) -> Any:
         """Return what to pickle: all but Numba's own empty environments."""
+        # Relies on `environments` being last, each with `consts` and `globals`; else an exception.
         *parts, environments = super().reduce(compiled)
         kept = (
             e for e in environments if e.consts or not e.globals["__name__"].startswith("numba.")
@@ -62,8 +71,8 @@ class KernelCache(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the compiled code for a signature, or None.
 
-        Numba's own would first load all that Numba can compile. Finished machine code refers to
-        nothing of that but the memory functions of its run time.
+        Numba's own would first load everything that compiling needs. Finished machine code needs
+        none of that but the memory functions of Numba's run time.
         """
         rtsys.initialize(target_context)
         try:
@@ -72,11 +81,11 @@ class KernelCache(FunctionCache):
             if content[:_SEAL] != _seal(key, content[_SEAL:]):
                 return None
             return self._impl.rebuild(target_context, pickle.loads(content[_SEAL:]))
-        except Exception:  # no file; or what a sound one refers to is no longer installed
+        except Exception:  # no file, or an intact one refers to what is no longer installed
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Save the compiled code if the disk lets us."""
+        """Save the compiled code if the disk allows it."""
         if not self._impl.check_cachable(data):
             return
         path, key = self._entry(sig, data.codegen)
@@ -86,7 +95,7 @@ class KernelCache(FunctionCache):
             _replace(path, _seal(key, body) + body)
 
     def flush(self) -> None:
-        """Remove every file of this kernel that the disk lets us."""
+        """Remove every file of this kernel, as far as the disk allows it."""
         for path in Path(self.cache_path).glob(f"{self._impl.filename_base}.*.nbc"):
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -94,9 +103,10 @@ class KernelCache(FunctionCache):
     def _entry(self, sig: Any, codegen: Any) -> tuple[Path, bytes]:
         """Return the file for a signature and this processor, and the key its seal must hold.
 
-        What an upgrade changes is in the key alone: the new code replaces the old. A type of
-        Numba's compares by its name, which is how it prints.
+        What an upgrade changes is in the key, not in the name: the new code replaces the old. Two
+        types of Numba are equal if they print alike.
         """
+        # Relies on the index key being (types, processor, hash of the byte code); else ValueError.
         kinds, target, code = self._index_key(sig, codegen)
         name = hashlib.sha256(repr((kinds, target)).encode()).hexdigest()[:16]
         path = Path(self.cache_path, f"{self._impl.filename_base}.{name}.nbc")
@@ -106,15 +116,13 @@ class KernelCache(FunctionCache):
 
 
 def _seal(key: bytes, body: bytes | memoryview) -> bytes:
-    digest = hashlib.sha256(
-        hashlib.sha256(key).digest()
-    )  # of one length, so that body starts there
+    digest = hashlib.sha256(hashlib.sha256(key).digest())  # a fixed length before the body
     digest.update(body)
     return digest.digest()
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file that others see whole or not at all."""
+    """Write a file atomically: others see it whole or not at all."""
     unfinished = path.with_name(f"{path.name}.tmp.{os.urandom(8).hex()}")
     try:
         unfinished.write_bytes(content)
@@ -129,8 +137,8 @@ def _replace(path: Path, content: bytes) -> None:
 def _sources() -> str:
     """Return a hash of every source file of this package and its folders.
 
-    Numba keys a cached kernel on the file it stands in, not on the helpers it calls: after an
-    upgrade that changed only a helper the old machine code would run.
+    Numba's key covers the file of a kernel, not those of the helpers it calls: after an upgrade
+    that changed a helper only, the old machine code would run.
     """
     root, digest = Path(__file__).parents[1], hashlib.sha256()
     for path in sorted(root.rglob("*.py")):

@@ -1,4 +1,4 @@
-"""The only file that knows Numba's options; where compiled kernels are kept: see `disk_cache`."""
+"""The decorators of compiled functions: the only file that sets Numba's options."""
 
 import contextlib
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from numba import config, njit
 _Decorator = Callable[[Callable[..., Any]], Any]
 
 # Without wrappers a function compiles faster, but only compiled code can call it. No fast-math flag
-# anywhere: the order of every sum is ours, and infinities and NaN are legal input.
+# anywhere: the order of every sum is fixed, and infinities and NaN are legal input.
 _INNER: dict[str, Any] = {
     "error_model": "numpy",
     "nogil": True,
@@ -25,8 +25,7 @@ _INNER: dict[str, Any] = {
 BLOCK: Any = {**_INNER, "forceinline": True}
 block: _Decorator = njit(**BLOCK)
 
-# A function of a block that is compiled once and called: inlined, its code would stand in several
-# places of a kernel.
+# A function of a block that is not inlined, because a kernel would hold several copies of it.
 called: _Decorator = njit(**_INNER)
 
 cached_functions: dict[str, Any] = {}
@@ -44,6 +43,7 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Any:
         return np.errstate(all="ignore")(function)  # machine arithmetic does not warn
     dispatcher: Any = njit(nogil=True, error_model="numpy", **options)(function)
     with contextlib.suppress(RuntimeError):
+        # Relies on this attribute, where Numba puts its own cache; without it nothing is cached.
         dispatcher._cache = KernelCache(dispatcher.py_func)
     cached_functions[qualified_name(function)] = dispatcher
     return dispatcher

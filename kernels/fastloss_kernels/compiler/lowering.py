@@ -1,19 +1,26 @@
-"""How the functions of the kernels are compiled: as Numba does, but for three things.
+"""How kernels are compiled: by Numba's compiler with three changes in its lowering to LLVM.
 
-**References are not counted** to arrays that a function is given: who calls it holds them, and no
-part returns one. Numba counts at every slice, by an instruction that no other thread may interrupt
-and that first waits for all that was written past the caches. Of large gradients of sparse
-crossentropy it took a fifteenth of the time, of those of probabilities a fifth.
+**References to arrays in arguments are not counted**: the caller holds them, and no part returns
+one. Numba counts at every slice, with an atomic instruction that first waits for all non-temporal
+stores. Of large gradients of sparse crossentropy it took a fifteenth of the time, of those of
+probabilities a fifth.
 
-**Helpers stop at LLVM's language.** Numba optimises every function, makes machine code of it, and
-then links its text into each caller, to be optimised again. What only kernels call needs none of
-that: what its caller inlines or holds a copy of is optimised and compiled there, once.
+**Helpers stop at LLVM IR.** Numba optimises every function, makes machine code of it, and links its
+IR into each caller, to be optimised again. What only kernels call needs none of that: it is
+optimised and compiled once, in the caller that inlines it or holds a copy.
+
+**Vectors are as wide as the processor's registers**, where LLVM would prefer 256 bits.
 """
 
 from typing import Any
 
+# Relies on the arguments of `make_function`, which makes what Python calls; else a TypeError.
 from numba import _dynfunc  # type: ignore[attr-defined] # isort: skip
 from numba import types
+
+# Relies on the methods of these classes that are overridden below. One that is renamed would never
+# be called: references would be counted and vectors be half as wide, which test_machine_code
+# notices. A renamed class fails at import.
 from numba.core import cgutils
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
@@ -23,13 +30,14 @@ from numba.core.typed_passes import NativeLowering
 
 
 def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    """Return the code of an array, or of what may hold arrays, without their references' counts."""
+    """Return an array value, or one that may hold arrays, without references to count."""
+    # Relies on the field `meminfo`, which is null where no memory is owned; else AttributeError.
     if isinstance(kind, types.Array):
         array = context.make_array(kind)(context, builder, value)
         array.meminfo = cgutils.get_null_value(array.meminfo.type)
         return array._getvalue()
     items: Any = kind if isinstance(kind, types.BaseTuple) else ()
-    if isinstance(kind, types.Optional):  # its value comes first, then whether there is one
+    if isinstance(kind, types.Optional):  # a struct of the value and whether there is one
         items = (kind.type,)
     for k, item in enumerate(items):
         one = _uncounted(context, builder, item, builder.extract_value(value, k))
@@ -37,20 +45,21 @@ def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:
     return value
 
 
-# As LLVM reads it: in bits, of which it takes as many as the processor's registers have.
+# In bits; LLVM takes at most what the processor has.
 _WIDTH = '"prefer-vector-width"="512"'
 
 
 class _Borrowing(Lower):
-    """Numba's lowering of a function whose arrays are the caller's and whose vectors are wide."""
+    """Numba's lowering, with arrays borrowed from the caller and vectors of full width."""
 
     def setup_function(self, fndesc: Any) -> None:
         """Begin the function."""
         super().setup_function(fndesc)
-        set.add(self.function.attributes, _WIDTH)  # its own `add` only knows words
+        # Relies on llvmlite's attributes being a set of str; their own `add` accepts words only.
+        set.add(self.function.attributes, _WIDTH)
 
     def extract_function_arguments(self) -> Any:
-        """Return the arguments, the arrays among them without a count of references."""
+        """Return the arguments, whose arrays are not counted."""
         given = super().extract_function_arguments()
         for k, kind in enumerate(self.fndesc.argtypes):
             given[k] = _uncounted(self.context, self.builder, kind, given[k])
@@ -63,7 +72,7 @@ class _PartLowering(NativeLowering):
 
     @property
     def lowering_class(self) -> Any:
-        """Return what lowers a function."""
+        """Return the class that lowers a function."""
         return _Borrowing
 
     def run_pass(self, state: Any) -> bool:
@@ -73,13 +82,17 @@ class _PartLowering(NativeLowering):
 
 
 class _Fragment(JITCodeLibrary):
-    """Code that is linked into that of its callers and never run by itself."""
+    """IR that is linked into its callers and never compiled by itself.
+
+    Relies on the three steps that Numba takes to finish a library, and on the flag that says it is
+    finished. With others a fragment would be compiled after all (slower), or linking it would fail.
+    """
 
     def _optimize_functions(self, ll_module: Any) -> None:
         ll_module.data_layout = self._codegen._data_layout
 
     def _optimize_final_module(self) -> None:
-        """Leave it to the callers."""
+        """Leave optimising to the callers."""
 
     def _finalize_final_module(self) -> None:
         self._finalize_dynamic_globals()
@@ -94,7 +107,7 @@ class _FragmentLowering(NativeLowering):
 
     @property
     def lowering_class(self) -> Any:
-        """Return what lowers a function."""
+        """Return the class that lowers a function."""
         return _Borrowing
 
     def run_pass(self, state: Any) -> bool:
@@ -105,7 +118,8 @@ class _FragmentLowering(NativeLowering):
         lowered = state["cr"]
         if lowered.env.consts:
             raise NotImplementedError(f"{lowered.fndesc.qualname} refers to Python objects")
-        # Callers look the code up by what Python would call. It is never called: its address is 0.
+        # Callers find the code by the function that Python would call. As nothing calls it, its
+        # address is 0. Relies on `no_compile` to leave that function out, and on "cr", the result.
         key = _dynfunc.make_function(
             lowered.fndesc.lookup_module(), state.func_id.func_name, "", 0, lowered.env, ()
         )
@@ -115,12 +129,13 @@ class _FragmentLowering(NativeLowering):
 
 
 class _Compiler(CompilerBase):
-    """Numba's compiler with a lowering of ours in place of its own."""
+    """Numba's compiler with its lowering replaced."""
 
     lowering: type[NativeLowering]
 
     def define_pipelines(self) -> list[Any]:
-        """Return the one pipeline there is."""
+        """Return the one pipeline."""
+        # Relies on `passes` being pairs of class and text; else a ValueError.
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
         pipeline.passes = [
             (self.lowering if kind is NativeLowering else kind, text)
@@ -131,12 +146,12 @@ class _Compiler(CompilerBase):
 
 
 class PartCompiler(_Compiler):
-    """For what Python and kernels call."""
+    """For parts, which Python and kernels call."""
 
     lowering = _PartLowering
 
 
 class FragmentCompiler(_Compiler):
-    """For what only parts and other helpers call."""
+    """For helpers, which only parts and other helpers call."""
 
     lowering = _FragmentLowering

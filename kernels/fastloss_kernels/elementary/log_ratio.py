@@ -97,6 +97,7 @@ def _log1p_quotient_f32(a: float, b: float, like: Array) -> Any:
     # With u = a + b = v 2^e and s = (v - b) / (v + b): log(u / b) = 2 atanh(s) + e log(2). That is
     # one division where a quotient and its logarithm take two. Where u is next to b and has lost
     # digits of a, v - b is a itself.
+    a, b = np.float64(a), np.float64(b)
     v, e = aligned(a + b, b)
     s = (a if e == 0 else v - b) / (v + b)
     z = s * s
@@ -104,12 +105,12 @@ def _log1p_quotient_f32(a: float, b: float, like: Array) -> Any:
 
 
 def _log1p_quotient_f64(a: float, b: float, like: Array) -> Any:
-    return log1p(a / b)
+    return log1p(np.float64(a) / np.float64(b))
 
 
 @by_dtype(_log1p_quotient_f32, _log1p_quotient_f64)
 def log1p_quotient(a: float, b: float, like: Array) -> Any:
-    """Return log(1 + a / b) for float64 a >= 0 and b > 0, normal, to the digits of like's type.
+    """Return log(1 + a / b) in float64 for a >= 0 and b > 0, normal, to the digits of like's type.
 
     Error: below 2^-32 of it for float32, below 2 ulp for float64. Of other numbers, any number.
     """

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastloss_kernels.compiler.codegen_api import data_of, for_range_slice, get_or_insert_function
+from fastloss_kernels.compiler.codegen_api import cgutils, data_of
 from fastloss_kernels.compiler.overloads import compiled
 from fastloss_kernels.typing import Array
 from llvmlite import ir
@@ -34,10 +34,10 @@ def _stream(typingctx: Any, source: Any, target: Any, size: Any) -> Any:
         after = builder.sub(count, builder.srem(builder.sub(count, before), line))
         one = count.type(1)
         for first, last in ((count.type(0), before), (after, count)):
-            with for_range_slice(builder, first, last, one) as (k, _):
+            with cgutils.for_range_slice(builder, first, last, one) as (k, _):
                 builder.store(builder.load(builder.gep(sources, [k])), builder.gep(targets, [k]))
         hint = builder.module.add_metadata([ir.IntType(32)(1)])
-        with for_range_slice(builder, before, after, line) as (k, _):
+        with cgutils.for_range_slice(builder, before, after, line) as (k, _):
             place, goal = (
                 builder.bitcast(builder.gep(data, [k]), register.as_pointer())
                 for data in (sources, targets)
@@ -71,12 +71,12 @@ def _prefetch(typingctx: Any, x: Any, start: Any, size: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
-        fetch = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         data = data_of(context, builder, x, args[0])
         read, second_level, is_data = (ir.Constant(word, n) for n in (0, 2, 1))
         line = ir.Constant(args[2].type, LINE // (x.dtype.bitwidth // 8))
         first = ir.Constant(args[2].type, 0)
-        with for_range_slice(builder, first, args[2], line) as (k, _):
+        with cgutils.for_range_slice(builder, first, args[2], line) as (k, _):
             place = builder.gep(data, [builder.add(args[1], k)])
             builder.call(fetch, [builder.bitcast(place, byte), read, second_level, is_data])
         return context.get_dummy_value()

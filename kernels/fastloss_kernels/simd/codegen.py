@@ -3,13 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from fastloss_kernels.compiler.codegen_api import (
-    alloca_once_value,
-    data_of,
-    for_range_slice,
-    get_or_insert_function,
-    is_not_null,
-)
+from fastloss_kernels.compiler.codegen_api import cgutils, data_of
 from llvmlite import ir
 
 REGISTER = 64  # bytes; LLVM splits registers where a processor's are shorter
@@ -64,7 +58,7 @@ class Rows:
         for count in sorted({group, 1}, reverse=True):
             step = self._size(count * self.lanes)
             last = builder.sub(self.width, builder.srem(self.width, step))
-            with for_range_slice(builder, first, last, step) as (k, _):
+            with cgutils.for_range_slice(builder, first, last, step) as (k, _):
                 place = builder.add(start, k)
                 body([self._pointer(place, n * self.lanes, self.lanes) for n in range(count)])
             first = last
@@ -74,7 +68,7 @@ class Rows:
         """Call `body` with a masked load of the remainder, filled up with zeros."""
         builder = self.builder
         rest = builder.srem(self.width, self._size(self.lanes))
-        with builder.if_then(is_not_null(builder, rest)):
+        with builder.if_then(cgutils.is_not_null(builder, rest)):
             numbers = ir.Constant(ir.VectorType(INDEX, self.lanes), list(range(self.lanes)))
             end = splat(builder, builder.trunc(rest, INDEX), self.lanes)
             pointer = self._pointer(place, 0, self.lanes)
@@ -83,7 +77,7 @@ class Rows:
             arguments = [pointer, INDEX(self.itemsize), mask, zero]
             kind = ir.FunctionType(zero.type, [a.type for a in arguments])
             name = f"llvm.masked.load.v{self.lanes}f{8 * self.itemsize}.p0"
-            function = get_or_insert_function(builder.module, kind, name)
+            function = cgutils.get_or_insert_function(builder.module, kind, name)
             body(builder.call(function, arguments))
 
     def short_rest(self, place: Any, body: Callable[[Any], None]) -> None:
@@ -93,12 +87,12 @@ class Rows:
         the next row's load wait for it, though they share no element.
         """
         builder = self.builder
-        at = alloca_once_value(builder, place)
+        at = cgutils.alloca_once_value(builder, place)
         builder.store(place, at)
         width = self.lanes // 2
         while width:
             bit = builder.and_(self.width, self._size(width))
-            with builder.if_then(is_not_null(builder, bit)):
+            with builder.if_then(cgutils.is_not_null(builder, bit)):
                 here = builder.load(at)
                 body(self._pointer(here, 0, width))
                 builder.store(builder.add(here, self._size(width)), at)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastloss_kernels import tuning
-from fastloss_kernels.compiler.codegen_api import alloca_once_value, data_of, for_range_slice
+from fastloss_kernels.compiler.codegen_api import cgutils, data_of
 from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.compiler.overloads import compiled
 from fastloss_kernels.simd.codegen import joined, part_of
@@ -68,7 +68,7 @@ def _moving_code(w: Any, columns: Any, back: bool) -> Callable[..., Any]:
             some = builder.and_(builder.icmp_signed(">", rows, zero), several)
             with (
                 builder.if_then(builder.and_(no_rest, some)),
-                for_range_slice(builder, zero, width, one) as (c, _),
+                cgutils.for_range_slice(builder, zero, width, one) as (c, _),
             ):
                 builder.store(builder.load(builder.gep(source, [c])), builder.gep(target, [c]))
 
@@ -104,7 +104,7 @@ def _moving_code(w: Any, columns: Any, back: bool) -> Callable[..., Any]:
 
         if not back:
             copy(last_row, buffer)
-        done = alloca_once_value(builder, zero)
+        done = cgutils.alloca_once_value(builder, zero)
         builder.store(zero, done)
         least = 1  # rows of one element are columns; two of them would reach beyond the last
         for lanes in (n for n in WIDTHS if n * itemsize <= tuning.SHORT_ROW):
@@ -115,12 +115,12 @@ def _moving_code(w: Any, columns: Any, back: bool) -> Callable[..., Any]:
             least = lanes
             with builder.if_then(fits):
                 last = builder.sub(rows, builder.srem(rows, group))
-                with for_range_slice(builder, zero, last, group) as (r, _):
+                with cgutils.for_range_slice(builder, zero, last, group) as (r, _):
                     squares(r, lanes)
                 builder.store(last, done)
         with (
-            for_range_slice(builder, builder.load(done), rows, one) as (r, _),
-            for_range_slice(builder, zero, width, one) as (c, _),
+            cgutils.for_range_slice(builder, builder.load(done), rows, one) as (r, _),
+            cgutils.for_range_slice(builder, zero, width, one) as (c, _),
         ):
             row = builder.gep(row_data, [builder.add(builder.mul(r, width), c)])
             column = builder.gep(column_data, [builder.add(builder.mul(c, step), r)])

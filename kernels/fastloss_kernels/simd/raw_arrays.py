@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from fastloss_kernels import tuning
-from fastloss_kernels.compiler.codegen_api import array_over, data_of, pointer_add
+from fastloss_kernels.compiler.codegen_api import array_over, cgutils, data_of
 from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.compiler.overloads import compiled
 from fastloss_kernels.simd.codegen import REGISTER
@@ -37,7 +37,7 @@ def _memory(typingctx: Any, x: Any, like: Any, offset: Any = 0) -> Any:
     result = types.Array(like.dtype, 1, "C")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = pointer_add(builder, data_of(context, builder, x, args[0]), args[2])
+        pointer = cgutils.pointer_add(builder, data_of(context, builder, x, args[0]), args[2])
         return array_over(context, builder, result, pointer, 2**62)
 
     return result(x, like, types.intp), codegen
@@ -72,35 +72,33 @@ def row_array() -> Array:
     return np.full(tuning.STACK_ROWS, np.nan)
 
 
-def _on_stack(kind: Any, size: int) -> Any:
-    """Return the code generator of an uninitialised array on the stack, in the entry block."""
+def _on_stack(dtype: Any, size: int, *arguments: Any) -> Any:
+    """Return the definition of an intrinsic for an uninitialised array on the stack."""
+    kind = types.Array(dtype, 1, "C")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        room = ir.ArrayType(context.get_data_type(kind.dtype), size)
-        with builder.goto_entry_block():  # `alloca_once` would fill it with zeros
+        room = ir.ArrayType(context.get_data_type(dtype), size)
+        with builder.goto_entry_block():  # `cgutils.alloca_once` would fill it with zeros
             pointer = builder.alloca(room)
         pointer.align = REGISTER
         return array_over(context, builder, kind, pointer, size)
 
-    return codegen
+    return kind(*arguments), codegen
 
 
 @compiled(stacked)
 def _stacked(typingctx: Any, like: Any) -> Any:
-    kind = types.Array(like.dtype, 1, "C")
-    return kind(like), _on_stack(kind, tuning.STACK_ROWS)
+    return _on_stack(like.dtype, tuning.STACK_ROWS, like)
 
 
 @compiled(stacked_rows)
 def _stacked_rows(typingctx: Any, like: Any) -> Any:
-    kind = types.Array(like.dtype, 1, "C")
-    return kind(like), _on_stack(kind, tuning.STACK_ROWS * REGISTER // (like.dtype.bitwidth // 8))
+    return _on_stack(like.dtype, tuning.STACK_ROWS * REGISTER // (like.dtype.bitwidth // 8), like)
 
 
 @compiled(row_array)
 def _row_array(typingctx: Any) -> Any:
-    kind = types.Array(types.float64, 1, "C")
-    return kind(), _on_stack(kind, tuning.STACK_ROWS)
+    return _on_stack(types.float64, tuning.STACK_ROWS)
 
 
 @block

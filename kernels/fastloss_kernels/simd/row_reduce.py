@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from fastloss_kernels.compiler.codegen_api import alloca_once, data_of, for_range, for_range_slice
+from fastloss_kernels.compiler.codegen_api import cgutils, data_of
 from fastloss_kernels.compiler.overloads import compiled
 from fastloss_kernels.simd.codegen import INDEX, REGISTER, Rows, pick, splat
 from fastloss_kernels.typing import Array
@@ -121,9 +121,9 @@ def _sums_code(w: Any, total: Any, lost: Any, group: int) -> Callable[..., Any]:
         parts = 2 if sums.compensated else 1
         lanes = ir.VectorType(ir.DoubleType(), row_code.lanes)
         zero = ir.Constant(lanes, [0.0] * row_code.lanes)
-        row = [alloca_once(builder, lanes) for _ in range(parts)]
+        row = [cgutils.alloca_once(builder, lanes) for _ in range(parts)]
         of_rows = [
-            alloca_once(builder, ir.ArrayType(_DOUBLES, ROWS_SUMMED), zfill=True)
+            cgutils.alloca_once(builder, ir.ArrayType(_DOUBLES, ROWS_SUMMED), zfill=True)
             for _ in range(parts)
         ]
         step = ir.Constant(args[1].type, ROWS_SUMMED)
@@ -156,10 +156,10 @@ def _sums_code(w: Any, total: Any, lost: Any, group: int) -> Callable[..., Any]:
             for array, vector in zip(of_rows, of_row, strict=True):
                 builder.store(vector, builder.gep(array, [INDEX(0), place]))
 
-        with for_range_slice(builder, step.type(0), args[1], step) as (r, _):
+        with cgutils.for_range_slice(builder, step.type(0), args[1], step) as (r, _):
             left = builder.sub(args[1], r)
             count = builder.select(builder.icmp_signed("<", left, step), left, step)
-            with for_range(builder, count) as loop:
+            with cgutils.for_range(builder, count) as loop:
                 one_row(builder.add(r, loop.index), loop.index)
             vectors = [
                 tuple(builder.load(builder.gep(a, [INDEX(0), INDEX(k)])) for a in of_rows)
@@ -170,13 +170,12 @@ def _sums_code(w: Any, total: Any, lost: Any, group: int) -> Callable[..., Any]:
                 pairs = zip(vectors[::2], vectors[1::2], strict=True)
                 vectors = [sums.halved(a, b, size) for a, b in pairs]
                 size //= 2
-            result = vectors[0]
-            if sums.compensated:
-                known = builder.fcmp_ordered("ord", result[1], result[1])
-                result = result[0], builder.select(known, result[1], _ZEROS)
-            else:
-                result = result[0], _ZEROS
-            for data, vector in zip(outputs, result, strict=True):
+            totals, *errors = vectors[0]
+            lost_sums = _ZEROS
+            if sums.compensated:  # of infinities the error is NaN, and counts as 0
+                known = builder.fcmp_ordered("ord", errors[0], errors[0])
+                lost_sums = builder.select(known, errors[0], _ZEROS)
+            for data, vector in zip(outputs, (totals, lost_sums), strict=True):
                 pointer = builder.bitcast(builder.gep(data, [r]), _DOUBLES.as_pointer())
                 builder.store(vector, pointer, align=8)
         return context.get_dummy_value()
@@ -199,7 +198,7 @@ def _scale_rows(typingctx: Any, w: Any, rows: Any, width: Any, factor: Any) -> A
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         row_code = Rows(context, builder, w, args[0], args[2])
         factors = data_of(context, builder, factor, args[3])
-        with for_range(builder, args[1]) as loop:
+        with cgutils.for_range(builder, args[1]) as loop:
             one = builder.load(builder.gep(factors, [loop.index]))
 
             def scale(pointer: Any) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastloss_kernels.compiler.codegen_api import data_of, for_range_slice
+from fastloss_kernels.compiler.codegen_api import cgutils, data_of
 from fastloss_kernels.compiler.overloads import compiled
 from fastloss_kernels.simd.codegen import REGISTER, pick
 from fastloss_kernels.typing import Array
@@ -76,14 +76,14 @@ def _transpose(
         with builder.if_else(builder.and_(*fits)) as (squares, elements):
             with (
                 squares,
-                for_range_slice(builder, lines.type(0), lines, side) as (c, _),
-                for_range_slice(builder, lines.type(0), width, side) as (k, _),
+                cgutils.for_range_slice(builder, lines.type(0), lines, side) as (c, _),
+                cgutils.for_range_slice(builder, lines.type(0), width, side) as (k, _),
             ):
                 square(start(c, lines), start(k, width))
             with (
                 elements,
-                for_range_slice(builder, lines.type(0), lines, one) as (c, _),
-                for_range_slice(builder, lines.type(0), width, one) as (k, _),
+                cgutils.for_range_slice(builder, lines.type(0), lines, one) as (c, _),
+                cgutils.for_range_slice(builder, lines.type(0), width, one) as (k, _),
             ):
                 builder.store(builder.load(at(sources, c, step, k)), at(targets, k, target_step, c))
         return context.get_dummy_value()
