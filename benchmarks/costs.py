@@ -16,15 +16,15 @@ from typing import Any
 import numba
 import numpy as np
 from fastloss_kernels.compiler.lowering import PartCompiler
-from fastloss_kernels.elementary.exp import exp_bounded, exp_falling
-from fastloss_kernels.elementary.log import log, log1p_unit, log_normal, log_pair
-from fastloss_kernels.elementary.log_ratio import aligned, log_aligned
+from fastloss_kernels.elementary.exp import exp_in_range, exp_nonpositive
+from fastloss_kernels.elementary.log import log, log1p_01, log_double_word, log_normal
+from fastloss_kernels.elementary.log_ratio import log_reduced, nearest_binade
 from fastloss_kernels.losses.binary_crossentropy import _logit, _probability
 from fastloss_kernels.losses.kullback_leibler import _kullback_leibler
 from fastloss_kernels.losses.poisson import _poisson
-from fastloss_kernels.simd.cache_hints import stream
-from fastloss_kernels.simd.raw_arrays import memory
-from fastloss_kernels.simd.row_reduce import fine_sums, row_sums, scale_rows
+from fastloss_kernels.simd.cache_hints import store_nontemporal
+from fastloss_kernels.simd.raw_arrays import flat_view
+from fastloss_kernels.simd.row_reduce import row_sums, row_sums_f64, scale_rows
 from fastloss_kernels.simd.scalar import fma
 from numba import njit
 
@@ -43,13 +43,13 @@ compiled = njit(error_model="numpy", pipeline_class=PartCompiler)  # with vector
 @compiled
 def _exponential(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
     for k in range(x.size):
-        w[k] = exp_bounded(x[k])
+        w[k] = exp_in_range(x[k])
 
 
 @compiled
 def _falling(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
     for k in range(x.size):
-        w[k] = exp_falling(-x[k])
+        w[k] = exp_nonpositive(-x[k])
 
 
 @compiled
@@ -61,7 +61,7 @@ def _logarithm(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
 @compiled
 def _pair(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
     for k in range(x.size):
-        w[k] = log_pair(x[k], t[k])
+        w[k] = log_double_word(x[k], t[k])
 
 
 @compiled
@@ -73,8 +73,8 @@ def _normal(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
 @compiled
 def _quotient(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
     for k in range(x.size):
-        near, e = aligned(x[k], t[k])
-        w[k] = log_aligned((near - t[k]) / t[k], e, low - low)
+        near, e = nearest_binade(x[k], t[k])
+        w[k] = log_reduced((near - t[k]) / t[k], e, low - low)
 
 
 @compiled
@@ -98,7 +98,7 @@ def _rounded_share(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
 @compiled
 def _unit(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
     for k in range(x.size):
-        w[k] = log1p_unit(x[k])
+        w[k] = log1p_01(x[k])
 
 
 @compiled
@@ -110,7 +110,7 @@ def _sums(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
 @compiled
 def _fine(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
     total = np.empty((2, 8))
-    fine_sums(x, 1, x.size, total[0], total[1])
+    row_sums_f64(x, 1, x.size, total[0], total[1])
 
 
 @compiled
@@ -138,12 +138,12 @@ STEPS = {
     "copy": _copy,
     "multiply a row (`scale_rows`)": _scale,
     "sum a row (`row_sums`)": _sums,
-    "e^x, \\|x\\| < 87 (`exp_bounded`)": _exponential,
-    "e^x, x <= 0 (`exp_falling`)": _falling,
-    "log(1 + x), 0 <= x <= 1 (`log1p_unit`)": _unit,
+    "e^x, \\|x\\| < 87 (`exp_in_range`)": _exponential,
+    "e^x, x <= 0 (`exp_nonpositive`)": _falling,
+    "log(1 + x), 0 <= x <= 1 (`log1p_01`)": _unit,
     "log(x), normal x > 0 (`log_normal`)": _normal,
-    "log of an unrounded sum (`log_pair`)": _pair,
-    "log of a quotient (`log_aligned`)": _quotient,
+    "log of an unrounded sum (`log_double_word`)": _pair,
+    "log of a quotient (`log_reduced`)": _quotient,
     "log(x), every x (`log`)": _logarithm,
     "Kullback-Leibler, term and slope": _element(_kullback_leibler),
     "Poisson, term and slope": _element(_poisson),
@@ -166,7 +166,9 @@ def _streamed(source, target):  # type: ignore[no-untyped-def]
     step = 1 << 12
     for block in numba.prange(source.size // step):
         offset = block * step * 4
-        stream(memory(source, source.dtype, offset), memory(target, target.dtype, offset), step)
+        store_nontemporal(
+            flat_view(source, source.dtype, offset), flat_view(target, target.dtype, offset), step
+        )
 
 
 def _least(call: Callable[[], Any], rounds: int) -> float:

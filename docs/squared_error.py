@@ -10,7 +10,6 @@ it.
 from typing import Any
 
 from fastloss_kernels.compiler.jit import block
-from fastloss_kernels.elementary.double_word import Pair
 from fastloss_kernels.loops.elementwise import elementwise
 from fastloss_kernels.loops.kernel import kernel, run_part
 from fastloss_kernels.typing import Array, Scalar
@@ -18,7 +17,7 @@ from fastloss_kernels.typing import Array, Scalar
 
 @block
 def _squared_error(
-    x: Scalar, t: Scalar, targets: Pair, scaled: Pair, plain: bool, low: Scalar, high: Scalar
+    x: Scalar, t: Scalar, targets: Any, scaled: Any, plain: bool, low: Scalar, high: Scalar
 ) -> Any:
     difference = x - t
     return difference * difference, difference + difference

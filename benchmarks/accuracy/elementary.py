@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from fastloss_kernels.elementary.exp import exp, exp_bounded, exp_falling, exp_scaled
-from fastloss_kernels.elementary.log import log, log1p, log1p_unit, log_normal, log_pair
-from fastloss_kernels.elementary.log_ratio import aligned, log_aligned
+from fastloss_kernels.elementary.exp import exp, exp_in_range, exp_nonpositive, exp_scaled
+from fastloss_kernels.elementary.log import log, log1p, log1p_01, log_double_word, log_normal
+from fastloss_kernels.elementary.log_ratio import log_reduced, nearest_binade
 from fastloss_kernels.reductions.exp_rows import HEADROOM_F32
 from mpmath import mp, mpf
 
@@ -127,7 +127,7 @@ def _same(x: Array) -> Array:
 @wide.compiled
 def _pair(x: Array, y: Array, out: Array) -> None:
     for i in range(x.size):
-        out[i] = log_pair(x[i], y[i])
+        out[i] = log_double_word(x[i], y[i])
 
 
 @wide.compiled
@@ -138,8 +138,8 @@ def _right_pair(x: float, y: float) -> wide.Wide:
 @wide.compiled
 def _quotient(x: Array, y: Array, out: Array) -> None:
     for i in range(x.size):
-        near, e = aligned(x[i], y[i])
-        out[i] = log_aligned((near - y[i]) / y[i], e, x[i] - x[i])
+        near, e = nearest_binade(x[i], y[i])
+        out[i] = log_reduced((near - y[i]) / y[i], e, x[i] - x[i])
 
 
 @wide.compiled
@@ -176,9 +176,9 @@ LINE = {"float32": (-math.inf, math.inf), "float64": (-math.inf, math.inf)}
 SCALED = {"float32": (-(2.0**16), 2.0**16), "float64": (-(2.0**40), 2.0**40)}
 FUNCTIONS = (
     of_one("exp(x)", exp, wide.exp, mp.exp, np.exp, around_breaks, peer="exp"),
-    of_one("exp_bounded(x)", exp_bounded, wide.exp, mp.exp, np.exp, around_breaks,
+    of_one("exp_bounded(x)", exp_in_range, wide.exp, mp.exp, np.exp, around_breaks,
            (-87, 87), (-708, 708)),
-    of_one("exp_falling(x)", exp_falling, wide.exp, mp.exp, np.exp, below_0,
+    of_one("exp_falling(x)", exp_nonpositive, wide.exp, mp.exp, np.exp, below_0,
            (-math.inf, 0), (-math.inf, 0)),
     Function("exp_scaled(x, K of x)", _scaled, _right_scaled, _exact_scaled, _nearly_scaled,
              SCALED, logits, _own_power),
@@ -186,7 +186,7 @@ FUNCTIONS = (
              SCALED, logits),
     of_one("log(x)", log, wide.log, mp.log, np.log, around_powers, peer="log"),
     of_one("log1p(x)", log1p, wide.log1p, mp.log1p, np.log1p, around_0, peer="log1p"),
-    of_one("log1p_unit(x)", log1p_unit, wide.log1p, mp.log1p, np.log1p, from_0_to_1,
+    of_one("log1p_unit(x)", log1p_01, wide.log1p, mp.log1p, np.log1p, from_0_to_1,
            (0, 1), (0, 1)),
     Function("log_pair(u, c)", _pair, _right_pair, lambda u, c: mp.log(u + c),
              lambda u, c: np.log1p((u - 1) + c), LINE, rounded_pairs, goal=PAIR_GOAL),

@@ -29,7 +29,7 @@ from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 
 
-def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+def _without_references(context: Any, builder: Any, kind: Any, value: Any) -> Any:
     """Return an array value, or one that may hold arrays, without references to count."""
     # Relies on the field `meminfo`, which is null where no memory is owned; else AttributeError.
     if isinstance(kind, types.Array):
@@ -40,7 +40,7 @@ def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:
     if isinstance(kind, types.Optional):  # a struct of the value and whether there is one
         items = (kind.type,)
     for k, item in enumerate(items):
-        one = _uncounted(context, builder, item, builder.extract_value(value, k))
+        one = _without_references(context, builder, item, builder.extract_value(value, k))
         value = builder.insert_value(value, one, k)
     return value
 
@@ -49,7 +49,7 @@ def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:
 _WIDTH = '"prefer-vector-width"="512"'
 
 
-class _Borrowing(Lower):
+class _BorrowingLower(Lower):
     """Numba's lowering, with arrays borrowed from the caller and vectors of full width."""
 
     def setup_function(self, fndesc: Any) -> None:
@@ -62,7 +62,7 @@ class _Borrowing(Lower):
         """Return the arguments, whose arrays are not counted."""
         given = super().extract_function_arguments()
         for k, kind in enumerate(self.fndesc.argtypes):
-            given[k] = _uncounted(self.context, self.builder, kind, given[k])
+            given[k] = _without_references(self.context, self.builder, kind, given[k])
         return given
 
 
@@ -73,7 +73,7 @@ class _PartLowering(NativeLowering):
     @property
     def lowering_class(self) -> Any:
         """Return the class that lowers a function."""
-        return _Borrowing
+        return _BorrowingLower
 
     def run_pass(self, state: Any) -> bool:
         if isinstance(state.return_type, types.Array):
@@ -108,7 +108,7 @@ class _FragmentLowering(NativeLowering):
     @property
     def lowering_class(self) -> Any:
         """Return the class that lowers a function."""
-        return _Borrowing
+        return _BorrowingLower
 
     def run_pass(self, state: Any) -> bool:
         context = state.targetctx

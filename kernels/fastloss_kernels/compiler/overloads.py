@@ -19,7 +19,7 @@ from numba.core.typing.templates import infer, infer_global, make_intrinsic_temp
 from numba.extending import overload
 
 
-def inlined(function: Any) -> Any:
+def overload_block(function: Any) -> Any:
     """Return the decorator that gives the Python `function` its compiled form, a `block`."""
     return overload(function, jit_options=BLOCK, strict=False)  # strict compares annotations too
 
@@ -44,7 +44,7 @@ def by_dtype(f32: Callable[..., Any], f64: Callable[..., Any]) -> Any:
             dtype = getattr(kinds[decisive], "dtype", kinds[decisive])
             return f32 if dtype == types.float32 else f64
 
-        inlined(python)(choose)
+        overload_block(python)(choose)
         return python
 
     return decorate

@@ -12,7 +12,7 @@ from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.simd.scalar import fma
 from fastloss_kernels.typing import Array, Scalar
 
-Pair = tuple[Scalar, Scalar]  # (the number rounded, the rounding error)
+DoubleWord = tuple[Scalar, Scalar]  # (the number rounded, the rounding error)
 
 
 @block
@@ -24,7 +24,7 @@ def two_sum(a: float, b: float) -> tuple[float, float]:
 
 
 @block
-def _rounded(high: float, low: float, like: Array) -> Any:
+def to_double_word(high: float, low: float, like: Array) -> Any:
     """Return high + low, |low| <= ulp(high) / 2, as a pair of like's dtype."""
     kind = like.dtype.type
     first = kind(high)
@@ -32,7 +32,7 @@ def _rounded(high: float, low: float, like: Array) -> Any:
 
 
 @block
-def times(weight: Scalar, number: Pair) -> Any:
+def scaled_double_word(weight: Scalar, number: DoubleWord) -> Any:
     """Return weight * number as a pair."""
     high, low = number
     first = weight * high
@@ -40,7 +40,7 @@ def times(weight: Scalar, number: Pair) -> Any:
 
 
 @block
-def product(a: Pair, b: Pair) -> Scalar:
+def rounded_product(a: DoubleWord, b: DoubleWord) -> Scalar:
     """Return a * b, rounded about once."""
-    first, rest = times(b[0], a)
+    first, rest = scaled_double_word(b[0], a)
     return first + fma(a[0], b[1], rest)

@@ -81,18 +81,18 @@ def _reduced_f64(x: Scalar) -> tuple[Scalar, Scalar]:
     return fma(fma(horner(r, _EXP_F64), r, 1.0), r, 1.0), bits(t)
 
 
-def _exp_bounded_f32(x: Scalar) -> Scalar:
+def _exp_in_range_f32(x: Scalar) -> Scalar:
     p, t = _reduced_f32(x)
     return from_bits(_I(bits(p) + _I(t << EXPONENT_F32)))
 
 
-def _exp_bounded_f64(x: Scalar) -> Scalar:
+def _exp_in_range_f64(x: Scalar) -> Scalar:
     p, t = _reduced_f64(x)
     return from_bits(bits(p) + (t << EXPONENT_F64))
 
 
-@by_dtype(_exp_bounded_f32, _exp_bounded_f64)
-def exp_bounded(x: Scalar) -> Scalar:
+@by_dtype(_exp_in_range_f32, _exp_in_range_f64)
+def exp_in_range(x: Scalar) -> Scalar:
     """Return e^x where the result is a normal number: ``|x| <= 87`` (float32), 708 (float64).
 
     Any other x, NaN included, gives a meaningless number. Error: below 1 ulp.
@@ -125,7 +125,7 @@ def exp_scaled(x: Scalar, k: int) -> Scalar:
     The power of two is applied in two halves, each of them a normal number, so that subnormal
     results are rounded once and n may exceed the exponents of the type; a 0 is a product of zeros,
     since some processors take a hundred cycles to find out that a product underflows. Error: below
-    1 ulp while the result is normal, and then the bits are those of `exp_bounded` times 2^-k.
+    1 ulp while the result is normal, and then the bits are those of `exp_in_range` times 2^-k.
     """
 
 
@@ -145,20 +145,20 @@ def exp(x: Scalar) -> Scalar:
     """
 
 
-def _exp_falling_f32(x: Scalar) -> Scalar:
+def _exp_nonpositive_f32(x: Scalar) -> Scalar:
     x = _F(-126) if x < _F(-126) else x
     p, t = _reduced_f32(x)
     return fma(from_bits(_I(bits(p) + _I(_I(t + _I(64)) << EXPONENT_F32))), _F(2.0**-64), x - x)
 
 
-def _exp_falling_f64(x: Scalar) -> Scalar:
+def _exp_nonpositive_f64(x: Scalar) -> Scalar:
     x = -800.0 if x < -800.0 else x
     p, t = _reduced_f64(x)
     return fma(from_bits(bits(p) + ((t + 512) << EXPONENT_F64)), 2.0**-512, x - x)
 
 
-@by_dtype(_exp_falling_f32, _exp_falling_f64)
-def exp_falling(x: Scalar) -> Scalar:
+@by_dtype(_exp_nonpositive_f32, _exp_nonpositive_f64)
+def exp_nonpositive(x: Scalar) -> Scalar:
     """Return e^x for x up to 0: 0 at -inf, NaN at NaN. Error: below 1 ulp.
 
     2^n is applied in two steps: 2^(n + 64) by adding integers, then 2^-64 as a factor (512 for

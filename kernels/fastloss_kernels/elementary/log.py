@@ -82,7 +82,7 @@ def log(x: Scalar) -> Scalar:
     """Return log(x): -inf at 0, NaN below it, inf at inf. Error: below 1 ulp."""
 
 
-def _log1p_unit_f32(x: Scalar) -> Scalar:
+def _log1p_01_f32(x: Scalar) -> Scalar:
     above = x > _F(0.5)
     f = (x - _F(1)) * _F(0.5) if above else (x if x > _SMALL_F32 else _SMALL_F32)
     big = LOG2_F32 + f if above else _F(0)
@@ -91,14 +91,14 @@ def _log1p_unit_f32(x: Scalar) -> Scalar:
     return big + fma(f * tail, f, lost)
 
 
-def _log1p_unit_f64(x: Scalar) -> Scalar:
+def _log1p_01_f64(x: Scalar) -> Scalar:
     above = x > 0.5
     f = (x - 1.0) * 0.5 if above else x
     return log_sum(f, 1.0 if above else 0.0, 0.0)
 
 
-@by_dtype(_log1p_unit_f32, _log1p_unit_f64)
-def log1p_unit(x: Scalar) -> Scalar:
+@by_dtype(_log1p_01_f32, _log1p_01_f64)
+def log1p_01(x: Scalar) -> Scalar:
     """Return log(1 + x) for x from 0 to 1, NaN at NaN. Error: below 1 ulp.
 
     1 + x, or its half, is 1 + f with an exact f: nothing has to be corrected.
@@ -113,7 +113,7 @@ def log_normal(u: Scalar) -> Scalar:
 
 
 @block
-def log_pair(u: Scalar, c: Scalar) -> Scalar:
+def log_double_word(u: Scalar, c: Scalar) -> Scalar:
     """Return log(u + c) for a positive normal u and a c of at most an ulp of it; NaN at NaN.
 
     u + c is a double-word number: with its rounding error c the relative error stays near 1 ulp

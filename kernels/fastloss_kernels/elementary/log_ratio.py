@@ -53,63 +53,63 @@ _ATANH = (0.6666666624563686, 0.40000330081839713, 0.2853118651405352, 0.2377826
 _LOG2 = 0.6931471805599453
 
 
-def _aligned_f32(u: Scalar, p: Scalar) -> Any:
+def _nearest_binade_f32(u: Scalar, p: Scalar) -> Any:
     e = _I(_I(_I(bits(u) - bits(p)) + _NEAR_F32) >> EXPONENT_F32)
     return from_bits(_I(bits(u) - _I(e << EXPONENT_F32))), e
 
 
-def _aligned_f64(u: Scalar, p: Scalar) -> Any:
+def _nearest_binade_f64(u: Scalar, p: Scalar) -> Any:
     e = (bits(u) - bits(p) + _NEAR_F64) >> EXPONENT_F64
     return from_bits(bits(u) - (e << EXPONENT_F64)), e
 
 
-@by_dtype(_aligned_f32, _aligned_f64)
-def aligned(u: Scalar, p: Scalar) -> Any:
+@by_dtype(_nearest_binade_f32, _nearest_binade_f64)
+def nearest_binade(u: Scalar, p: Scalar) -> Any:
     """Return (v, e) with u = v 2^e and v / p in [2/3, 3/2], for positive normal numbers u and p."""
 
 
-def _log_aligned_f32(f: Scalar, e: Any, rest: Scalar) -> Scalar:
+def _log_reduced_f32(f: Scalar, e: Any, rest: Scalar) -> Scalar:
     return sum_with_tail_f32(f, _F(e), fma(horner(f, _LOG_F32), f, _F(-0.5)), rest)
 
 
-@by_dtype(_log_aligned_f32, log_sum_f64)
-def log_aligned(f: Scalar, e: Any, rest: Scalar) -> Scalar:
+@by_dtype(_log_reduced_f32, log_sum_f64)
+def log_reduced(f: Scalar, e: Any, rest: Scalar) -> Scalar:
     """Return log(1 + f) + e log(2) + rest for f in [-0.336, 1/2] and a tiny rest.
 
     Error: below 1.7 ulp, in which f counts as exact to its last place.
     """
 
 
-def _power_f32(e: Any, like: Scalar) -> Scalar:
+def _power_of_two_f32(e: Any, like: Scalar) -> Scalar:
     return from_bits(_I(_I(e + BIAS_F32) << EXPONENT_F32))
 
 
-def _power_f64(e: Any, like: Scalar) -> Scalar:
+def _power_of_two_f64(e: Any, like: Scalar) -> Scalar:
     return from_bits((e + BIAS_F64) << EXPONENT_F64)
 
 
-@by_dtype(_power_f32, _power_f64)
-def power(e: Any, like: Scalar) -> Scalar:
+@by_dtype(_power_of_two_f32, _power_of_two_f64)
+def power_of_two(e: Any, like: Scalar) -> Scalar:
     """Return 2^e in like's type, in which it must be a normal number."""
 
 
-def _log1p_quotient_f32(a: float, b: float, like: Array) -> Any:
+def _log1p_ratio_f32(a: float, b: float, like: Array) -> Any:
     # With u = a + b = v 2^e and s = (v - b) / (v + b): log(u / b) = 2 atanh(s) + e log(2). That is
     # one division where a quotient and its logarithm take two. Where u is next to b and has lost
     # digits of a, v - b is a itself.
     a, b = np.float64(a), np.float64(b)
-    v, e = aligned(a + b, b)
+    v, e = nearest_binade(a + b, b)
     s = (a if e == 0 else v - b) / (v + b)
     z = s * s
     return fma(np.float64(e), _LOG2, fma(s * z, horner(z, _ATANH), s + s))
 
 
-def _log1p_quotient_f64(a: float, b: float, like: Array) -> Any:
+def _log1p_ratio_f64(a: float, b: float, like: Array) -> Any:
     return log1p(np.float64(a) / np.float64(b))
 
 
-@by_dtype(_log1p_quotient_f32, _log1p_quotient_f64)
-def log1p_quotient(a: float, b: float, like: Array) -> Any:
+@by_dtype(_log1p_ratio_f32, _log1p_ratio_f64)
+def log1p_ratio(a: float, b: float, like: Array) -> Any:
     """Return log(1 + a / b) in float64 for a >= 0 and b > 0, normal, to the digits of like's type.
 
     Error: below 2^-32 of it for float32, below 2 ulp for float64. Of other numbers, any number.

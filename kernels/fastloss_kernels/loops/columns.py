@@ -20,9 +20,9 @@ from fastloss_kernels.memory.layout import (
     rows_per_tile,
 )
 from fastloss_kernels.reductions.sum_columns import SUMS, sum_plans
-from fastloss_kernels.simd.cache_hints import settle
+from fastloss_kernels.simd.cache_hints import store_fence
 from fastloss_kernels.simd.deinterleave import is_short
-from fastloss_kernels.simd.raw_arrays import hold, memory, row_array
+from fastloss_kernels.simd.raw_arrays import flat_view, keep_alive, row_array
 from fastloss_kernels.typing import Array
 
 
@@ -97,7 +97,7 @@ def any_layout(
             count, new_scale = rows_of_tile(batch.x, i, last, most), scale.size > 1 or i == first
             if new_scale:  # one value serves all tiles
                 row_values(scale, i, count if scale.size > 1 else most, row_scale)
-            losses = memory(loss, kind)[i : i + count]
+            losses = flat_view(loss, kind)[i : i + count]
             tile = Tile(
                 first=i,
                 rows=count,
@@ -108,19 +108,19 @@ def any_layout(
                 loss=losses,
                 plans=plans,
                 sums=sums,
-                temporaries=memory(values, kind),
-                kept=memory(exponentials, kind),
+                temporaries=flat_view(values, kind),
+                kept=flat_view(exponentials, kind),
             )
             if work(tile, batch, options, grad):
                 zero_masked_rows(keep, i, count, losses, losses[:0])
             else:
                 by_rows(i, i + count, arguments)
             i += count
-        hold(sums)
-        hold(plans)
-        hold(exponentials)
-        hold(values)
-        settle()
+        keep_alive(sums)
+        keep_alive(plans)
+        keep_alive(exponentials)
+        keep_alive(values)
+        store_fence()
         return -1
 
     return part(module, name, columns)

@@ -28,7 +28,7 @@ from fastloss_kernels.memory.streaming import (
 )
 from fastloss_kernels.reductions.sum_columns import FOUR
 from fastloss_kernels.reductions.sum_rows import add_rows
-from fastloss_kernels.simd.raw_arrays import fill, memory, row_array, stacked
+from fastloss_kernels.simd.raw_arrays import fill, flat_view, row_array, stack_array
 from fastloss_kernels.typing import Array
 
 _TEMPORARIES = 10
@@ -42,7 +42,7 @@ def _weights_from(weight: Array, b: Block, c: int) -> Array:
     blocks by themselves.
     """
     if weight.size > piece_size(b.classes):
-        return memory(weight, weight.dtype)[c:]
+        return flat_view(weight, weight.dtype)[c:]
     weights = b.scratch.temporaries[(_TEMPORARIES - 1) * b.scratch.room :]
     if b.first == b.span.first and c == 0:
         fill(weights[: b.scratch.room], 1.0)
@@ -70,7 +70,7 @@ def _block_function(element: Any, bounds: Any, weighted: bool, mean: bool) -> An
         room, arrays = b.scratch.room, b.scratch.temporaries
         terms, factors, errors = arrays, arrays[room:], arrays[2 * room :]
         early = arrays[3 * room :], arrays[4 * room :]
-        total, lost, slopes = row_array(), row_array(), stacked(b.loss.dtype)
+        total, lost, slopes = row_array(), row_array(), stack_array(b.loss.dtype)
         y = load_block(batch.targets, b.scratch.targets, b.first, b.span)
         x_ahead = prefetch_block(batch.x, b.first, rows)
         t_ahead = prefetch_block(batch.targets, b.first, rows)

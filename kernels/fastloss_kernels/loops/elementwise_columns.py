@@ -31,7 +31,7 @@ from fastloss_kernels.reductions.sum_columns import (
     sum_in_order,
 )
 from fastloss_kernels.simd.codegen import REGISTER
-from fastloss_kernels.simd.raw_arrays import fill, row_array, stacked, stacked_rows
+from fastloss_kernels.simd.raw_arrays import fill, row_array, stack_array, stack_block
 from fastloss_kernels.typing import Array
 
 
@@ -60,7 +60,11 @@ def tile_function(element: Any, bounds: Any, weighted: bool, mean: bool) -> Any:
         count, slot, starts, c, following = step
         first, rows, like = s.tile.first, s.tile.rows, s.tile.loss
         lanes = REGISTER // like.itemsize
-        x_scratch, t_scratch, slopes = stacked(like.dtype), stacked(like.dtype), stacked(like.dtype)
+        x_scratch, t_scratch, slopes = (
+            stack_array(like.dtype),
+            stack_array(like.dtype),
+            stack_array(like.dtype),
+        )
         x_offset, t_offset = offset_of(s.x, first), offset_of(s.targets, first)
         for j in range(count):
             own = c + j * lanes
@@ -71,10 +75,10 @@ def tile_function(element: Any, bounds: Any, weighted: bool, mean: bool) -> Any:
             t = load_column(s.targets, t_offset, own, rows, t_scratch)
             targets = BinaryTargets(t, t, t, t, t)
             if weighted and not s.plain:
-                weight, smoothing, weights = s.options[0], s.options[1], stacked(like.dtype)
+                weight, smoothing, weights = s.options[0], s.options[1], stack_array(like.dtype)
                 fill(weights[:rows], weight[own] if weight.size else like.dtype.type(1))
-                positive, negative = stacked(like.dtype), stacked(like.dtype)
-                scaled_positive, scaled_negative = stacked(like.dtype), stacked(like.dtype)
+                positive, negative = stack_array(like.dtype), stack_array(like.dtype)
+                scaled_positive, scaled_negative = stack_array(like.dtype), stack_array(like.dtype)
                 targets = BinaryTargets(t, positive, negative, scaled_positive, scaled_negative)
                 weighted_targets(weights, smoothing, s.early, targets)
             terms = s.terms[j * tuning.TILE_ROWS :]
@@ -107,7 +111,7 @@ def tile_function(element: Any, bounds: Any, weighted: bool, mean: bool) -> Any:
             n = rows if batch.scale.size > 1 else tile.most
             first, last = (early[0][:n], early[1][:n]), (late[0][:n], late[1][:n])
             broadcast_row_factors(tile.scale, n, divisor, heaviest, first, last)
-        total, lost, terms = row_array(), row_array(), stacked_rows(tile.loss.dtype)
+        total, lost, terms = row_array(), row_array(), stack_block(tile.loss.dtype)
         state = _State(
             tile=tile,
             x=batch.x,

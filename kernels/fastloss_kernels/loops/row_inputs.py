@@ -7,7 +7,7 @@ masked: they are not looked at, and their loss and gradient are 0.
 from typing import Any, NamedTuple
 
 from fastloss_kernels.compiler.jit import block, called
-from fastloss_kernels.compiler.overloads import inlined
+from fastloss_kernels.compiler.overloads import overload_block
 from fastloss_kernels.memory.layout import Layout, layout_of
 from fastloss_kernels.memory.rows import Block
 from fastloss_kernels.simd.cache_hints import prefetch
@@ -30,7 +30,7 @@ def _target_rows(targets: Array, like: Array, block_rows: int) -> Any:
     return targets if targets.ndim == 1 else layout_of(targets, like, block_rows)
 
 
-inlined(_target_rows)(
+overload_block(_target_rows)(
     lambda targets, like, block_rows: (
         (lambda targets, like, block_rows: targets)
         if targets.ndim == 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from fastloss_kernels.compiler.jit import part
-from fastloss_kernels.compiler.overloads import inlined
+from fastloss_kernels.compiler.overloads import overload_block
 from fastloss_kernels.loops.kernel import unchecked_label
 from fastloss_kernels.loops.row_inputs import batch_of, row_values, zero_masked_rows
 from fastloss_kernels.memory.layout import Layout, block_rows_of, piece_size
@@ -29,8 +29,8 @@ from fastloss_kernels.memory.rows import (
     work_size,
 )
 from fastloss_kernels.memory.streaming import flush, store_queue
-from fastloss_kernels.simd.cache_hints import settle
-from fastloss_kernels.simd.raw_arrays import fill, hold, memory, row_array, stacked
+from fastloss_kernels.simd.cache_hints import store_fence
+from fastloss_kernels.simd.raw_arrays import fill, flat_view, keep_alive, row_array, stack_array
 from fastloss_kernels.typing import Array
 from numba import types
 
@@ -40,7 +40,7 @@ def _target_size(targets: Any) -> int:
     return pack_size(targets) if isinstance(targets, Layout) else 0
 
 
-inlined(_target_size)(
+overload_block(_target_size)(
     lambda targets: (
         (lambda targets: 0)
         if isinstance(targets, types.Array)
@@ -103,8 +103,11 @@ def rows_part(
         room = (min(block_rows, last - first) * piece_size(source.classes) + 15) // 16 * 16
         own, own_targets = np.empty(size, kind), np.empty(_target_size(batch.targets), kind)
         boxes = np.empty(temporaries * room, kind)
-        scratch = Scratch(own_targets, memory(boxes, kind), room)
-        queue, row_scale = store_queue(own, out.rows.data, stacked(np.dtype(np.int64))), row_array()
+        scratch = Scratch(own_targets, flat_view(boxes, kind), room)
+        queue, row_scale = (
+            store_queue(own, out.rows.data, stack_array(np.dtype(np.int64))),
+            row_array(),
+        )
         for i in range(first, last, block_rows):
             count, new_scale = min(block_rows, last - i), scale.size > 1 or i == first
             if new_scale:
@@ -118,7 +121,7 @@ def rows_part(
                 half = work_scratch(source, out, own, i, span)
                 v = load_block(source, half, i, span)
                 w, whole, same = work_block(v, source, out, fused, half, i)
-            losses = memory(loss, kind)[i : i + count]
+            losses = flat_view(loss, kind)[i : i + count]
             b = Block(
                 first=i,
                 rows=count,
@@ -146,10 +149,10 @@ def rows_part(
                 else:
                     store_work(w, source, out, queue, i, span)
         flush(queue)
-        hold(own)
-        hold(own_targets)
-        hold(boxes)
-        settle()
+        keep_alive(own)
+        keep_alive(own_targets)
+        keep_alive(boxes)
+        store_fence()
         return -1
 
     return part(module, name, rows)

@@ -7,7 +7,13 @@ rounding after each step would cost the gradients up to two ulp before they are 
 from typing import Any, NamedTuple
 
 from fastloss_kernels.compiler.jit import block, called
-from fastloss_kernels.elementary.double_word import Pair, _rounded, product, times, two_sum
+from fastloss_kernels.elementary.double_word import (
+    DoubleWord,
+    rounded_product,
+    scaled_double_word,
+    to_double_word,
+    two_sum,
+)
 from fastloss_kernels.simd.scalar import fma
 from fastloss_kernels.typing import Array, Scalar
 
@@ -19,18 +25,18 @@ def smoothing_pairs(smoothing: float, classes: int, like: Array) -> Any:
     rise_lost = -fma(rise, float(classes), -smoothing) / classes
     rest = 1.0 - rise
     return (
-        _rounded(shrink, (1.0 - shrink) - smoothing, like),
-        _rounded(rise, rise_lost, like),
-        _rounded(rest, ((1.0 - rest) - rise) - rise_lost, like),
+        to_double_word(shrink, (1.0 - shrink) - smoothing, like),
+        to_double_word(rise, rise_lost, like),
+        to_double_word(rest, ((1.0 - rest) - rise) - rise_lost, like),
     )
 
 
 @block
-def smoothed(t: Scalar, shrink: Pair, rise: Pair) -> Any:
+def smoothed(t: Scalar, shrink: DoubleWord, rise: DoubleWord) -> Any:
     """Return t shrink + rise as a pair."""
-    product = t * shrink[0]
-    total, lost = two_sum(product, rise[0])
-    return total, lost + (fma(t, shrink[0], -product) + fma(t, shrink[1], rise[1]))
+    high = t * shrink[0]
+    total, lost = two_sum(high, rise[0])
+    return total, lost + (fma(t, shrink[0], -high) + fma(t, shrink[1], rise[1]))
 
 
 @called
@@ -47,7 +53,7 @@ def _change(
     for r in range(rows):
         row, t = target[r * width : (r + 1) * width], y[r * width : (r + 1) * width]
         for c in range(width):
-            high, low = times(class_weight[c], smoothed(t[c], shrink, rise))
+            high, low = scaled_double_word(class_weight[c], smoothed(t[c], shrink, rise))
             row[c] = high + low
 
 
@@ -95,9 +101,9 @@ def weighted_targets(
     one = t.dtype.type(1)
     for k in range(t.size):
         f = factor[0][k], factor[1][k]
-        yes = times(weight[k], smoothed(t[k], shrink, rise))
+        yes = scaled_double_word(weight[k], smoothed(t[k], shrink, rise))
         near = t[k] + t[k] >= one  # then 1 - t is exact, and a small sum not one of large numbers
         start = rise if near else rest
         no = smoothed(one - t[k] if near else -t[k], shrink, start)
         positive[k], negative[k] = yes[0] + yes[1], no[0] + no[1]
-        scaled_positive[k], scaled_negative[k] = product(yes, f), product(no, f)
+        scaled_positive[k], scaled_negative[k] = rounded_product(yes, f), rounded_product(no, f)

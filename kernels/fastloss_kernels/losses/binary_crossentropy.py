@@ -21,9 +21,8 @@ adds 0.
 from typing import Any
 
 from fastloss_kernels.compiler.jit import block
-from fastloss_kernels.elementary.double_word import Pair
-from fastloss_kernels.elementary.exp import exp_falling
-from fastloss_kernels.elementary.log import log1p_unit, log_normal, log_pair
+from fastloss_kernels.elementary.exp import exp_nonpositive
+from fastloss_kernels.elementary.log import log1p_01, log_double_word, log_normal
 from fastloss_kernels.loops.elementwise import elementwise
 from fastloss_kernels.loops.kernel import kernel, run_part
 from fastloss_kernels.simd.scalar import fma
@@ -32,14 +31,14 @@ from fastloss_kernels.typing import Array, Scalar
 
 @block
 def _probability(
-    x: Scalar, t: Scalar, targets: Pair, scaled: Pair, plain: bool, low: Scalar, high: Scalar
+    x: Scalar, t: Scalar, targets: Any, scaled: Any, plain: bool, low: Scalar, high: Scalar
 ) -> Any:
     (v, u), (v_scaled, u_scaled) = targets, scaled
     one, none = low / low, low - low
     half = one / (one + one)
     p = low if x < low else high if x > high else x
     rest = one - p
-    term = fma(-v, log_normal(p), -u * log_pair(rest, (one - rest) - p))
+    term = fma(-v, log_normal(p), -u * log_double_word(rest, (one - rest) - p))
     # u p - v (1 - p) is p - t for plain targets: exact where the two nearly cancel. For others it
     # is (u + v) p - v where 1 - p is rounded, so that what it lost does not count.
     below = p < half
@@ -58,14 +57,14 @@ def _probability_bounds(options: Any) -> tuple[float, float]:
 
 @block
 def _logit(
-    x: Scalar, t: Scalar, targets: Pair, scaled: Pair, plain: bool, low: Scalar, one: Scalar
+    x: Scalar, t: Scalar, targets: Any, scaled: Any, plain: bool, low: Scalar, one: Scalar
 ) -> Any:
     (v, u), (v_scaled, u_scaled) = targets, scaled
-    e = exp_falling(-abs(x))
+    e = exp_nonpositive(-abs(x))
     right = x >= 0
     k = u if right else -v
     linear = k * x if k != 0 else low
-    softplus = log1p_unit(e)
+    softplus = log1p_01(e)
     term = softplus + linear if plain else fma(u + v, softplus, linear)  # plain: u + v is 1
     k, other = (u_scaled, -v_scaled) if right else (-v_scaled, u_scaled)
     n = fma(other, e, k)

@@ -10,8 +10,7 @@ sum to 1 may be negative.
 from typing import Any
 
 from fastloss_kernels.compiler.jit import block
-from fastloss_kernels.elementary.double_word import Pair
-from fastloss_kernels.elementary.log_ratio import aligned, log_aligned, power
+from fastloss_kernels.elementary.log_ratio import log_reduced, nearest_binade, power_of_two
 from fastloss_kernels.loops.elementwise import elementwise
 from fastloss_kernels.loops.kernel import kernel, run_part
 from fastloss_kernels.typing import Array, Scalar
@@ -19,15 +18,15 @@ from fastloss_kernels.typing import Array, Scalar
 
 @block
 def _kullback_leibler(
-    x: Scalar, t: Scalar, targets: Pair, scaled: Pair, plain: bool, eps: Scalar, one: Scalar
+    x: Scalar, t: Scalar, targets: Any, scaled: Any, plain: bool, eps: Scalar, one: Scalar
 ) -> Any:
     t = eps if t < eps else one if t > one else t
     p = eps if x < eps else one if x > one else x
-    near, e = aligned(t, p)
+    near, e = nearest_binade(t, p)
     f = (near - p) / p
-    slope = -(one + f) * power(e, one)
+    slope = -(one + f) * power_of_two(e, one)
     # t - t is 0, or the NaN that would be lost among integers
-    return t * log_aligned(f, e, t - t), (one - one if x < eps or x > one else slope)
+    return t * log_reduced(f, e, t - t), (one - one if x < eps or x > one else slope)
 
 
 @block

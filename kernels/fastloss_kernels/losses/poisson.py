@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 from fastloss_kernels.compiler.jit import block
-from fastloss_kernels.elementary.double_word import Pair
-from fastloss_kernels.elementary.log import log_pair
+from fastloss_kernels.elementary.log import log_double_word
 from fastloss_kernels.loops.elementwise import elementwise
 from fastloss_kernels.loops.kernel import kernel, run_part
 from fastloss_kernels.simd.scalar import fma
@@ -19,12 +18,12 @@ from fastloss_kernels.typing import Array, Scalar
 
 @block
 def _poisson(
-    x: Scalar, t: Scalar, targets: Pair, scaled: Pair, plain: bool, eps: Scalar, infinity: Scalar
+    x: Scalar, t: Scalar, targets: Any, scaled: Any, plain: bool, eps: Scalar, infinity: Scalar
 ) -> Any:
     z, zero = x + eps, eps - eps
     small, large = (x, eps) if x < eps else (eps, x)
     lost = small - (z - large)  # what rounding took from z, where x > -eps
-    y = log_pair(z, lost)
+    y = log_double_word(z, lost)
     y = y if z > zero else -infinity if z == zero else infinity - infinity
     # The slope 1 - t / z as (z - t) / z: z - t is exact where the two nearly cancel, and there
     # what z lost shows. Where t is below z / 2 it shows less than one more rounding would.

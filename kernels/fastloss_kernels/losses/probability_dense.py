@@ -14,7 +14,7 @@ from typing import Any
 
 from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.elementary.log import log
-from fastloss_kernels.elementary.log_ratio import aligned, log_aligned, power
+from fastloss_kernels.elementary.log_ratio import log_reduced, nearest_binade, power_of_two
 from fastloss_kernels.loops.kernel import kernel, run_part
 from fastloss_kernels.loops.row_inputs import Batch
 from fastloss_kernels.loops.rows import rows_part
@@ -55,8 +55,8 @@ def _guarded(v: Array, by: Scalar, own: Array) -> Array:
 @block
 def _ratio(s: Scalar, rest: Scalar, x: Scalar) -> tuple[Scalar, Any]:
     """Return (f, e) with (s + rest) / x = (1 + f) 2^e."""
-    near, e = aligned(s, x)
-    return ((near - x) + rest * power(-e, s)) / x, e
+    near, e = nearest_binade(s, x)
+    return ((near - x) + rest * power_of_two(-e, s)) / x, e
 
 
 @block
@@ -69,7 +69,7 @@ def _log_terms(v: Array, t: Array, row: Any, ends: Any, terms: Array, kept: Arra
     zero = at_most - at_most
     for k in range(t.size):
         f, e = _ratio(s, rest, v[k])
-        y = log_aligned(f, e, v[k] - v[k])
+        y = log_reduced(f, e, v[k] - v[k])
         below, above = v[k] < least, v[k] > most
         terms[k] = t[k] * (at_least if below else at_most if above else y)
         kept[k] = zero if below | above else t[k]
@@ -85,7 +85,7 @@ def _slopes(v: Array, t: Array, row: Any, factors: Any, one: Scalar, slopes: Arr
     (s, rest, least, most), (factor, kept, lost) = row, factors
     for k in range(t.size):
         f, e = _ratio(s, rest, v[k])
-        scale = power(e, s)
+        scale = power_of_two(e, s)
         odds = fma(f, scale, scale - one)
         own = fma(-t[k], odds, (kept - t[k]) + lost)
         slopes[k] = factor * (kept + lost if (v[k] < least) | (v[k] > most) else own)

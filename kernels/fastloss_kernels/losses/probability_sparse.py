@@ -36,13 +36,13 @@ from fastloss_kernels.memory.layout import Layout, layout_of, offset_of
 from fastloss_kernels.memory.rows import Block
 from fastloss_kernels.memory.streaming import no_prefetch, prefetch_block
 from fastloss_kernels.reductions.sum_columns import ONE, add_column, slot_of, sum_in_order
-from fastloss_kernels.simd.raw_arrays import copy, fill, row_array, stacked
+from fastloss_kernels.simd.raw_arrays import copy, fill, row_array, stack_array
 from fastloss_kernels.typing import Array
 
 
 @block
 def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
-    labels, slope = stacked(np.dtype(np.int64)), stacked(b.loss.dtype)
+    labels, slope = stack_array(np.dtype(np.int64)), stack_array(b.loss.dtype)
     load_labels(b, batch, labels)
     sums = LabelSums(row_array(), row_array(), row_array())
     ahead = no_prefetch(batch.x.data)
@@ -81,7 +81,7 @@ def _add(s: _State, step: Any) -> None:
 def _write_gradient(tile: Tile, labels: Array, slope: Array, of_label: Array, out: Layout) -> None:
     """Write `slope` to all classes of a tile's rows but the label's, `of_label` to that."""
     rows, last, offset = tile.rows, out.classes - 1, offset_of(out, tile.first)
-    column, target = stacked(slope.dtype), labels[:rows]
+    column, target = stack_array(slope.dtype), labels[:rows]
     for c in range(out.classes):
         for r in range(rows):
             column[r] = of_label[r] if target[r] == c else slope[r]
@@ -92,7 +92,11 @@ def _write_gradient(tile: Tile, labels: Array, slope: Array, of_label: Array, ou
 def _tile(tile: Tile, batch: Batch, options: Any, grad: Array | None) -> bool:
     """Process a tile: no element but the label's is needed twice, and all are read once."""
     x, rows, like = batch.x, tile.rows, tile.loss
-    labels, slope, picked = stacked(np.dtype(np.int64)), stacked(like.dtype), stacked(like.dtype)
+    labels, slope, picked = (
+        stack_array(np.dtype(np.int64)),
+        stack_array(like.dtype),
+        stack_array(like.dtype),
+    )
     sums = LabelSums(row_array(), row_array(), row_array())
     masked_labels(batch.targets, batch.keep, tile.first, rows, labels)
     state = _State(x, offset_of(x, tile.first), rows, picked, tile.sums[0])

@@ -40,7 +40,7 @@ from fastloss_kernels.reductions.argmax import top_class, top_class_ahead
 from fastloss_kernels.reductions.exp_rows import ExpSums, RowExponents, exponential_sums
 from fastloss_kernels.reductions.sum_columns import FOUR
 from fastloss_kernels.reductions.sum_rows import add_rows, add_rows_f64
-from fastloss_kernels.simd.raw_arrays import row_array, stacked
+from fastloss_kernels.simd.raw_arrays import row_array, stack_array
 from fastloss_kernels.simd.scalar import fma
 from fastloss_kernels.typing import Array
 
@@ -122,9 +122,9 @@ def _subtract_targets(b: Block, y: Array, options: Any, factor: Array, minus: Ar
 def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
     rows, classes = b.rows, b.classes
     y = load_block(batch.targets, b.scratch.targets, b.first, b.span)
-    top, factor = stacked(np.dtype(np.int64)), row_array()
+    top, factor = stack_array(np.dtype(np.int64)), row_array()
     sums = ExpSums(row_array(), row_array(), row_array(), row_array())
-    scaling = RowExponents(stacked(np.dtype(np.int64)), row_array(), row_array(), row_array())
+    scaling = RowExponents(stack_array(np.dtype(np.int64)), row_array(), row_array(), row_array())
     targets = TargetSums(
         row_array(), row_array(), row_array(), row_array(), row_array(), row_array()
     )
@@ -144,7 +144,7 @@ def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
         if not small:
             rescale_rows(b.out, rows, factor)
             rescale_sums(sums, rows, factor, b.loss)
-        minus = stacked(b.loss.dtype)
+        minus = stack_array(b.loss.dtype)
         target_slopes(sums, targets, b.scale, rows, factor, minus)
         _subtract_targets(b, y, options, factor, minus)
         for r in range(rows):

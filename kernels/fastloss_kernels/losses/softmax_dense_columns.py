@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block, called
-from fastloss_kernels.elementary.exp import exp_bounded
+from fastloss_kernels.elementary.exp import exp_in_range
 from fastloss_kernels.loops.row_inputs import Batch, zero_masked
 from fastloss_kernels.loops.targets import dense_targets
 from fastloss_kernels.losses.softmax_formulas import (
@@ -31,7 +31,7 @@ from fastloss_kernels.reductions.sum_columns import (
     sum_in_order,
 )
 from fastloss_kernels.simd.codegen import REGISTER
-from fastloss_kernels.simd.raw_arrays import copy, row_array, stacked, stacked_rows
+from fastloss_kernels.simd.raw_arrays import copy, row_array, stack_array, stack_block
 from fastloss_kernels.simd.scalar import fma
 from fastloss_kernels.typing import Array
 
@@ -68,7 +68,7 @@ def _exponentials(x: Array, c: int, top: Array, e: Array) -> None:
     """Set e to the exponentials of class c, 0 where it is at the top."""
     zero = e.dtype.type(0)
     for r in range(x.size):
-        e[r] = zero if top[r] == np.int32(c) else exp_bounded(x[r])
+        e[r] = zero if top[r] == np.int32(c) else exp_in_range(x[r])
 
 
 @block
@@ -89,7 +89,11 @@ def _add(s: _State, step: Any) -> None:
     rows, like, (class_weight, smoothing) = s.rows, s.best, s.options
     lanes, size = REGISTER // like.itemsize, tuning.TILE_ROWS
     (x_offset, t_offset), (gap_sums, target_sums, exp_sums) = s.offsets, s.sums
-    x_scratch, t_scratch, changed = stacked(like.dtype), stacked(like.dtype), stacked(like.dtype)
+    x_scratch, t_scratch, changed = (
+        stack_array(like.dtype),
+        stack_array(like.dtype),
+        stack_array(like.dtype),
+    )
     t_total, t_lost = slot_of(target_sums, slot, rows)
     for j in range(count):
         own = c + j * lanes
@@ -140,8 +144,8 @@ def _sum_tile(
         top=top,
         top_target=targets.top,
         kept=kept,
-        gaps=stacked_rows(like.dtype),
-        exponentials=stacked_rows(like.dtype),
+        gaps=stack_block(like.dtype),
+        exponentials=stack_block(like.dtype),
         sums=workspaces,
     )
     results = (
@@ -166,7 +170,11 @@ def _write_gradient(
     """Write factor e^x + minus t, and `slope` to the class of the largest logit."""
     (class_weight, smoothing), rows, kept, classes = options, tile.rows, tile.kept, out.classes
     y_offset, offset = offset_of(batch.targets, tile.first), offset_of(out, tile.first)
-    scratch, changed, column = stacked(kept.dtype), stacked(kept.dtype), stacked(kept.dtype)
+    scratch, changed, column = (
+        stack_array(kept.dtype),
+        stack_array(kept.dtype),
+        stack_array(kept.dtype),
+    )
     kind = kept.dtype.type
     for c in range(classes):
         prefetch_column(batch.targets, y_offset, min(c + 1, classes - 1), rows)
@@ -184,7 +192,7 @@ def _write_gradient(
 def dense_tile(tile: Tile, batch: Batch, options: Any, grad: Array | None) -> bool:
     """Process a tile if its logits are small and its gaps are not subnormal."""
     rows, like = tile.rows, tile.loss
-    best, top = stacked(like.dtype), stacked(np.dtype(np.int32))
+    best, top = stack_array(like.dtype), stack_array(np.dtype(np.int32))
     sums = ExpSums(row_array(), row_array(), row_array(), row_array())
     targets = TargetSums(
         row_array(), row_array(), row_array(), row_array(), row_array(), row_array()
@@ -197,11 +205,11 @@ def dense_tile(tile: Tile, batch: Batch, options: Any, grad: Array | None) -> bo
     if not fine or largest > small_magnitude(tile.classes, row_factor, rows, like):
         return False
     for r in range(rows):
-        sums.label[r] = exp_bounded(best[r])
+        sums.label[r] = exp_in_range(best[r])
     close_sums(sums, rows)
     target_losses(sums, targets, rows, like)
     if grad is not None:
-        factor, minus = stacked(like.dtype), stacked(like.dtype)
+        factor, minus = stack_array(like.dtype), stack_array(like.dtype)
         target_slopes(sums, targets, tile.scale, rows, row_factor, minus)
         for r in range(rows):
             factor[r] = like.dtype.type(row_factor[r])

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.elementary.log import log
-from fastloss_kernels.elementary.log_ratio import log1p_quotient
+from fastloss_kernels.elementary.log_ratio import log1p_ratio
 from fastloss_kernels.reductions.exp_rows import (
     HEADROOM_F32,
     HEADROOM_F64,
@@ -52,7 +52,7 @@ class TargetSums(NamedTuple):
 def near_losses(sums: ExpSums, rows: int, loss: Array) -> None:
     """Set the losses of rows from log1p(others / label)."""
     for r in range(rows):
-        loss[r] = loss.dtype.type(log1p_quotient(sums.others[r], sums.label[r], loss))
+        loss[r] = loss.dtype.type(log1p_ratio(sums.others[r], sums.label[r], loss))
 
 
 @block
@@ -145,7 +145,7 @@ def target_losses(sums: ExpSums, targets: TargetSums, rows: int, loss: Array) ->
     for r in range(rows):
         total = rounded_sum(targets.total[r], targets.lost[r])
         gaps = rounded_sum(targets.gaps[r], targets.gaps_lost[r])
-        below = log1p_quotient(sums.others[r], sums.label[r], loss)  # log S - largest logit
+        below = log1p_ratio(sums.others[r], sums.label[r], loss)  # log S - largest logit
         loss[r] = loss.dtype.type(gaps + total * below)
 
 

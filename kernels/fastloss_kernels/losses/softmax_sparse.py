@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from fastloss_kernels.compiler.jit import block, called
-from fastloss_kernels.elementary.exp import exp_bounded
+from fastloss_kernels.elementary.exp import exp_in_range
 from fastloss_kernels.loops.columns import Plan, any_layout
 from fastloss_kernels.loops.kernel import check_labels, kernel, run_part
 from fastloss_kernels.loops.row_inputs import Batch, load_labels, masked_labels, zero_masked
@@ -50,17 +50,17 @@ from fastloss_kernels.reductions.exp_rows import (
 )
 from fastloss_kernels.reductions.sum_columns import FOUR
 from fastloss_kernels.simd.deinterleave import is_short
-from fastloss_kernels.simd.raw_arrays import row_array, stacked
+from fastloss_kernels.simd.raw_arrays import row_array, stack_array
 from fastloss_kernels.simd.row_reduce import scale_rows
 from fastloss_kernels.typing import Array
 
 
 @block
 def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
-    labels = stacked(np.dtype(np.int64))
+    labels = stack_array(np.dtype(np.int64))
     load_labels(b, batch, labels)
     sums = ExpSums(row_array(), row_array(), row_array(), row_array())
-    scaling = RowExponents(stacked(np.dtype(np.int64)), row_array(), row_array(), row_array())
+    scaling = RowExponents(stack_array(np.dtype(np.int64)), row_array(), row_array(), row_array())
     ahead = (prefetch_block(batch.x, b.first, b.rows), no_prefetch(b.loss))
     small = exponential_sums(b, b.scale, labels, sums, scaling, ahead)
     near_losses(sums, b.rows, b.loss)
@@ -70,7 +70,7 @@ def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
         if not small:
             rescale_rows(b.out, b.rows, b.scale)
             rescale_sums(sums, b.rows, b.scale, b.loss)
-        factor, slope = stacked(b.loss.dtype), stacked(b.loss.dtype)
+        factor, slope = stack_array(b.loss.dtype), stack_array(b.loss.dtype)
         slopes(sums, b.scale, b.rows, factor, slope)
         scale_rows(b.out, b.rows, b.classes, factor)
         for r in range(b.rows):
@@ -81,7 +81,7 @@ def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
 def _write_gradient(tile: Tile, label: Array, factor: Array, slope: Array, out: Layout) -> None:
     """Write the kept exponentials times each row's `factor`, and `slope` to the label's class."""
     rows, last, kept = tile.rows, out.classes - 1, tile.kept
-    offset, scratch = offset_of(out, tile.first), stacked(kept.dtype)
+    offset, scratch = offset_of(out, tile.first), stack_array(kept.dtype)
     direct = out.direct_columns and not streams_columns(out)
     target, f, s = label[:rows], factor[:rows], slope[:rows]
     for c in range(out.classes):
@@ -97,7 +97,7 @@ def _write_gradient(tile: Tile, label: Array, factor: Array, slope: Array, out: 
 def _tile(tile: Tile, batch: Batch, options: Any, grad: Array | None) -> bool:
     """Process a tile if its logits are small; see `exp_rows`."""
     rows, like = tile.rows, tile.loss
-    labels, label = stacked(np.dtype(np.int64)), stacked(np.dtype(np.int32))
+    labels, label = stack_array(np.dtype(np.int64)), stack_array(np.dtype(np.int32))
     masked_labels(batch.targets, batch.keep, tile.first, rows, labels)
     for r in range(rows):
         label[r] = np.int32(labels[r])
@@ -106,14 +106,14 @@ def _tile(tile: Tile, batch: Batch, options: Any, grad: Array | None) -> bool:
     largest = exponential_columns(tile, batch.x, label, kept, sums, is_short(tile.classes, like))
     if largest > small_magnitude(tile.classes, tile.scale, rows, like):
         return False
-    logit = stacked(like.dtype)
+    logit = stack_array(like.dtype)
     pick_classes(batch.x, tile.first, rows, labels, logit)
     for r in range(rows):
-        sums.label[r] = exp_bounded(logit[r])
+        sums.label[r] = exp_in_range(logit[r])
     close_sums(sums, rows)
     near_losses(sums, rows, like)
     if grad is not None:
-        factor, slope = stacked(like.dtype), stacked(like.dtype)
+        factor, slope = stack_array(like.dtype), stack_array(like.dtype)
         slopes(sums, tile.scale, rows, factor, slope)
         zero_masked(batch.keep, tile.first, rows, factor)
         zero_masked(batch.keep, tile.first, rows, slope)

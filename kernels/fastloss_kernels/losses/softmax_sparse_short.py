@@ -11,7 +11,7 @@ import numpy as np
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block, called
 from fastloss_kernels.elementary.double_word import two_sum
-from fastloss_kernels.elementary.exp import exp_bounded, exp_scaled
+from fastloss_kernels.elementary.exp import exp_in_range, exp_scaled
 from fastloss_kernels.loops.row_inputs import Batch, load_labels
 from fastloss_kernels.losses.softmax_formulas import (
     far_losses,
@@ -37,7 +37,7 @@ from fastloss_kernels.reductions.exp_rows import (
     small_magnitude,
 )
 from fastloss_kernels.simd.deinterleave import to_columns, to_rows
-from fastloss_kernels.simd.raw_arrays import row_array, stacked, stacked_rows
+from fastloss_kernels.simd.raw_arrays import row_array, stack_array, stack_block
 from fastloss_kernels.simd.scalar import bits
 from fastloss_kernels.typing import Array
 
@@ -52,7 +52,7 @@ def _exponentials(columns: Array, ahead: Prefetches, queue: StoreQueue) -> Any:
         e = columns[k : k + tuning.CHUNK]
         for c in range(e.size):
             largest = max(largest, bits(abs(e[c])))
-            e[c] = exp_bounded(e[c])
+            e[c] = exp_in_range(e[c])
     return largest
 
 
@@ -106,13 +106,13 @@ def short_block(b: Block, batch: Batch, options: Any, grad: Array | None) -> Non
     """Process a block of rows of at most `tuning.SHORT_ROW` bytes."""
     rows, multiple = b.rows, tuning.ROW_MULTIPLE
     side = (rows + multiple - 1) // multiple * multiple
-    columns = stacked_rows(b.loss.dtype)[: b.classes * side]
-    labels, label = stacked(np.dtype(np.int64)), stacked(np.dtype(np.int32))
+    columns = stack_block(b.loss.dtype)[: b.classes * side]
+    labels, label = stack_array(np.dtype(np.int64)), stack_array(np.dtype(np.int32))
     load_labels(b, batch, labels)
     for r in range(rows):
         label[r] = labels[r]
-    sums = ExpSums(stacked(b.loss.dtype), row_array(), row_array(), row_array())
-    scaling = RowExponents(stacked(np.dtype(np.int64)), row_array(), row_array(), row_array())
+    sums = ExpSums(stack_array(b.loss.dtype), row_array(), row_array(), row_array())
+    scaling = RowExponents(stack_array(np.dtype(np.int64)), row_array(), row_array(), row_array())
     to_columns(b.x, rows, b.classes, columns, side)
     for c in range(0, columns.size, side):
         for r in range(rows, side):
@@ -137,7 +137,7 @@ def short_block(b: Block, batch: Batch, options: Any, grad: Array | None) -> Non
         if not fast:
             _rescale(columns, side, rows, b.scale)
             rescale_sums(sums, rows, b.scale, b.loss)
-        factor, slope = stacked(b.loss.dtype), stacked(b.loss.dtype)
+        factor, slope = stack_array(b.loss.dtype), stack_array(b.loss.dtype)
         slopes(sums, b.scale, rows, factor, slope)
         _write_gradient(columns, side, label, factor, slope)
         to_rows(b.out, rows, b.classes, columns, side)

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.memory.layout import Layout, offset_of, size_of
-from fastloss_kernels.simd.cache_hints import prefetch, stream
+from fastloss_kernels.simd.cache_hints import prefetch, store_nontemporal
 from fastloss_kernels.simd.half import narrow, widen
-from fastloss_kernels.simd.raw_arrays import copy, memory
+from fastloss_kernels.simd.raw_arrays import copy, flat_view
 from fastloss_kernels.typing import Array
 
 
@@ -32,12 +32,12 @@ def _read(x: Layout, offset: int, target: Array) -> None:
     """Copy a column to `target`, in its dtype."""
     data, step = x.data, x.row_step
     if step == data.itemsize:
-        source = memory(data, data.dtype, offset)
+        source = flat_view(data, data.dtype, offset)
         for k in range(target.size):
             target[k] = widen(source[k])
     else:
         for k in range(target.size):
-            target[k] = widen(memory(data, data.dtype, offset + k * step)[0])
+            target[k] = widen(flat_view(data, data.dtype, offset + k * step)[0])
 
 
 @block
@@ -46,18 +46,18 @@ def _write(source: Array, out: Layout, offset: int) -> None:
     grad, step = out.data, out.row_step
     like = grad.dtype.type(0)
     if step == grad.itemsize:
-        target = memory(grad, grad.dtype, offset)
+        target = flat_view(grad, grad.dtype, offset)
         for k in range(source.size):
             target[k] = narrow(source[k], like)
     else:
         for k in range(source.size):
-            memory(grad, grad.dtype, offset + k * step)[0] = narrow(source[k], like)
+            flat_view(grad, grad.dtype, offset + k * step)[0] = narrow(source[k], like)
 
 
 @block
 def column_at(x: Layout, offset: int, c: int, rows: int, like: Array) -> Array:
     """Return class c of the rows at `offset` where it lies, in the dtype of `like`."""
-    return memory(x.data, like.dtype, offset + c * x.class_step)[:rows]
+    return flat_view(x.data, like.dtype, offset + c * x.class_step)[:rows]
 
 
 @block
@@ -91,7 +91,7 @@ def store_column(column: Array, out: Layout, offset: int, c: int, following: int
         ahead = column_at(out, offset, following, rows, column)
         prefetch(ahead, 0, 1)
         prefetch(ahead, rows - 1, 1)
-        stream(column, column_at(out, offset, c, rows, column), rows)
+        store_nontemporal(column, column_at(out, offset, c, rows, column), rows)
     elif out.direct_columns:
         copy(column, column_at(out, offset, c, rows, column))
     else:
@@ -104,4 +104,4 @@ def pick_classes(x: Layout, first: int, rows: int, target: Array, picked: Array)
     offset = offset_of(x, first)
     for r in range(rows):
         here = offset + r * x.row_step + int(target[r]) * x.class_step
-        picked[r] = widen(memory(x.data, x.data.dtype, here)[0])
+        picked[r] = widen(flat_view(x.data, x.data.dtype, here)[0])

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block, called
-from fastloss_kernels.simd.raw_arrays import memory
+from fastloss_kernels.simd.raw_arrays import flat_view
 from fastloss_kernels.typing import Array
 
 
@@ -106,7 +106,7 @@ def layout_of(x: Array, like: Array, block_rows: int) -> Layout:
     if (classes > 1 and not adjacent) or step != classes < tuning.STRIDED_CLASSES:
         step = 0
     return Layout(
-        data=memory(x, x.dtype),
+        data=flat_view(x, x.dtype),
         rows=row_count(x),
         classes=classes,
         class_step=x.strides[1],

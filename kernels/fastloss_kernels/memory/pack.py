@@ -9,7 +9,7 @@ from fastloss_kernels.memory.layout import Layout, offset_of
 from fastloss_kernels.simd.cache_hints import prefetch
 from fastloss_kernels.simd.codegen import REGISTER
 from fastloss_kernels.simd.half import narrow, widen
-from fastloss_kernels.simd.raw_arrays import memory
+from fastloss_kernels.simd.raw_arrays import flat_view
 from fastloss_kernels.simd.transpose import transpose
 from fastloss_kernels.typing import Array
 
@@ -34,11 +34,11 @@ def _gather_columns(x: Layout, offset: int, rows: int, work: Array) -> None:
         if following >= classes:
             following, place = 0, offset + rows * data.itemsize
         for k in range(following, min(following + tuning.STRIP, classes)):
-            column = memory(data, data.dtype, place + k * step)
+            column = flat_view(data, data.dtype, place + k * step)
             before = column.ctypes.data % 64 // data.itemsize
             prefetch(column, -before, before + rows)
         start = max(0, min(c, classes - tuning.STRIP))
-        source = memory(data, work.dtype, offset + start * step)
+        source = flat_view(data, work.dtype, offset + start * step)
         transpose(source, step // data.itemsize, work[start:], classes, width, rows)
 
 
@@ -47,7 +47,7 @@ def gather(x: Layout, first: int, rows: int, work: Array) -> None:
     """Copy the rows `first` to ``first + rows`` of x into `work`, in its dtype."""
     data, classes, step = x.data, x.classes, x.row_step
     if x.packed:
-        source = memory(data, data.dtype, offset_of(x, first))
+        source = flat_view(data, data.dtype, offset_of(x, first))
         for k in range(rows * classes):
             work[k] = widen(source[k])
         return
@@ -57,7 +57,7 @@ def gather(x: Layout, first: int, rows: int, work: Array) -> None:
         packed = work[r * classes :]
         if x.class_step == data.itemsize:
             for k in range(count):
-                source = memory(data, data.dtype, offset + k * step)
+                source = flat_view(data, data.dtype, offset + k * step)
                 target = packed[k * classes :]
                 for c in range(classes):
                     target[c] = widen(source[c])
@@ -67,7 +67,7 @@ def gather(x: Layout, first: int, rows: int, work: Array) -> None:
             run = count if x.class_major else 1
             for k0 in range(0, count, run):
                 for c in range(classes):
-                    source = memory(data, data.dtype, offset + k0 * step + c * x.class_step)
+                    source = flat_view(data, data.dtype, offset + k0 * step + c * x.class_step)
                     target = packed[k0 * classes + c :]
                     for k in range(run):
                         target[k * classes] = widen(source[k])
@@ -89,7 +89,7 @@ def scatter(work: Array, first: int, rows: int, out: Layout) -> None:
     grad, classes, step = out.data, out.classes, out.row_step
     like = grad.dtype.type(0)
     if out.packed:
-        round_to(work[: rows * classes], memory(grad, grad.dtype, offset_of(out, first)))
+        round_to(work[: rows * classes], flat_view(grad, grad.dtype, offset_of(out, first)))
         return
     transposed = out.class_major and grad.itemsize == work.itemsize
     r = 0
@@ -99,19 +99,19 @@ def scatter(work: Array, first: int, rows: int, out: Layout) -> None:
         if out.class_step == grad.itemsize:
             for k in range(count):
                 source = packed[k * classes : (k + 1) * classes]
-                round_to(source, memory(grad, grad.dtype, offset + k * step))
+                round_to(source, flat_view(grad, grad.dtype, offset + k * step))
         elif transposed and classes * grad.itemsize >= REGISTER:
             width, apart = min(tuning.STRIP, classes), out.class_step // grad.itemsize
             for c in range(0, classes, tuning.STRIP):
                 start = max(0, min(c, classes - tuning.STRIP))
-                target = memory(grad, work.dtype, offset + start * out.class_step)
+                target = flat_view(grad, work.dtype, offset + start * out.class_step)
                 transpose(packed[start:], classes, target, apart, count, width)
         else:
             run = count if out.class_major else 1
             for k0 in range(0, count, run):
                 for c in range(classes):
                     source = packed[k0 * classes + c :]
-                    target = memory(grad, grad.dtype, offset + k0 * step + c * out.class_step)
+                    target = flat_view(grad, grad.dtype, offset + k0 * step + c * out.class_step)
                     for k in range(run):
                         target[k] = narrow(source[k * classes], like)
         r += count

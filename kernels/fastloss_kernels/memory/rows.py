@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block, called
-from fastloss_kernels.compiler.overloads import inlined
+from fastloss_kernels.compiler.overloads import overload_block
 from fastloss_kernels.memory.layout import Layout, is_long, layout_of, offset_of, size_of
 from fastloss_kernels.memory.pack import gather, round_to, scatter
 from fastloss_kernels.memory.streaming import StoreQueue, flush, queue_store
-from fastloss_kernels.simd.raw_arrays import memory
+from fastloss_kernels.simd.raw_arrays import flat_view
 from fastloss_kernels.typing import Array
 from numba import types
 
@@ -74,7 +74,7 @@ def _gradient_rows(grad: Array | None, x: Layout, like: Array, block_rows: int) 
     return x if grad is None else layout_of(grad, like, block_rows)
 
 
-inlined(_gradient_rows)(
+overload_block(_gradient_rows)(
     lambda grad, x, like, block_rows: (
         (lambda grad, x, like, block_rows: x)
         if isinstance(grad, types.NoneType)
@@ -119,9 +119,9 @@ def load_block(x: Layout, scratch: Array, first: int, span: Span) -> Array:
     """
     size = min(span.block_rows, span.last - first) * x.classes
     if x.direct:
-        return memory(x.data, scratch.dtype, offset_of(x, first))[:size]
+        return flat_view(x.data, scratch.dtype, offset_of(x, first))[:size]
     slot = (first - span.first) % x.pack_rows
-    packed = memory(scratch, scratch.dtype)
+    packed = flat_view(scratch, scratch.dtype)
     if slot == 0:
         gather(x, first, min(x.pack_rows, span.last - first), packed)
     return packed[slot * x.classes :][:size]
@@ -133,7 +133,7 @@ def _store_packed(rows: Array, x: Layout, out: Layout, first: int, span: Span) -
     slot = (first - span.first) % x.pack_rows
     end = first + min(span.block_rows, span.last - first)
     if slot + span.block_rows >= x.pack_rows or end == span.last:
-        packed = memory(rows, rows.dtype, -slot * x.classes * rows.itemsize)
+        packed = flat_view(rows, rows.dtype, -slot * x.classes * rows.itemsize)
         scatter(packed, first - slot, end - first + slot, out)
 
 
@@ -156,7 +156,7 @@ def work_scratch(x: Layout, out: Output, scratch: Array, first: int, span: Span)
     if out.alternate:
         number = (first - span.first) // x.pack_rows
         offset = number % 2 * (scratch.size // 2) * scratch.itemsize
-    return memory(scratch, scratch.dtype, offset)
+    return flat_view(scratch, scratch.dtype, offset)
 
 
 @block
@@ -173,11 +173,11 @@ def work_block(
         return v, 1, True
     if not fused:
         whole = 0 if v.size > tuning.BLOCK else 1
-        return memory(scratch, scratch.dtype)[: min(v.size, tuning.BLOCK)], whole, False
+        return flat_view(scratch, scratch.dtype)[: min(v.size, tuning.BLOCK)], whole, False
     if out.worked_on:
-        own = memory(out.rows.data, scratch.dtype, offset_of(out.rows, first))
+        own = flat_view(out.rows.data, scratch.dtype, offset_of(out.rows, first))
         return own[: v.size], 1, out.in_place
-    return memory(scratch, scratch.dtype)[: v.size], 1, False
+    return flat_view(scratch, scratch.dtype)[: v.size], 1, False
 
 
 @block
@@ -216,8 +216,8 @@ def output_block(v: Array, x: Layout, out: Output, scratch: Array, first: int) -
     v is the loaded block of x; in scratch it is replaced by its gradient.
     """
     if out.rows.direct:
-        return memory(out.rows.data, scratch.dtype, offset_of(out.rows, first))[: v.size]
-    return memory(scratch, scratch.dtype)[: v.size] if x.direct else v
+        return flat_view(out.rows.data, scratch.dtype, offset_of(out.rows, first))[: v.size]
+    return flat_view(scratch, scratch.dtype)[: v.size] if x.direct else v
 
 
 @block

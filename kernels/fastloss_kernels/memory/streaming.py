@@ -9,8 +9,8 @@ from typing import TypeAlias
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block, called
 from fastloss_kernels.memory.layout import Layout, is_long, offset_of
-from fastloss_kernels.simd.cache_hints import prefetch, stream
-from fastloss_kernels.simd.raw_arrays import memory
+from fastloss_kernels.simd.cache_hints import prefetch, store_nontemporal
+from fastloss_kernels.simd.raw_arrays import flat_view
 from fastloss_kernels.typing import Array
 
 # (memory, elements of a row, elements from row to row, elements to skip), see `prefetch_rows`.
@@ -25,7 +25,7 @@ StoreQueue: TypeAlias = tuple[Array, Array, Array]
 @block
 def no_prefetch(like: Array) -> Prefetch:
     """Return the prefetch of nothing."""
-    return memory(like, like.dtype)[:0], 1, 1, 0
+    return flat_view(like, like.dtype)[:0], 1, 1, 0
 
 
 @block
@@ -36,7 +36,7 @@ def prefetch_rows(x: Layout, first: int, skip: int) -> Prefetch:
     costs one block that is not prefetched.
     """
     size = x.rows * x.classes - first * x.classes if x.prefetch_step else 0
-    data = memory(x.data, x.data.dtype, offset_of(x, first))[:size]
+    data = flat_view(x.data, x.data.dtype, offset_of(x, first))[:size]
     return data, x.classes, x.prefetch_step, skip
 
 
@@ -106,7 +106,7 @@ def chunk_size(out: Array, start: int, left: int) -> int:
 def write_chunk(chunk: Array, out: Array, size: int, streamed: bool) -> None:
     """Write a finished chunk to `out`, with non-temporal stores if it is to be `streamed`."""
     if streamed:
-        stream(chunk, out, size)
+        store_nontemporal(chunk, out, size)
     else:
         for k in range(size):
             out[k] = chunk[k]
@@ -116,15 +116,15 @@ def write_chunk(chunk: Array, out: Array, size: int, streamed: bool) -> None:
 def store_queue(scratch: Array, target: Array, left: Array) -> StoreQueue:
     """Return an empty queue of one thread's non-temporal stores from scratch to `target`."""
     left[0], left[1], left[2] = 0, 0, 0
-    return memory(scratch, target.dtype), target, left
+    return flat_view(scratch, target.dtype), target, left
 
 
 @block
 def _store(queue: StoreQueue, size: int) -> None:
     source, target, left = queue
     # The gradient's rows may run backwards: the place lies before its first row then.
-    here = memory(target, target.dtype, int(left[1]) * target.itemsize)
-    stream(source[left[0] :], here, size)
+    here = flat_view(target, target.dtype, int(left[1]) * target.itemsize)
+    store_nontemporal(source[left[0] :], here, size)
     left[0] += size
     left[1] += size
     left[2] -= size

@@ -12,8 +12,8 @@ from fastloss_kernels.compiler.jit import block, called
 from fastloss_kernels.memory.columns import load_column, prefetch_column
 from fastloss_kernels.memory.layout import Layout, offset_of
 from fastloss_kernels.memory.streaming import Prefetch, prefetch_piece
-from fastloss_kernels.simd.raw_arrays import stacked
-from fastloss_kernels.simd.scalar import bits, cut
+from fastloss_kernels.simd.raw_arrays import stack_array
+from fastloss_kernels.simd.scalar import bits, wrap_int
 from fastloss_kernels.typing import Array
 
 
@@ -32,7 +32,7 @@ def ordered(b: Any, zero: Any, lowest: Any) -> Any:
 
     `zero` and `lowest`, the most negative integer, are the bits of 0 and -0.
     """
-    return b if b >= zero else cut(~(b ^ lowest), zero)
+    return b if b >= zero else wrap_int(~(b ^ lowest), zero)
 
 
 @block
@@ -43,7 +43,7 @@ def top_bits(row: Array) -> Any:
     best = lowest
     for k in range(row.size):
         best = max(best, ordered(bits(row[k]), zero, lowest))
-    return best if best >= zero else cut(~best ^ lowest, zero)
+    return best if best >= zero else wrap_int(~best ^ lowest, zero)
 
 
 @block
@@ -78,7 +78,7 @@ def largest_logits(x: Layout, first: int, rows: int, best: Array, top: Array) ->
     """
     offset, last = offset_of(x, first), x.classes - 1
     zero, lowest = bits(best.dtype.type(0)), bits(best.dtype.type(-0.0))
-    scratch, largest = stacked(best.dtype), zero
+    scratch, largest = stack_array(best.dtype), zero
     for c in range(x.classes):
         here = np.int32(c)
         for begin in range(0, rows, tuning.TILE_CHUNK):

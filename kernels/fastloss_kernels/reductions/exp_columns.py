@@ -13,13 +13,13 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block, called
-from fastloss_kernels.elementary.exp import exp_bounded
+from fastloss_kernels.elementary.exp import exp_in_range
 from fastloss_kernels.memory.columns import Tile, load_column, prefetch_column
 from fastloss_kernels.memory.layout import Layout, offset_of
 from fastloss_kernels.reductions.exp_rows import ExpSums
 from fastloss_kernels.reductions.sum_columns import ONE, add_column, slot_of, sum_in_order
 from fastloss_kernels.simd.codegen import REGISTER
-from fastloss_kernels.simd.raw_arrays import fill, stacked
+from fastloss_kernels.simd.raw_arrays import fill, stack_array
 from fastloss_kernels.simd.scalar import bits
 from fastloss_kernels.typing import Array, Scalar
 
@@ -43,7 +43,7 @@ class _State(NamedTuple):
 @block
 def _exp_of_others(x: Scalar, c: int, target: int, zero: Scalar) -> Scalar:
     """Return e^x of an element of class c, 0 if that is the target."""
-    return zero if c == target else exp_bounded(x)
+    return zero if c == target else exp_in_range(x)
 
 
 @block
@@ -138,8 +138,8 @@ def exponential_columns(
     `exp_rows`.
     """
     rows, like = tile.rows, tile.loss
-    terms, scratch = stacked(like.dtype), stacked(like.dtype)
-    largest = stacked(np.dtype(np.int64))
+    terms, scratch = stack_array(like.dtype), stack_array(like.dtype)
+    largest = stack_array(np.dtype(np.int64))
     largest[0] = 0
     offset, workspace = offset_of(x, tile.first), tile.sums[0]
     state = _State(x, offset, rows, target, kept, terms, scratch, workspace, largest)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block
-from fastloss_kernels.elementary.exp import exp_bounded, exp_scaled
+from fastloss_kernels.elementary.exp import exp_in_range, exp_scaled
 from fastloss_kernels.memory.layout import piece_size
 from fastloss_kernels.memory.rows import Block
 from fastloss_kernels.memory.streaming import Prefetches, prefetch_chunks, store_chunk
@@ -118,12 +118,12 @@ def _exponentials(v: Array, w: Array, start: int, b: Block, ahead: Prefetches) -
         e = w[k : k + tuning.CHUNK]
         if b.in_place:
             for c in range(e.size):
-                e[c] = exp_bounded(e[c])
+                e[c] = exp_in_range(e[c])
             continue
         x = v[k : k + tuning.CHUNK]
         for c in range(e.size):
             largest = max(largest, bits(abs(x[c])))
-            e[c] = exp_bounded(x[c])
+            e[c] = exp_in_range(x[c])
     return largest
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from fastloss_kernels.compiler.jit import block, cached, called
 from fastloss_kernels.elementary.double_word import two_sum
 from fastloss_kernels.simd.raw_arrays import row_array
-from fastloss_kernels.simd.row_reduce import fine_sums, row_sums
+from fastloss_kernels.simd.row_reduce import row_sums, row_sums_f64
 from fastloss_kernels.typing import Array
 
 
@@ -50,7 +50,7 @@ def add_rows_f64(w: Array, rows: int, first: bool, total: Array, lost: Array) ->
     So the sum minus one of its elements keeps all its digits.
     """
     more, rest = row_array(), row_array()
-    fine_sums(w, rows, w.size // rows, more, rest)
+    row_sums_f64(w, rows, w.size // rows, more, rest)
     add_sums(first, total, lost, more, rest, rows)
 
 

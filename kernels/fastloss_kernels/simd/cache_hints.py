@@ -11,13 +11,13 @@ from numba import types
 LINE = 64  # bytes of a cache line
 
 
-def stream(source: Array, target: Array, size: int) -> None:
+def store_nontemporal(source: Array, target: Array, size: int) -> None:
     """Copy ``source[:size]`` to `target` with non-temporal stores: its lines are not read first."""
     target[:size] = source[:size]
 
 
-@compiled(stream)
-def _stream(typingctx: Any, source: Any, target: Any, size: Any) -> Any:
+@compiled(store_nontemporal)
+def _store_nontemporal(typingctx: Any, source: Any, target: Any, size: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         # Non-temporal stores have to be aligned: to a whole line, lest lines be written twice.
         itemsize = source.dtype.bitwidth // 8
@@ -49,12 +49,12 @@ def _stream(typingctx: Any, source: Any, target: Any, size: Any) -> Any:
     return types.void(source, target, types.intp), codegen
 
 
-def settle() -> None:
-    """Wait until other threads can see all that `stream` wrote."""
+def store_fence() -> None:
+    """Wait until other threads can see all that `store_nontemporal` wrote."""
 
 
-@compiled(settle)
-def _settle(typingctx: Any) -> Any:
+@compiled(store_fence)
+def _store_fence(typingctx: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         builder.fence("seq_cst")
         return context.get_dummy_value()

@@ -15,26 +15,26 @@ def splat(builder: Any, value: Any, lanes: int) -> Any:
     """Return a vector with `value` in every lane."""
     empty = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
     one = builder.insert_element(empty, value, INDEX(0))
-    return pick(builder, one, one, [0] * lanes)
+    return shuffled(builder, one, one, [0] * lanes)
 
 
-def pick(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
+def shuffled(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
     """Return a shuffle of the vectors a and b: the named lanes of both, numbered through."""
     return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INDEX, len(lanes)), lanes))
 
 
-def joined(builder: Any, vectors: list[Any]) -> Any:
+def concatenated(builder: Any, vectors: list[Any]) -> Any:
     """Return vectors of one length, a power of two of them, as one."""
     while len(vectors) > 1:
         lanes = [*range(2 * vectors[0].type.count)]
         pairs = zip(vectors[::2], vectors[1::2], strict=True)
-        vectors = [pick(builder, a, b, lanes) for a, b in pairs]
+        vectors = [shuffled(builder, a, b, lanes) for a, b in pairs]
     return vectors[0]
 
 
-def part_of(builder: Any, vector: Any, first: int, lanes: int) -> Any:
+def lane_range(builder: Any, vector: Any, first: int, lanes: int) -> Any:
     """Return `lanes` lanes of a vector, beginning with `first`."""
-    return pick(builder, vector, vector, [*range(first, first + lanes)])
+    return shuffled(builder, vector, vector, [*range(first, first + lanes)])
 
 
 class Rows:

@@ -14,8 +14,8 @@ from fastloss_kernels import tuning
 from fastloss_kernels.compiler.codegen_api import cgutils, data_of
 from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.compiler.overloads import compiled
-from fastloss_kernels.simd.codegen import joined, part_of
-from fastloss_kernels.simd.transpose import turned
+from fastloss_kernels.simd.codegen import concatenated, lane_range
+from fastloss_kernels.simd.transpose import transposed_squares
 from fastloss_kernels.typing import Array
 from llvmlite import ir
 from numba import types
@@ -91,15 +91,17 @@ def _moving_code(w: Any, columns: Any, back: bool) -> Callable[..., Any]:
             ]
             if not back:
                 loads = ([builder.load(p, align=itemsize) for p in places] for places in row_places)
-                columns = turned(builder, [joined(builder, vectors) for vectors in loads])
+                columns = transposed_squares(
+                    builder, [concatenated(builder, vectors) for vectors in loads]
+                )
                 for place, column in zip(column_places, columns, strict=True):
                     builder.store(column, place, align=itemsize)
                 return
             columns = [builder.load(place, align=itemsize) for place in column_places]
-            registers = turned(builder, columns)
+            registers = transposed_squares(builder, columns)
             for n in range(ROWS_MOVED // lanes):  # in order: each row repairs the one before
                 for places, register in zip(row_places, registers, strict=True):
-                    row = part_of(builder, register, n * lanes, lanes)
+                    row = lane_range(builder, register, n * lanes, lanes)
                     builder.store(row, places[n], align=itemsize)
 
         if not back:

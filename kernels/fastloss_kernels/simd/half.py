@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from fastloss_kernels.compiler.codegen_api import cpu_features
 from fastloss_kernels.compiler.jit import block
-from fastloss_kernels.compiler.overloads import compiled, inlined
+from fastloss_kernels.compiler.overloads import compiled, overload_block
 from fastloss_kernels.simd.scalar import bits, from_bits
 from fastloss_kernels.typing import Scalar
 from llvmlite import ir
@@ -22,12 +22,12 @@ _F, _I = np.float32, np.int32
 _INFINITY = _I(0x7F800000)
 
 
-def _extended(h: Any) -> Scalar:
+def _widened(h: Any) -> Scalar:
     """Return the float16 of these bits as a float32, by one instruction."""
     return np.float32(np.int16(h).view(np.float16))
 
 
-@compiled(_extended)
+@compiled(_widened)
 def _extension(typingctx: Any, h: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.fpext(builder.bitcast(args[0], ir.HalfType()), ir.FloatType())
@@ -35,12 +35,12 @@ def _extension(typingctx: Any, h: Any) -> Any:
     return types.float32(types.int16), codegen
 
 
-def _truncated(x: Scalar) -> Any:
+def _narrowed(x: Scalar) -> Any:
     """Return the bits of x rounded to a float16, by one instruction."""
     return np.float16(x).view(np.int16)
 
 
-@compiled(_truncated)
+@compiled(_narrowed)
 def _truncation(typingctx: Any, x: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.bitcast(builder.fptrunc(args[0], ir.HalfType()), ir.IntType(16))
@@ -48,7 +48,7 @@ def _truncation(typingctx: Any, x: Any) -> Any:
     return types.int16(types.float32), codegen
 
 
-def _converts() -> bool:
+def _has_float16_instructions() -> bool:
     """Return whether the processor that is compiled for has the instructions of these two.
 
     Without them LLVM calls functions that are not there.
@@ -57,7 +57,7 @@ def _converts() -> bool:
 
 
 @block
-def _float16(h: Any) -> Scalar:
+def _float16_to_float32(h: Any) -> Scalar:
     # The fields, shifted to their places in a float32, make a number that is 2^112 too small; that
     # holds for subnormals too.
     magnitude = _I(_I(h) & _I(0x7FFF))
@@ -68,19 +68,19 @@ def _float16(h: Any) -> Scalar:
 
 
 @block
-def _bfloat16(h: Any) -> Scalar:
+def _bfloat16_to_float32(h: Any) -> Scalar:
     return from_bits(_I(_I(h) << _I(16)))
 
 
 def widen(x: Any) -> Scalar:
     """Return an element of the predictions in the type of the computation."""
     if x.dtype == np.int16:
-        return _float16(x)
-    return _bfloat16(x) if x.dtype == np.uint16 else x
+        return _float16_to_float32(x)
+    return _bfloat16_to_float32(x) if x.dtype == np.uint16 else x
 
 
 @block
-def _to_float16(x: Scalar) -> Any:
+def _float32_to_float16(x: Scalar) -> Any:
     magnitude = bits(abs(x))
     # Normal: 13 bits are rounded off to nearest even by adding half less one, and one more if the
     # kept bits are odd; a carry into the exponent is right, and from 65,520 on it is infinity.
@@ -95,7 +95,7 @@ def _to_float16(x: Scalar) -> Any:
 
 
 @block
-def _to_bfloat16(x: Scalar) -> Any:
+def _float32_to_bfloat16(x: Scalar) -> Any:
     b = bits(x)
     odd = _I(_I(b >> _I(16)) & _I(1))
     rounded = _I(_I(_I(b + _I(0x7FFF)) + odd) >> _I(16))
@@ -106,19 +106,29 @@ def _to_bfloat16(x: Scalar) -> Any:
 def narrow(x: Scalar, like: Any) -> Any:
     """Return x in the type of the gradient's elements, of which `like` is one."""
     if like.dtype == np.int16:
-        return _to_float16(x)
-    return _to_bfloat16(x) if like.dtype == np.uint16 else x
+        return _float32_to_float16(x)
+    return _float32_to_bfloat16(x) if like.dtype == np.uint16 else x
 
 
-@inlined(widen)
+@overload_block(widen)
 def _widen(x: Any) -> Any:
     if x == types.int16:
-        return (lambda x: _extended(x)) if _converts() else (lambda x: _float16(x))
-    return (lambda x: _bfloat16(x)) if x == types.uint16 else (lambda x: x)
+        return (
+            (lambda x: _widened(x))
+            if _has_float16_instructions()
+            else (lambda x: _float16_to_float32(x))
+        )
+    return (lambda x: _bfloat16_to_float32(x)) if x == types.uint16 else (lambda x: x)
 
 
-@inlined(narrow)
+@overload_block(narrow)
 def _narrow(x: Any, like: Any) -> Any:
     if like == types.int16:
-        return (lambda x, like: _truncated(x)) if _converts() else (lambda x, like: _to_float16(x))
-    return (lambda x, like: _to_bfloat16(x)) if like == types.uint16 else (lambda x, like: x)
+        return (
+            (lambda x, like: _narrowed(x))
+            if _has_float16_instructions()
+            else (lambda x, like: _float32_to_float16(x))
+        )
+    return (
+        (lambda x, like: _float32_to_bfloat16(x)) if like == types.uint16 else (lambda x, like: x)
+    )

@@ -17,12 +17,12 @@ from llvmlite import ir
 from numba import types
 
 
-def memory(x: Array, like: Any, offset: int = 0) -> Array:
+def flat_view(x: Array, like: Any, offset: int = 0) -> Array:
     """Return a flat, writeable array that begins `offset` bytes after x's first element.
 
     It has no end of its own: the caller computes every index from x's strides and shape. Its dtype
     is `like`, of the same width, so that bits can be read as integers. It keeps nothing alive: see
-    `hold`.
+    `keep_alive`.
     """
     if x.size == 0:
         return np.empty(0, like)
@@ -32,8 +32,8 @@ def memory(x: Array, like: Any, offset: int = 0) -> Array:
     return np.frombuffer(raw, like)
 
 
-@compiled(memory)
-def _memory(typingctx: Any, x: Any, like: Any, offset: Any = 0) -> Any:
+@compiled(flat_view)
+def _flat_view(typingctx: Any, x: Any, like: Any, offset: Any = 0) -> Any:
     result = types.Array(like.dtype, 1, "C")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -43,12 +43,12 @@ def _memory(typingctx: Any, x: Any, like: Any, offset: Any = 0) -> Any:
     return result(x, like, types.intp), codegen
 
 
-def hold(x: Array) -> None:
-    """Keep x alive until here, for views of it by `memory`."""
+def keep_alive(x: Array) -> None:
+    """Keep x alive until here, for views of it by `flat_view`."""
 
 
-@compiled(hold)
-def _hold(typingctx: Any, x: Any) -> Any:
+@compiled(keep_alive)
+def _keep_alive(typingctx: Any, x: Any) -> Any:
     return types.void(x), lambda context, builder, signature, args: context.get_dummy_value()
 
 
@@ -57,18 +57,18 @@ def _unset(like: Any) -> Any:
     return np.nan if like.kind == "f" else -(2**30)
 
 
-def stacked(like: Any) -> Array:
+def stack_array(like: Any) -> Array:
     """Return an uninitialised array of 512 elements on the stack, valid until the function ends."""
     return np.full(tuning.STACK_ROWS, _unset(like), like)
 
 
-def stacked_rows(like: Any) -> Array:
-    """Return an array like `stacked`, with room for 512 registers."""
+def stack_block(like: Any) -> Array:
+    """Return an array like `stack_array`, with room for 512 registers."""
     return np.full(tuning.STACK_ROWS * REGISTER // like.itemsize, _unset(like), like)
 
 
 def row_array() -> Array:
-    """Return a `stacked` array of float64: room for one number of each row of a block."""
+    """Return a `stack_array` array of float64: room for one number of each row of a block."""
     return np.full(tuning.STACK_ROWS, np.nan)
 
 
@@ -86,13 +86,13 @@ def _on_stack(dtype: Any, size: int, *arguments: Any) -> Any:
     return kind(*arguments), codegen
 
 
-@compiled(stacked)
-def _stacked(typingctx: Any, like: Any) -> Any:
+@compiled(stack_array)
+def _stack_array(typingctx: Any, like: Any) -> Any:
     return _on_stack(like.dtype, tuning.STACK_ROWS, like)
 
 
-@compiled(stacked_rows)
-def _stacked_rows(typingctx: Any, like: Any) -> Any:
+@compiled(stack_block)
+def _stack_block(typingctx: Any, like: Any) -> Any:
     return _on_stack(like.dtype, tuning.STACK_ROWS * REGISTER // (like.dtype.bitwidth // 8), like)
 
 

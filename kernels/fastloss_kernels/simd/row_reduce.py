@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from fastloss_kernels.compiler.codegen_api import cgutils, data_of
 from fastloss_kernels.compiler.overloads import compiled
-from fastloss_kernels.simd.codegen import INDEX, REGISTER, Rows, pick, splat
+from fastloss_kernels.simd.codegen import INDEX, REGISTER, Rows, shuffled, splat
 from fastloss_kernels.typing import Array
 from llvmlite import ir
 from numba import types
@@ -37,7 +37,7 @@ def row_sums(w: Array, rows: int, width: int, total: Array, lost: Array) -> None
     _plain_sums(w, rows, width, total, lost, 4)
 
 
-def fine_sums(w: Array, rows: int, width: int, total: Array, lost: Array) -> None:
+def row_sums_f64(w: Array, rows: int, width: int, total: Array, lost: Array) -> None:
     """Sum like `row_sums`, but add every element in float64.
 
     For sums from which a large element will be subtracted again.
@@ -107,7 +107,7 @@ class _Sums:
         first = [run + k for run in runs for k in range(size // 2)]
         second = [k + size // 2 for k in first]
         left, right = (
-            tuple(pick(self.builder, x, y, lanes) for x, y in zip(a, b, strict=True))
+            tuple(shuffled(self.builder, x, y, lanes) for x, y in zip(a, b, strict=True))
             for lanes in (first, second)
         )
         return self.add(left, right)
@@ -149,7 +149,7 @@ def _sums_code(w: Any, total: Any, lost: Any, group: int) -> Callable[..., Any]:
             of_row = tuple(map(builder.load, row))
             if row_code.lanes > ROWS_SUMMED:
                 low, high = (
-                    tuple(pick(builder, v, v, [*range(k, k + ROWS_SUMMED)]) for v in of_row)
+                    tuple(shuffled(builder, v, v, [*range(k, k + ROWS_SUMMED)]) for v in of_row)
                     for k in (0, ROWS_SUMMED)
                 )
                 of_row = sums.add(low, high)
@@ -188,8 +188,8 @@ def _row_sums(typingctx: Any, w: Any, rows: Any, width: Any, total: Any, lost: A
     return types.void(w, types.intp, types.intp, total, lost), _sums_code(w, total, lost, 4)
 
 
-@compiled(fine_sums)
-def _fine_sums(typingctx: Any, w: Any, rows: Any, width: Any, total: Any, lost: Any) -> Any:
+@compiled(row_sums_f64)
+def _row_sums_f64(typingctx: Any, w: Any, rows: Any, width: Any, total: Any, lost: Any) -> Any:
     return types.void(w, types.intp, types.intp, total, lost), _sums_code(w, total, lost, 1)
 
 

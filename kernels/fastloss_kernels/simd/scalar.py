@@ -79,13 +79,13 @@ def _bitcast(typingctx: Any, x: Any) -> Any:
     return to(x), codegen
 
 
-def cut(i: Any, like: Any) -> Any:
+def wrap_int(i: Any, like: Any) -> Any:
     """Return the integer `i` wrapped to the width of `like`: integer arithmetic has widened it."""
     return type(like)(i)
 
 
-@compiled(cut)
-def _cut(typingctx: Any, i: Any, like: Any) -> Any:
+@compiled(wrap_int)
+def _wrap_int(typingctx: Any, i: Any, like: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return context.cast(builder, args[0], i, like)
 

@@ -4,13 +4,13 @@ from typing import Any
 
 from fastloss_kernels.compiler.codegen_api import cgutils, data_of
 from fastloss_kernels.compiler.overloads import compiled
-from fastloss_kernels.simd.codegen import REGISTER, pick
+from fastloss_kernels.simd.codegen import REGISTER, shuffled
 from fastloss_kernels.typing import Array
 from llvmlite import ir
 from numba import types
 
 
-def turned(builder: Any, registers: list[Any]) -> list[Any]:
+def transposed_squares(builder: Any, registers: list[Any]) -> list[Any]:
     """Return n registers, each n-by-n square of them transposed.
 
     In log2(n) steps the off-diagonal blocks of half the size are exchanged.
@@ -22,7 +22,7 @@ def turned(builder: Any, registers: list[Any]) -> list[Any]:
             a, b = registers[n], registers[n + half]
             upper = [lanes + k - half if k & half else k for k in range(lanes)]
             lower = [lanes + k if k & half else k + half for k in range(lanes)]
-            registers[n], registers[n + half] = (pick(builder, a, b, k) for k in (upper, lower))
+            registers[n], registers[n + half] = (shuffled(builder, a, b, k) for k in (upper, lower))
         half //= 2
     return registers
 
@@ -67,7 +67,7 @@ def _transpose(
             for n in range(lanes):
                 pointer = at(sources, builder.add(c, lines.type(n)), step, k)
                 rows.append(builder.load(builder.bitcast(pointer, register), align=itemsize))
-            rows = turned(builder, rows)
+            rows = transposed_squares(builder, rows)
             for n in range(lanes):
                 pointer = at(targets, builder.add(k, lines.type(n)), target_step, c)
                 builder.store(rows[n], builder.bitcast(pointer, register), align=itemsize)

@@ -3,9 +3,9 @@
 import mpmath
 import numpy as np
 import pytest
-from fastloss_kernels.elementary.exp import exp, exp_bounded, exp_falling, exp_scaled
-from fastloss_kernels.elementary.log import log, log1p, log1p_unit, log_pair
-from fastloss_kernels.elementary.log_ratio import log1p_quotient
+from fastloss_kernels.elementary.exp import exp, exp_in_range, exp_nonpositive, exp_scaled
+from fastloss_kernels.elementary.log import log, log1p, log1p_01, log_double_word
+from fastloss_kernels.elementary.log_ratio import log1p_ratio
 from numba import njit
 
 EVERYWHERE = {"exp": exp, "log": log, "log1p": log1p}
@@ -43,31 +43,31 @@ def _log1p(x, out):
 @njit
 def _scaled(x, k, out):
     for i in range(x.size):
-        out[i, 0], out[i, 1] = exp_scaled(x[i], k), exp_bounded(x[i])
+        out[i, 0], out[i, 1] = exp_scaled(x[i], k), exp_in_range(x[i])
 
 
 @njit
 def _falling(x, out):
     for i in range(x.size):
-        out[i] = exp_falling(x[i])
+        out[i] = exp_nonpositive(x[i])
 
 
 @njit
 def _unit(x, out):
     for i in range(x.size):
-        out[i] = log1p_unit(x[i])
+        out[i] = log1p_01(x[i])
 
 
 @njit
 def _pair(u, c, out):
     for i in range(u.size):
-        out[i] = log_pair(u[i], c[i])
+        out[i] = log_double_word(u[i], c[i])
 
 
 @njit
 def _quotient(a, b, like, out):
     for i in range(a.size):
-        out[i] = log1p_quotient(a[i], b[i], like)
+        out[i] = log1p_ratio(a[i], b[i], like)
 
 
 def bit_patterns(dtype, count=200_000):

@@ -4,8 +4,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 from fastloss_kernels import tuning
-from fastloss_kernels.simd.cache_hints import settle, stream
-from fastloss_kernels.simd.raw_arrays import memory
+from fastloss_kernels.simd.cache_hints import store_fence, store_nontemporal
+from fastloss_kernels.simd.raw_arrays import flat_view
 from numba import njit
 
 import fastloss as fl
@@ -14,8 +14,8 @@ from benchmarks.cases import CASES
 
 @njit
 def _stream(source, target, size):
-    stream(source, target, size)
-    settle()
+    store_nontemporal(source, target, size)
+    store_fence()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -102,4 +102,4 @@ def test_rows_put_together_have_the_bits_of_rows_that_lie_so(shape):
 
 def test_memory_starts_where_it_is_told():
     x = np.arange(12.0).reshape(3, 4)
-    assert memory(x, x.dtype, 5 * x.itemsize)[0] == 5.0
+    assert flat_view(x, x.dtype, 5 * x.itemsize)[0] == 5.0

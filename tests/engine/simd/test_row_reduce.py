@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from fastloss_kernels.simd.row_reduce import fine_sums, row_sums, scale_rows
+from fastloss_kernels.simd.row_reduce import row_sums, row_sums_f64, scale_rows
 from numba import njit
 
 WIDTHS = [0, 1, 2, 3, 5, 8, 10, 15, 16, 17, 31, 33, 63, 64, 65, 100, 127, 257, 4096]
@@ -18,7 +18,7 @@ def _row_sums(w, rows, width, total, lost):
 
 @njit
 def _fine_sums(w, rows, width, total, lost):
-    fine_sums(w, rows, width, total, lost)
+    row_sums_f64(w, rows, width, total, lost)
 
 
 @njit
