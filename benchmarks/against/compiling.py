@@ -1,9 +1,7 @@
 """What the first call of each kernel costs: processor seconds of a process with an empty cache."""
 
-import itertools
 import json
 import math
-import statistics
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,19 +39,21 @@ def firsts(only: list[str]) -> list[First]:
 
 
 def compare(trees: tuple[Tree, Tree], only: list[str], rounds: int) -> None:
-    """Print the median seconds of both trees, measured in turn."""
-    times: dict[tuple[First, str], list[float]] = {}
-    for number, first in itertools.product(range(rounds), firsts(only)):
-        for tree in trees if number % 2 == 0 else trees[::-1]:
-            times.setdefault((first, tree.name), []).append(_measured(tree, first))
-    print(f"{'processor seconds of the first call':<56}{'old':>8}{'new':>8}{'ratio':>8}")
+    """Print the least seconds of both trees: other load only adds to them."""
+    print(
+        f"{'processor seconds of the first call':<56}{'old':>8}{'new':>8}{'ratio':>8}", flush=True
+    )
     sums = [0.0, 0.0]
     ratios = []
-    for first in dict.fromkeys(first for first, _ in times):
-        both = [statistics.median(times[first, tree.name]) for tree in trees]
+    for first in firsts(only):
+        times: dict[str, list[float]] = {tree.name: [] for tree in trees}
+        for number in range(rounds):
+            for tree in trees if number % 2 == 0 else trees[::-1]:
+                times[tree.name].append(_measured(tree, first))
+        both = [min(found) for found in times.values()]
         sums = [a + b for a, b in zip(sums, both, strict=True)]
         ratios.append(both[1] / both[0])
-        print(_line(first.name, both))
+        print(_line(first.name, both), flush=True)
     if ratios:
         print(_line("sum", sums))
         print(f"{'geometric mean':<72}{math.prod(ratios) ** (1 / len(ratios)):>8.3f}")

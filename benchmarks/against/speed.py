@@ -6,7 +6,7 @@ import statistics
 import subprocess
 from typing import Any
 
-from .speedcases import Work
+from .speedcases import Work, processor, works
 from .trees import Tree, finish
 
 SLOWER = 1.03  # ratio of times from which a cell is marked
@@ -41,14 +41,11 @@ class _Timer:
 
 def compare(old: Tree, new: Tree, only: list[str], rounds: int) -> None:
     """Print the times of each cell, and the geometric means of their ratios."""
-    asked = new.start("works")
-    known = json.loads(asked.communicate()[0])
-    finish(asked)
     timers = [_Timer(old), _Timer(new)]
-    print(f"{known['place']}\n{rounds} rounds; old and new in ms, medians; new / old\n")
+    print(f"{processor()}\n{rounds} rounds; old and new in ms, medians; new / old\n")
     print(f"{'':<86}{'old':>10}{'new':>10}{'medians':>9}{'minima':>9}")
     ratios: dict[str, list[tuple[float, float]]] = {}
-    for work in (Work(*found) for found in known["works"]):
+    for work in works():
         cells = [
             (form, threads)
             for form in FORMS

@@ -16,7 +16,7 @@ import numpy as np
 
 import fastloss
 
-from . import facade, kernelcalls, laps, speedcases
+from . import facade, kernelcalls, laps
 from .inputs import Array
 from .kernelcases import LOSSES, Case, draws_of, kernel_cases
 from .speedcases import Work
@@ -114,7 +114,7 @@ def check_tree(tree: Path) -> None:
 def main() -> None:
     """Do what the parent process asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=("bits", "dump", "compile", "works", "speed"))
+    parser.add_argument("task", choices=("bits", "dump", "compile", "speed"))
     parser.add_argument("tree", type=Path)
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--first", type=json.loads)
@@ -125,7 +125,6 @@ def main() -> None:
         "bits": lambda: bits(given.only),
         "dump": lambda: dump(json.load(sys.stdin), given.directory),
         "compile": lambda: first_call(given.first),
-        "works": speedcases.say_works,
         "speed": time_calls,
     }
     tasks[given.task]()
