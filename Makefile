@@ -1,7 +1,9 @@
 # Needs python3 (3.11 or newer, with venv) and make; everything else goes into .venv.
+# `make test-oldest` has its own environment, .venv-oldest, and needs Python 3.11 or 3.12.
 #
 #   make demo    check the kernels on this machine, then evaluate the digits
 #   make test    lint, types, every test, every example, every doctest
+#   make test-oldest   every test with the oldest NumPy and Numba that pyproject.toml allows
 #   make hardening   the tests that take too long for that; writes docs/hardening.md
 #   make lint    ruff and mypy alone; `make format` lets ruff rewrite the files
 #   make bench   time the current checkout (asv)
@@ -15,12 +17,13 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
 DIGITS := examples/digits
+OLDEST := .venv-oldest
 SEED ?= 0
 BASE ?= 0016565
 
-.PHONY: demo test hardening lint format bench compare against accuracy mutation readme wheel clean
+.PHONY: demo test test-oldest hardening lint format bench compare against accuracy mutation readme wheel clean
 
 demo: .venv/demo
 	$(BIN)/fastloss check
@@ -31,6 +34,12 @@ test: lint
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/engine/test_small_blocks.py tests/engine/test_edges.py \
 		tests/engine/loops/test_targets.py
+
+test-oldest $(OLDEST)/dev: BIN := $(OLDEST)/bin
+
+# Its compiled kernels lie apart, so that neither environment's replace the other's.
+test-oldest: $(OLDEST)/dev
+	NUMBA_CACHE_DIR=$(CURDIR)/$(OLDEST)/cache $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 hardening: .venv/dev
 	$(BIN)/python tools/harden.py
@@ -71,7 +80,7 @@ wheel: .venv/dev
 	$(BIN)/python tools/check_wheel.py dist/*.whl
 
 clean:
-	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.asv benchmarks/.against
+	rm -rf .venv $(OLDEST) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.asv benchmarks/.against
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each stamp file stands for what is installed, and is older than pyproject.toml when that changed.
@@ -81,6 +90,14 @@ clean:
 	@echo "installing into .venv (a minute or two, once)"
 	@$(PYTHON) -m venv .venv
 	@$(PIP) install --upgrade 'pip>=25.1'
+	@touch $@
+
+# Wheels alone: where there is none for this Python, that is said at once, not by a compiler.
+$(OLDEST)/dev: pyproject.toml
+	@echo "installing into $(OLDEST) (a minute or two, once)"
+	@$(PYTHON) -m venv $(OLDEST)
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@$(PIP) install --only-binary numpy,numba,llvmlite --editable '.[cli]' --group test --group oldest
 	@touch $@
 
 .venv/demo: .venv/base
