@@ -114,7 +114,7 @@ def _launch(parts: Parts, part: Any, arguments: tuple[Any, ...]) -> Any:
     if threads == 1:
         return _alone(part, arguments)
     if _shared_layer:
-        return _parallel(parts, part, arguments)(threads, *arguments)
+        return _parallel(parts, part, arguments)(threads, arguments)
     if not _gate.acquire(blocking=False):
         return _alone(part, arguments)
     try:
@@ -126,7 +126,7 @@ def _launch(parts: Parts, part: Any, arguments: tuple[Any, ...]) -> Any:
 def _first_launch(parts: Parts, part: Any, arguments: tuple[Any, ...], threads: int) -> Any:
     """Run, and remember which process the layer was started in and whether it may be shared."""
     global _launched_by, _shared_layer
-    result = _parallel(parts, part, arguments)(threads, *arguments)
+    result = _parallel(parts, part, arguments)(threads, arguments)
     _launched_by = os.getpid()
     _shared_layer = _layer() in ("omp", "tbb")
     return result
@@ -154,7 +154,7 @@ def entry(part: Any, arguments: tuple[Any, ...]) -> Any:
 def _parallel(parts: Parts, part: Any, arguments: tuple[Any, ...]) -> Any:
     """Return the parallel loop that calls a part, for arguments of these types.
 
-    It is called with the number of threads in front.
+    It is called with the number of threads and the tuple of arguments.
     """
     key = _key(part, arguments, True)
     try:
@@ -162,7 +162,7 @@ def _parallel(parts: Parts, part: Any, arguments: tuple[Any, ...]) -> Any:
     except KeyError:
         kinds = signature(arguments)
         places = [_address(called, (nb.intp, nb.intp, *kinds)) for called in (parts.check, part)]
-        loop = _compiled(parts.loop, (nb.intp, nb.intp, nb.intp, *kinds))
+        loop = _compiled(parts.loop, (nb.intp, nb.intp, nb.intp, nb.Tuple(kinds)))
         return _entries.setdefault(key, partial(loop, *places))
 
 

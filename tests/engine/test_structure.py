@@ -96,7 +96,6 @@ def is_kernel(function):
     return any(isinstance(f, ast.Name) and f.id == "kernel" for f in called)
 
 
-@pytest.mark.skip(reason="SIZES: delete this line once the rewrite of the engine is in")
 class TestSizes:
     """What a reader can hold: 11 floors, 230 lines a file, 8 parameters a function.
 

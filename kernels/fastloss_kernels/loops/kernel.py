@@ -52,18 +52,7 @@ def unchecked_label(first: int, last: int, x: Array, labels: Array, keep: Array)
 
 
 @parallel
-def parallel_rows(
-    check: Any,
-    work: Any,
-    threads: int,
-    x: Array,
-    targets: Array,
-    options: Any,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-) -> int:
+def parallel_rows(check: Any, work: Any, threads: int, arguments: tuple[Any, ...]) -> int:
     """Call the part at the address `check`, if any, on all rows, then that at `work`.
 
     Rows are split evenly over `threads`. Stops at a result that is not -1, and returns the first.
@@ -72,15 +61,15 @@ def parallel_rows(
     around it each hold a copy), which is why there is one loop for all kernels, and its body but a
     call.
     """
-    rows = row_count(x)
-    found = np.empty(threads, np.int64)
+    x, targets, options, scale, keep, loss, grad = arguments
+    rows, found = row_count(x), np.empty(threads, np.int64)
     for place in (check, work):
         if place:
             for p in prange(threads):
-                # Built here: tuples within tuples do not reach the body of a parallel loop.
-                arguments = (x, targets, options, scale, keep, loss, grad)
+                # Built anew: tuples within tuples do not reach the body of a parallel loop.
+                same = (x, targets, options, scale, keep, loss, grad)
                 begin, end = p * rows // threads, (p + 1) * rows // threads
-                found[p] = call_address(place, begin, end, arguments)
+                found[p] = call_address(place, begin, end, same)
             for p in range(threads):
                 if found[p] >= 0:
                     return found[p]
@@ -91,8 +80,8 @@ def parallel_rows(
 def run_part(check: Any, work: Any, threads: int, arguments: Any) -> int:
     """Call a part on all rows, on this thread or on several; return what it found."""
     if threads > 1:
-        places = (address_of(check, arguments), address_of(work, arguments), threads)
-        return call(parallel_rows, places + arguments)
+        places = address_of(check, arguments), address_of(work, arguments)
+        return call(parallel_rows, (*places, threads, arguments))
     return call(work, (0, row_count(arguments[0]), *arguments))
 
 

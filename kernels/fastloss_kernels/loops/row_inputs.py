@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from fastloss_kernels.compiler.jit import block, called
 from fastloss_kernels.compiler.overloads import overload_block
 from fastloss_kernels.memory.layout import Layout, layout_of
-from fastloss_kernels.memory.rows import Block
 from fastloss_kernels.simd.cache_hints import prefetch
 from fastloss_kernels.simd.raw_arrays import fill
 from fastloss_kernels.typing import Array
@@ -133,7 +132,7 @@ def masked_labels(labels: Array, keep: Array, first: int, rows: int, target: Arr
 
 
 @block
-def load_labels(b: Block, batch: Batch, target: Array) -> None:
+def load_labels(b: Any, batch: Batch, target: Array) -> None:
     """Fill `target` with the labels of a block, and prefetch those of the next one."""
     masked_labels(batch.targets, batch.keep, b.first, b.rows, target)
     prefetch(batch.targets, b.first + b.rows, b.rows)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from fastloss_kernels.compiler.codegen_api import cgutils, data_of
+from fastloss_kernels.compiler.overloads import cgutils, data_of
 from llvmlite import ir
 
 REGISTER = 64  # bytes; LLVM splits registers where a processor's are shorter

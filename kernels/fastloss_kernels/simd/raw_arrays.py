@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 from fastloss_kernels import tuning
-from fastloss_kernels.compiler.codegen_api import array_over, cgutils, data_of
 from fastloss_kernels.compiler.jit import block
-from fastloss_kernels.compiler.overloads import compiled
+from fastloss_kernels.compiler.overloads import array_over, cgutils, compiled, data_of
 from fastloss_kernels.simd.codegen import REGISTER
 from fastloss_kernels.typing import Array
 from llvmlite import ir

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from fastloss_kernels.compiler.codegen_api import cgutils, data_of
-from fastloss_kernels.compiler.overloads import compiled
+from fastloss_kernels.compiler.overloads import cgutils, compiled, data_of
 from fastloss_kernels.simd.codegen import INDEX, REGISTER, Rows, shuffled, splat
 from fastloss_kernels.typing import Array
 from llvmlite import ir
