@@ -16,7 +16,9 @@ BLOCK_ROWS = STACK_ROWS
 """The most rows of a block: what is kept of each row is on the stack."""
 ROW_MULTIPLE = 64
 """Blocks of short rows have a multiple of this many rows, so vector loops leave no remainder."""
-SHORT_ROW = 64
+REGISTER = 64
+"""Bytes of a vector register; LLVM splits it where a processor's are shorter."""
+SHORT_ROW = REGISTER
 """Bytes of a row that fits a register: such rows are processed as columns."""
 LONG_ROW = 2**18
 """Bytes of a row: two such rows and what is prefetched crowd a second-level cache of 1 to 2 MB."""

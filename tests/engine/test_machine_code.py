@@ -76,8 +76,11 @@ def compiled(request):
     return request.param, *machine_code(request.param, X)
 
 
-def test_loops_are_vector_code(compiled):
+def test_loops_are_vector_code(compiled, request):
     name, assembly, _ = compiled
+    if name == "sparse_logits, columns" and not get_host_cpu_features().get("avx512f"):
+        reason = "a loop over four columns is scalar code with AVX2: 77 packed, 104 scalar"
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
     packed = len(re.findall(PACKED[MACHINE], assembly))
     scalar = len(re.findall(SCALAR[MACHINE], assembly))
     once = ONCE if "_probabilities" in name and "binary" not in name else 0

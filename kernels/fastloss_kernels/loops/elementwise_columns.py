@@ -30,7 +30,6 @@ from fastloss_kernels.reductions.sum_columns import (
     slot_of,
     sum_in_order,
 )
-from fastloss_kernels.simd.codegen import REGISTER
 from fastloss_kernels.simd.raw_arrays import fill, row_array, stack_array, stack_block
 from fastloss_kernels.typing import Array
 
@@ -59,7 +58,7 @@ def tile_function(element: Any, bounds: Any, weighted: bool, mean: bool) -> Any:
         """Process one step of a plan: columns of x and targets, their terms and gradient."""
         count, slot, starts, c, following = step
         first, rows, like = s.tile.first, s.tile.rows, s.tile.loss
-        lanes = REGISTER // like.itemsize
+        lanes = tuning.REGISTER // like.itemsize
         x_scratch, t_scratch, slopes = (
             stack_array(like.dtype),
             stack_array(like.dtype),

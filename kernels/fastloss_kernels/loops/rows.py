@@ -103,7 +103,7 @@ def rows_part(
         room = (min(block_rows, last - first) * piece_size(source.classes) + 15) // 16 * 16
         own, own_targets = np.empty(size, kind), np.empty(_target_size(batch.targets), kind)
         boxes = np.empty(temporaries * room, kind)
-        scratch = Scratch(own_targets, flat_view(boxes, kind), room)
+        scratch = Scratch(flat_view(own_targets, kind), flat_view(boxes, kind), room)
         queue, row_scale = (
             store_queue(own, out.rows.data, stack_array(np.dtype(np.int64))),
             row_array(),

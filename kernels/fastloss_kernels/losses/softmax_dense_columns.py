@@ -30,7 +30,6 @@ from fastloss_kernels.reductions.sum_columns import (
     slot_of,
     sum_in_order,
 )
-from fastloss_kernels.simd.codegen import REGISTER
 from fastloss_kernels.simd.raw_arrays import copy, row_array, stack_array, stack_block
 from fastloss_kernels.simd.scalar import fma
 from fastloss_kernels.typing import Array
@@ -87,7 +86,7 @@ def _add(s: _State, step: Any) -> None:
     """
     count, slot, starts, c, following = step
     rows, like, (class_weight, smoothing) = s.rows, s.best, s.options
-    lanes, size = REGISTER // like.itemsize, tuning.TILE_ROWS
+    lanes, size = tuning.REGISTER // like.itemsize, tuning.TILE_ROWS
     (x_offset, t_offset), (gap_sums, target_sums, exp_sums) = s.offsets, s.sums
     x_scratch, t_scratch, changed = (
         stack_array(like.dtype),

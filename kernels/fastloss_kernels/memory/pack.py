@@ -7,7 +7,6 @@ from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block, called
 from fastloss_kernels.memory.layout import Layout, offset_of
 from fastloss_kernels.simd.cache_hints import prefetch
-from fastloss_kernels.simd.codegen import REGISTER
 from fastloss_kernels.simd.half import narrow, widen
 from fastloss_kernels.simd.raw_arrays import flat_view
 from fastloss_kernels.simd.transpose import transpose
@@ -100,7 +99,7 @@ def scatter(work: Array, first: int, rows: int, out: Layout) -> None:
             for k in range(count):
                 source = packed[k * classes : (k + 1) * classes]
                 round_to(source, flat_view(grad, grad.dtype, offset + k * step))
-        elif transposed and classes * grad.itemsize >= REGISTER:
+        elif transposed and classes * grad.itemsize >= tuning.REGISTER:
             width, apart = min(tuning.STRIP, classes), out.class_step // grad.itemsize
             for c in range(0, classes, tuning.STRIP):
                 start = max(0, min(c, classes - tuning.STRIP))

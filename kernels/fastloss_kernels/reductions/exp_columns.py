@@ -18,7 +18,6 @@ from fastloss_kernels.memory.columns import Tile, load_column, prefetch_column
 from fastloss_kernels.memory.layout import Layout, offset_of
 from fastloss_kernels.reductions.exp_rows import ExpSums
 from fastloss_kernels.reductions.sum_columns import ONE, add_column, slot_of, sum_in_order
-from fastloss_kernels.simd.codegen import REGISTER
 from fastloss_kernels.simd.raw_arrays import fill, stack_array
 from fastloss_kernels.simd.scalar import bits
 from fastloss_kernels.typing import Array, Scalar
@@ -74,7 +73,7 @@ def _four(
     They are a register's lanes of classes apart. In `kept` they begin at `start` and are `apart`.
     """
     x0, x1, x2, x3 = x
-    size, lanes, zero = terms.size, REGISTER // terms.itemsize, terms.dtype.type(0)
+    size, lanes, zero = terms.size, tuning.REGISTER // terms.itemsize, terms.dtype.type(0)
     if kept is not None:
         w = kept[start:]
         w0, w1 = w[:size], w[apart : apart + size]
@@ -101,7 +100,7 @@ def _four(
 def _add(s: _State, step: Any) -> None:
     """Add the exponentials of one or four columns to a slot of the sums."""
     count, slot, starts, c, following = step
-    rows, chunk, lanes = s.rows, tuning.TILE_CHUNK, REGISTER // s.terms.itemsize
+    rows, chunk, lanes = s.rows, tuning.TILE_CHUNK, tuning.REGISTER // s.terms.itemsize
     total, lost = slot_of(s.sums, slot, rows)
     if count == ONE:
         prefetch_column(s.x, s.offset, following, rows)

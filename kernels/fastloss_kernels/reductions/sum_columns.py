@@ -15,7 +15,6 @@ from fastloss_kernels.elementary.double_word import two_sum
 from fastloss_kernels.memory.columns import Tile
 from fastloss_kernels.memory.layout import piece_size
 from fastloss_kernels.reductions.sum_rows import add_sums
-from fastloss_kernels.simd.codegen import REGISTER
 from fastloss_kernels.typing import Array
 
 # Sums and their rounding errors, of a lane and of each of four halvings.
@@ -76,7 +75,7 @@ def sum_plans(classes: int, like: Array, most: int) -> Array:
     `most` is FOUR for the order of `row_sums`, where four registers are added before they are
     added to the sums, or ONE for that of `fine_sums`.
     """
-    piece, lanes = piece_size(classes), REGISTER // like.itemsize
+    piece, lanes = piece_size(classes), tuning.REGISTER // like.itemsize
     # Up to three single columns a lane behind the fours, a merge for each but one, and the end.
     plans = np.empty((2, piece // most + 4 * lanes, WORDS), np.int64)
     _write_plan(piece, lanes, most, plans[0])

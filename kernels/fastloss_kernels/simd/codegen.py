@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from fastloss_kernels import tuning
 from fastloss_kernels.compiler.overloads import cgutils, data_of
 from llvmlite import ir
-
-REGISTER = 64  # bytes; LLVM splits registers where a processor's are shorter
 
 INDEX = ir.IntType(32)
 
@@ -44,7 +43,7 @@ class Rows:
         self.builder, self.width = builder, width
         self.element = context.get_data_type(array.dtype)
         self.itemsize = array.dtype.bitwidth // 8
-        self.lanes = REGISTER // self.itemsize
+        self.lanes = tuning.REGISTER // self.itemsize
         self.data = data_of(context, builder, array, value)
 
     def registers(self, row: Any, group: int, body: Callable[[list[Any]], None]) -> Any:

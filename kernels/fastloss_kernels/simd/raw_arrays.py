@@ -10,7 +10,6 @@ import numpy as np
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.compiler.overloads import array_over, cgutils, compiled, data_of
-from fastloss_kernels.simd.codegen import REGISTER
 from fastloss_kernels.typing import Array
 from llvmlite import ir
 from numba import types
@@ -63,7 +62,7 @@ def stack_array(like: Any) -> Array:
 
 def stack_block(like: Any) -> Array:
     """Return an array like `stack_array`, with room for 512 registers."""
-    return np.full(tuning.STACK_ROWS * REGISTER // like.itemsize, _unset(like), like)
+    return np.full(tuning.STACK_ROWS * tuning.REGISTER // like.itemsize, _unset(like), like)
 
 
 def row_array() -> Array:
@@ -79,7 +78,7 @@ def _on_stack(dtype: Any, size: int, *arguments: Any) -> Any:
         room = ir.ArrayType(context.get_data_type(dtype), size)
         with builder.goto_entry_block():  # `cgutils.alloca_once` would fill it with zeros
             pointer = builder.alloca(room)
-        pointer.align = REGISTER
+        pointer.align = tuning.REGISTER
         return array_over(context, builder, kind, pointer, size)
 
     return kind(*arguments), codegen
@@ -92,7 +91,9 @@ def _stack_array(typingctx: Any, like: Any) -> Any:
 
 @compiled(stack_block)
 def _stack_block(typingctx: Any, like: Any) -> Any:
-    return _on_stack(like.dtype, tuning.STACK_ROWS * REGISTER // (like.dtype.bitwidth // 8), like)
+    return _on_stack(
+        like.dtype, tuning.STACK_ROWS * tuning.REGISTER // (like.dtype.bitwidth // 8), like
+    )
 
 
 @compiled(row_array)

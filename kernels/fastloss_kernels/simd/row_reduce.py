@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from fastloss_kernels import tuning
 from fastloss_kernels.compiler.overloads import cgutils, compiled, data_of
-from fastloss_kernels.simd.codegen import INDEX, REGISTER, Rows, shuffled, splat
+from fastloss_kernels.simd.codegen import INDEX, Rows, shuffled, splat
 from fastloss_kernels.typing import Array
 from llvmlite import ir
 from numba import types
@@ -45,7 +46,7 @@ def row_sums_f64(w: Array, rows: int, width: int, total: Array, lost: Array) -> 
 
 
 def _plain_sums(w: Array, rows: int, width: int, total: Array, lost: Array, group: int) -> None:
-    lanes = REGISTER // w.itemsize
+    lanes = tuning.REGISTER // w.itemsize
     for r in range(rows):
         row = w[r * width : (r + 1) * width]
         sums, rest = np.zeros(lanes), np.zeros(lanes)

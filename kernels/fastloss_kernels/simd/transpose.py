@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from fastloss_kernels import tuning
 from fastloss_kernels.compiler.overloads import cgutils, compiled, data_of
-from fastloss_kernels.simd.codegen import REGISTER, shuffled
+from fastloss_kernels.simd.codegen import shuffled
 from fastloss_kernels.typing import Array
 from llvmlite import ir
 from numba import types
@@ -44,7 +45,7 @@ def transpose(
 def _transpose(
     typingctx: Any, source: Any, step: Any, target: Any, target_step: Any, lines: Any, width: Any
 ) -> Any:
-    lanes = REGISTER // (source.dtype.bitwidth // 8)
+    lanes = tuning.REGISTER // (source.dtype.bitwidth // 8)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         sources, step, targets, target_step, lines, width = args

@@ -31,9 +31,9 @@ def test_integer_arithmetic_does_what_the_instructions_do():
     @numba.njit
     def both_ways(patterns, x, wide, back):
         for k in range(patterns.size):
-            wide[k] = halves._float16(patterns[k])
+            wide[k] = halves._float16_to_float32(patterns[k])
         for k in range(x.size):
-            back[k] = halves._to_float16(x[k])
+            back[k] = halves._float32_to_float16(x[k])
 
     patterns = np.arange(1 << 16, dtype=np.uint16)
     x = np.arange(0, 1 << 32, 65_519, dtype=np.uint64).astype(np.uint32).view(np.float32)
