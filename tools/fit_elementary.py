@@ -1,4 +1,4 @@
-"""Print the coefficients that `exponential.py`, `logsum.py` and `quotient.py` are built on.
+"""Print the coefficients that `exp.py`, `log_core.py` and `log_ratio.py` are built on.
 
 Fits, constant term first and rounded to the type they are used in, of
 

@@ -176,9 +176,9 @@ LINE = {"float32": (-math.inf, math.inf), "float64": (-math.inf, math.inf)}
 SCALED = {"float32": (-(2.0**16), 2.0**16), "float64": (-(2.0**40), 2.0**40)}
 FUNCTIONS = (
     of_one("exp(x)", exp, wide.exp, mp.exp, np.exp, around_breaks, peer="exp"),
-    of_one("exp_bounded(x)", exp_in_range, wide.exp, mp.exp, np.exp, around_breaks,
+    of_one("exp_in_range(x)", exp_in_range, wide.exp, mp.exp, np.exp, around_breaks,
            (-87, 87), (-708, 708)),
-    of_one("exp_falling(x)", exp_nonpositive, wide.exp, mp.exp, np.exp, below_0,
+    of_one("exp_nonpositive(x)", exp_nonpositive, wide.exp, mp.exp, np.exp, below_0,
            (-math.inf, 0), (-math.inf, 0)),
     Function("exp_scaled(x, K of x)", _scaled, _right_scaled, _exact_scaled, _nearly_scaled,
              SCALED, logits, _own_power),
@@ -186,9 +186,9 @@ FUNCTIONS = (
              SCALED, logits),
     of_one("log(x)", log, wide.log, mp.log, np.log, around_powers, peer="log"),
     of_one("log1p(x)", log1p, wide.log1p, mp.log1p, np.log1p, around_0, peer="log1p"),
-    of_one("log1p_unit(x)", log1p_01, wide.log1p, mp.log1p, np.log1p, from_0_to_1,
+    of_one("log1p_01(x)", log1p_01, wide.log1p, mp.log1p, np.log1p, from_0_to_1,
            (0, 1), (0, 1)),
-    Function("log_pair(u, c)", _pair, _right_pair, lambda u, c: mp.log(u + c),
+    Function("log_double_word(u, c)", _pair, _right_pair, lambda u, c: mp.log(u + c),
              lambda u, c: np.log1p((u - 1) + c), LINE, rounded_pairs, goal=PAIR_GOAL),
     Function("log(u / p)", _quotient, _right_quotient, lambda u, p: mp.log(u / p),
              lambda u, p: np.where(np.abs(u - p) < 0.3 * p, np.log1p((u - p) / p), np.log(u / p)),

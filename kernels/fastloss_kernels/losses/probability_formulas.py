@@ -89,4 +89,7 @@ def losses_and_slopes(
             missing = fma(-odds, label[r], others) / label[r] * factor
             missing += fma(-factor, total[r], scale[r]) / total[r] * odds
             label_slope = fma(odds, factor, missing if abs(missing) < np.inf else 0.0)
-        slope[r], label[r] = kind(factor), 0.0 if clipped else -label_slope
+        # One NaN, whatever LLVM makes of the operands' order: rows and columns have the same bits.
+        slope[r] = kind(factor if factor == factor else np.nan)
+        label_slope = label_slope if label_slope == label_slope else np.nan
+        label[r] = 0.0 if clipped else -label_slope

@@ -132,7 +132,7 @@ def test_scaled_edges(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_log_pair_near_one(dtype):
+def test_log_double_word_near_one(dtype):
     """What a division lost is taken in: the logarithm of the quotient has all its digits."""
     rng = np.random.default_rng(3)
     p = rng.uniform(1e-7, 1, 2000).astype(dtype)
@@ -150,17 +150,17 @@ def test_log_pair_near_one(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", ["exp_falling", "log1p_unit"])
+@pytest.mark.parametrize("name", ["exp_nonpositive", "log1p_01"])
 def test_restricted_domains(name, dtype):
     rng = np.random.default_rng(4)
     low = -90 if dtype is np.float32 else -740
     x = rng.uniform(low, 0, 3000)
-    x = x if name == "exp_falling" else np.exp(x)
-    edges = [0, -0.0, low, -np.inf, np.nan] if name == "exp_falling" else [0, 0.5, 1, np.nan]
+    x = x if name == "exp_nonpositive" else np.exp(x)
+    edges = [0, -0.0, low, -np.inf, np.nan] if name == "exp_nonpositive" else [0, 0.5, 1, np.nan]
     x = np.concatenate([x, edges]).astype(dtype)
     out = np.empty_like(x)
-    (_falling if name == "exp_falling" else _unit)(x, out)
-    function = mpmath.exp if name == "exp_falling" else mpmath.log1p
+    (_falling if name == "exp_nonpositive" else _unit)(x, out)
+    function = mpmath.exp if name == "exp_nonpositive" else mpmath.log1p
     with mpmath.workdps(40):
         for value, computed in zip(x, out, strict=True):
             if np.isnan(value):
