@@ -16,6 +16,7 @@ import contextlib
 import hashlib
 import os
 import pickle
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,8 @@ class KernelCache(FunctionCache):
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         """Return (argument types, processor, name): what tells a function's files apart.
 
-        Numba's own would hash what the function closes over. All that is source code of ours, which
-        is in the key anyway, and compiled functions among it have no hash that lasts.
+        Numba's own would hash what the function closes over, but compiled functions have no hash
+        that lasts. Their sources are in the key of the file instead.
         """
         function = self._py_func
         return sig, codegen.magic_tuple(), (function.__module__, function.__qualname__)
@@ -106,12 +107,12 @@ class KernelCache(FunctionCache):
         What an upgrade changes is in the key, not in the name: the new code replaces the old. Two
         types of Numba are equal if they print alike.
         """
-        # Relies on the index key being (types, processor, hash of the byte code); else ValueError.
         kinds, target, code = self._index_key(sig, codegen)
         name = hashlib.sha256(repr((kinds, target)).encode()).hexdigest()[:16]
         path = Path(self.cache_path, f"{self._impl.filename_base}.{name}.nbc")
         own_file = self._impl.locator.get_source_stamp()
-        key = (path.name, kinds, target, code, own_file, _sources(), numba.__version__)
+        sources = _sources(), _source_of(self._py_func.__module__)
+        key = (path.name, kinds, target, code, own_file, sources, numba.__version__)
         return path, repr(key).encode()
 
 
@@ -131,6 +132,17 @@ def _replace(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             unfinished.unlink()
         raise
+
+
+@cache
+def _source_of(module: str) -> str:
+    """Return a hash of a module's file, "" if it has none.
+
+    The code of a part stands in its factory, but what it computes in the module of the loss, which
+    may be outside this package.
+    """
+    path = getattr(sys.modules.get(module), "__file__", None)
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else ""
 
 
 @cache

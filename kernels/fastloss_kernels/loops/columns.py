@@ -12,13 +12,9 @@ from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block, part
 from fastloss_kernels.compiler.linking import call
 from fastloss_kernels.loops.kernel import unchecked_label
-from fastloss_kernels.loops.row_inputs import batch_of, row_values, zero_masked_rows
+from fastloss_kernels.loops.row_inputs import batch_of, row_values, zero_masked
 from fastloss_kernels.memory.columns import Tile
-from fastloss_kernels.memory.layout import (
-    block_rows_of,
-    rows_of_tile,
-    rows_per_tile,
-)
+from fastloss_kernels.memory.layout import block_rows_of, rows_of_tile, rows_per_tile
 from fastloss_kernels.reductions.sum_columns import SUMS, sum_plans
 from fastloss_kernels.simd.cache_hints import store_fence
 from fastloss_kernels.simd.deinterleave import is_short
@@ -112,7 +108,7 @@ def any_layout(
                 kept=flat_view(exponentials, kind),
             )
             if work(tile, batch, options, grad):
-                zero_masked_rows(keep, i, count, losses, losses[:0])
+                zero_masked(keep, i, count, losses)
             else:
                 by_rows(i, i + count, arguments)
             i += count

@@ -104,10 +104,8 @@ def rows_part(
         own, own_targets = np.empty(size, kind), np.empty(_target_size(batch.targets), kind)
         boxes = np.empty(temporaries * room, kind)
         scratch = Scratch(flat_view(own_targets, kind), flat_view(boxes, kind), room)
-        queue, row_scale = (
-            store_queue(own, out.rows.data, stack_array(np.dtype(np.int64))),
-            row_array(),
-        )
+        queue = store_queue(own, out.rows.data, stack_array(np.dtype(np.int64)))
+        row_scale = row_array()
         for i in range(first, last, block_rows):
             count, new_scale = min(block_rows, last - i), scale.size > 1 or i == first
             if new_scale:

@@ -188,6 +188,16 @@ def test_log1p_of_a_quotient_without_the_quotient(dtype, bound):
             assert error <= max(bound * truth, mpmath.mpf(5e-324)), (above, below)
 
 
+def test_a_float32_denominator_is_widened():
+    """Short rows give the label's exponential so: in float32 its bits would mean another number."""
+    rng = np.random.default_rng(6)
+    a, b = rng.uniform(0, 9, (2, 1000))
+    out, same, like = np.empty_like(a), np.empty_like(a), np.empty(0, np.float32)
+    _quotient(a, b.astype(np.float32), like, out)
+    _quotient(a, b.astype(np.float32).astype(np.float64), like, same)
+    np.testing.assert_array_equal(out, same)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_infinities_and_nan(dtype):
     special = np.array([np.inf, -np.inf, np.nan, 0], dtype)

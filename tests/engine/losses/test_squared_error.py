@@ -1,6 +1,10 @@
 """The example of a new loss, docs/squared_error.py, goes through every walk of the engine."""
 
 import doctest
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import fastloss_kernels as fk
 import numpy as np
@@ -79,6 +83,31 @@ def test_from_compiled_code_on_several_threads(threads):
     own(x, t, scale, keep, loss, grad, threads)
     np.testing.assert_array_equal(loss, expected)
     np.testing.assert_array_equal(grad, slopes)
+
+
+def test_an_edited_loss_outside_the_package_is_compiled_anew(tmp_path):
+    """What a part computes stands in the loss's file, not in that of its factory."""
+    source = Path(example.__file__).read_text(encoding="utf-8")
+    program = """
+import numpy as np, fastloss_kernels as fk, squared_error
+x, loss = np.full((2, 3, 1), 3.0), np.empty(2)
+one, every = np.ones(1), np.ones(1, bool)
+fk.run(squared_error.squared_error, x, np.zeros_like(x), one, every, loss, None)
+print(loss[0])
+"""
+    engine = Path(fk.__file__).parent.parent
+    environment = {
+        **os.environ,
+        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(engine)]),
+    }
+    printed = []
+    for text in (source, source.replace("difference * difference", "difference")):
+        (tmp_path / "squared_error.py").write_text(text, encoding="utf-8")
+        command = [sys.executable, "-B", "-c", program]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        printed.append(done.stdout.strip())
+    assert printed == ["9.0", "3.0"]
 
 
 def test_its_example():
