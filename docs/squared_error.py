@@ -28,10 +28,10 @@ def _bounds(options: Any) -> tuple[float, float]:
     return 0.0, 0.0  # it has none
 
 
-rows, columns = elementwise(__name__, _squared_error, _bounds, weighted=False, mean=True)
+rows, packed, columns = elementwise(__name__, _squared_error, _bounds, weighted=False, mean=True)
 
 
-@kernel(rows, columns)
+@kernel(rows, packed, columns)
 def squared_error(
     x: Array,
     targets: Array,

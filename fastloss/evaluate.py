@@ -141,7 +141,7 @@ def _kernel_arguments(
         weights = _element_weights(spec, layout, FLOAT64 if targets is None else working)
 
     labels: Labels | None = None
-    first: tuple[Any, ...]
+    options: tuple[Any, ...] = scalars
     if targets is None:
         labels = class_labels(y_true, layout, ignore_class)
         label_weight = None
@@ -159,19 +159,19 @@ def _kernel_arguments(
         if plan.weight is not None and not plan.keep.all():
             # The kernel skips rows of weight 0, but their labels must be classes too.
             labels.check_classes(layout, plan.valid)
-        first = (x, labels.ids)
+        kernel_targets = labels.ids
     else:
         plan = reduction_plan(layout.loss_shape, reduction, sample_weight, mask, upstream)
-        first = (x, layout.rows_of(targets))
+        kernel_targets = layout.rows_of(targets)
         if target_kind == "dense":
-            first = (*first, np.empty(0, working) if weights is None else weights)
+            options = (np.empty(0, working) if weights is None else weights, *scalars)
 
     losses = np.empty(layout.row_count, working)
     grad = kernel_grad = None
     if gradient:
         grad = np.empty_like(y_pred, output) if out is None else out  # keeps y_pred's memory order
         kernel_grad = _kernel_output(np.asarray(grad), layout, working)  # asarray: no subclass
-    arguments = (*first, *scalars, plan.scale, plan.keep, losses, kernel_grad)
+    arguments = (x, kernel_targets, options, plan.scale, plan.keep, losses, kernel_grad)
     return arguments, layout, labels, plan, losses, kernel_grad, grad
 
 

@@ -51,7 +51,7 @@ def binary_crossentropy_spec(
         "dense",
         _checked_axes(axis),
         (smoothing,) if logits else (smoothing, EPSILON),
-        pos_weight=_checked_weights("pos_weight", pos_weight),
+        pos_weight=None if pos_weight is None else _checked_weights("pos_weight", pos_weight),
     )
 
 
@@ -135,12 +135,14 @@ def _checked_axes(value: object) -> Axis:
 
 
 def _checked_ignore_class(value: object) -> int | None:
+    if value is None:
+        return None
     legacy = (
         ": the legacy order (from_logits, reduction, name) no longer holds, give reduction by"
         " keyword"
     )
     hint = legacy if isinstance(value, str) else ""
-    return None if value is None else _checked_integer("ignore_class", value, hint)
+    return _checked_integer("ignore_class", value, hint)
 
 
 def _checked_integer(name: str, value: object, hint: str) -> int:
@@ -159,15 +161,15 @@ def _checked_integer(name: str, value: object, hint: str) -> int:
 
 
 def _checked_class_weight(value: ArrayLike | None) -> Array | None:
+    if value is None:
+        return None
     weights = _checked_weights("class_weight", value)
-    if weights is not None and (weights.ndim != 1 or weights.size == 0):
+    if weights.ndim != 1 or weights.size == 0:
         raise ValueError(f"class_weight must be of shape (classes,), got {weights.shape}")
     return weights
 
 
-def _checked_weights(name: str, value: ArrayLike | None) -> Array | None:
-    if value is None:
-        return None
+def _checked_weights(name: str, value: ArrayLike) -> Array:
     weights = as_array(name, value)
     legal = (weights >= 0) & np.isfinite(weights)
     if not np.all(legal):

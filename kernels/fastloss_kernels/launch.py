@@ -18,7 +18,7 @@ from numba import types as nb
 
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.linking import address
-from fastloss_kernels.typing import Parts
+from fastloss_kernels.typing import NOT_DIRECT, Parts
 
 
 def signature(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -43,7 +43,8 @@ def _kind(argument: Any, readonly: bool) -> Any:
     return kind
 
 
-_entries: dict[Any, Any] = {}  # part, dtypes, whether in parallel -> what Python calls
+_entries: dict[Any, Any] = {}  # (part, x's dtype, grad's) -> the part as Python calls it
+_loops: dict[Any, Any] = {}  # likewise -> the parallel loop that calls it
 _gate = threading.Lock()
 _imported_by = os.getpid()
 _launched_by = 0
@@ -86,23 +87,27 @@ def _threads() -> int:
 def select_part(parts: Parts, x: Any, loss: Any) -> Any:
     """Return the part that is enough for predictions x; the smaller, the less there is to compile.
 
-    Compiling the part for every layout takes three times as long.
+    One for contiguous rows refuses others, of targets and gradients too: see `launch`.
     """
     if x.strides[1] != x.itemsize:
         return parts.columns
+    if x.itemsize != loss.itemsize:
+        return parts.packed
     short = x.shape[1] * loss.itemsize <= tuning.SHORT_ROW
     return parts.short_rows if short else parts.rows
 
 
-def launch(kernel: Any, x: Any, targets: Any, *rest: Any) -> Any:
-    """Return ``kernel(x, targets, *rest, threads)``, on as many threads as work and process allow.
+def launch(kernel: Any, *arguments: Any) -> Any:
+    """Return what a kernel returns, on as many threads as the work and the process allow.
 
-    The arguments are not checked: see `run` for what must hold of them. A caller that has made
-    sure of it, as `fastloss` has, saves the microseconds that checking takes.
+    `arguments` are those of a part behind its rows: (x, targets, options, scale, keep, loss, grad).
+    They are not checked: see `run` for what must hold of them. A caller that has made sure of it,
+    as `fastloss` has, saves the microseconds that checking takes.
     """
-    *options, scale, keep, loss, grad = rest
-    parts, arguments = kernel.parts, (x, targets, tuple(options), scale, keep, loss, grad)
-    found = _launch(parts, select_part(parts, x, loss), arguments)
+    parts = kernel.parts
+    found = _launch(parts, select_part(parts, arguments[0], arguments[-2]), arguments)
+    if found == NOT_DIRECT:
+        found = _launch(parts, parts.packed, arguments)
     return None if parts.check is None else found
 
 
@@ -134,8 +139,12 @@ def _first_launch(parts: Parts, part: Any, arguments: tuple[Any, ...], threads: 
 
 def _alone(part: Any, arguments: tuple[Any, ...]) -> Any:
     """Run a part on this thread."""
-    loss = arguments[-2]
-    return entry(part, arguments)(0, loss.size, *arguments)
+    x, loss, grad = arguments[0], arguments[-2], arguments[-1]
+    try:  # not a function of its own: that would take a fiftieth of the time of a small call
+        compiled = _entries[part, x.dtype, None if grad is None else grad.dtype]
+    except KeyError:
+        compiled = entry(part, arguments)
+    return compiled(0, loss.size, *arguments)
 
 
 def entry(part: Any, arguments: tuple[Any, ...]) -> Any:
@@ -143,12 +152,8 @@ def entry(part: Any, arguments: tuple[Any, ...]) -> Any:
 
     It is called with the first and the last row in front.
     """
-    key = _key(part, arguments, False)
-    try:
-        return _entries[key]
-    except KeyError:
-        kinds = (nb.intp, nb.intp, *signature(arguments))
-        return _entries.setdefault(key, _compiled(part, kinds))
+    kinds = (nb.intp, nb.intp, *signature(arguments))
+    return _entries.setdefault(_key(part, arguments), _compiled(part, kinds))
 
 
 def _parallel(parts: Parts, part: Any, arguments: tuple[Any, ...]) -> Any:
@@ -156,19 +161,19 @@ def _parallel(parts: Parts, part: Any, arguments: tuple[Any, ...]) -> Any:
 
     It is called with the number of threads and the tuple of arguments.
     """
-    key = _key(part, arguments, True)
+    key = _key(part, arguments)
     try:
-        return _entries[key]
+        return _loops[key]
     except KeyError:
         kinds = signature(arguments)
         places = [_address(called, (nb.intp, nb.intp, *kinds)) for called in (parts.check, part)]
         loop = _compiled(parts.loop, (nb.intp, nb.intp, nb.intp, nb.Tuple(kinds)))
-        return _entries.setdefault(key, partial(loop, *places))
+        return _loops.setdefault(key, partial(loop, *places))
 
 
-def _key(part: Any, arguments: tuple[Any, ...], parallel: bool) -> tuple[Any, ...]:
+def _key(part: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     x, grad = arguments[0], arguments[-1]
-    return part, x.dtype, None if grad is None else grad.dtype, parallel
+    return part, x.dtype, None if grad is None else grad.dtype
 
 
 def _compiled(dispatcher: Any, kinds: tuple[Any, ...]) -> Any:

@@ -88,7 +88,8 @@ def run(kernel: Any, x: Any, *rest: Any) -> Any:
         ...
     ValueError: labels must have shape (2,), got (1,)
     """
-    return launch(kernel, *_checked(kernel, x, rest))
+    x, targets, *options, scale, keep, loss, grad = _checked(kernel, x, rest)
+    return launch(kernel, x, targets, tuple(options), scale, keep, loss, grad)
 
 
 def _checked(kernel: Any, x: Any, rest: tuple[Any, ...]) -> list[Any]:

@@ -7,12 +7,16 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Scalar = Any
 
+NOT_DIRECT = -2
+"""What a part for contiguous rows returns, having done nothing, where an array has others."""
+
 
 class Parts(NamedTuple):
     """The parts of a kernel, ``kernel.parts``; see `loops.kernel`."""
 
     rows: Any  # for contiguous rows
-    columns: Any  # for every layout
     short_rows: Any  # for contiguous rows of at most `tuning.SHORT_ROW` bytes
+    packed: Any  # for rows that are packed first
+    columns: Any  # for every layout
     check: Any  # finds the first row whose label is out of range; None without labels
     loop: Any  # the parallel loop

@@ -224,9 +224,9 @@ def test_what_fits_is_run():
 def test_what_the_facade_launches_is_what_run_demands(monkeypatch):
     calls = []
 
-    def launch(kernel, *arguments):
+    def launch(kernel, x, targets, options, *rest):
         calls.append(kernel)
-        return kernels.run(kernel, *arguments)
+        return kernels.run(kernel, x, targets, *options, *rest)
 
     monkeypatch.setattr(evaluate, "launch", launch)
     assert fl.check().ok

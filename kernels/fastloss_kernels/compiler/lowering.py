@@ -1,13 +1,13 @@
 """How kernels are compiled: by Numba's compiler with three changes in its lowering to LLVM.
 
-**References to arrays in arguments are not counted**: the caller holds them, and no part returns
-one. Numba counts at every slice, with an atomic instruction that first waits for all non-temporal
-stores. Of large gradients of sparse crossentropy it took a fifteenth of the time, of those of
-probabilities a fifth.
+**References to arrays are not counted.** Those in arguments are held by the caller, no part returns
+one, and a `heap_array` is freed by the part that made it. Numba counts at every slice, with an
+atomic instruction that first waits for all non-temporal stores: a fifteenth of the time of large
+gradients of sparse crossentropy, a fifth of those of probabilities.
 
-**Helpers stop at LLVM IR.** Numba optimises every function, makes machine code of it, and links its
-IR into each caller, to be optimised again. What only kernels call needs none of that: it is
-optimised and compiled once, in the caller that inlines it or holds a copy.
+**Helpers stop at LLVM IR.** Numba optimises every function, makes machine code of it, and links
+it, with all that it calls, into each caller, to be optimised again. What only kernels call needs
+none of that: it is linked, optimised and compiled once, in the part that calls it.
 
 **Vectors are as wide as the processor's registers**, where LLVM would prefer 256 bits.
 """
@@ -21,49 +21,31 @@ from numba import types
 # Relies on the methods of these classes that are overridden below. One that is renamed would never
 # be called: references would be counted and vectors be half as wide, which test_machine_code
 # notices. A renamed class fails at import.
-from numba.core import cgutils
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 
-
-def _without_references(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    """Return an array value, or one that may hold arrays, without references to count."""
-    # Relies on the field `meminfo`, which is null where no memory is owned; else AttributeError.
-    if isinstance(kind, types.Array):
-        array = context.make_array(kind)(context, builder, value)
-        array.meminfo = cgutils.get_null_value(array.meminfo.type)
-        return array._getvalue()
-    items: Any = kind if isinstance(kind, types.BaseTuple) else ()
-    if isinstance(kind, types.Optional):  # a struct of the value and whether there is one
-        items = (kind.type,)
-    for k, item in enumerate(items):
-        one = _without_references(context, builder, item, builder.extract_value(value, k))
-        value = builder.insert_value(value, one, k)
-    return value
-
-
 # In bits; LLVM takes at most what the processor has.
 _WIDTH = '"prefer-vector-width"="512"'
 
 
 class _BorrowingLower(Lower):
-    """Numba's lowering, with arrays borrowed from the caller and vectors of full width."""
+    """Numba's lowering, without counts of references and with vectors of full width."""
+
+    def __init__(self, context: Any, *arguments: Any, **options: Any) -> None:
+        # Relies on `enable_nrt`, which Numba asks before it counts, and on `nrt`, made anew of it:
+        # what would own memory, such as `np.empty`, does not compile.
+        counting_nothing = context.subtarget(enable_nrt=False)
+        vars(counting_nothing).pop("nrt", None)
+        super().__init__(counting_nothing, *arguments, **options)
 
     def setup_function(self, fndesc: Any) -> None:
         """Begin the function."""
         super().setup_function(fndesc)
         # Relies on llvmlite's attributes being a set of str; their own `add` accepts words only.
         set.add(self.function.attributes, _WIDTH)
-
-    def extract_function_arguments(self) -> Any:
-        """Return the arguments, whose arrays are not counted."""
-        given = super().extract_function_arguments()
-        for k, kind in enumerate(self.fndesc.argtypes):
-            given[k] = _without_references(self.context, self.builder, kind, given[k])
-        return given
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
@@ -82,19 +64,17 @@ class _PartLowering(NativeLowering):
 
 
 class _Fragment(JITCodeLibrary):
-    """IR that is linked into its callers and never compiled by itself.
+    """IR that is linked into parts, as is what it calls, and never compiled by itself.
 
-    Relies on the three steps that Numba takes to finish a library, and on the flag that says it is
-    finished. With others a fragment would be compiled after all (slower), or linking it would fail.
+    Relies on `finalize`, which Numba calls before it links a library, and on the flag that says it
+    was: else a fragment would be compiled after all (slower), or linking it would fail.
     """
 
     def _optimize_functions(self, ll_module: Any) -> None:
         ll_module.data_layout = self._codegen._data_layout
 
-    def _optimize_final_module(self) -> None:
-        """Leave optimising to the callers."""
-
-    def _finalize_final_module(self) -> None:
+    def finalize(self) -> None:
+        """Leave linking and optimising to the parts."""
         self._finalize_dynamic_globals()
         self._finalized = True
 
@@ -123,7 +103,9 @@ class _FragmentLowering(NativeLowering):
         key = _dynfunc.make_function(
             lowered.fndesc.lookup_module(), state.func_id.func_name, "", 0, lowered.env, ()
         )
-        context.insert_user_function(key, lowered.fndesc, [state.library])
+        # Relies on `_linking_libraries`, those of what the fragment calls, and so on.
+        libraries = dict.fromkeys((state.library, *state.library._linking_libraries))
+        context.insert_user_function(key, lowered.fndesc, list(libraries))
         state["cr"] = lowered._replace(cfunc=key)
         return True
 

@@ -81,19 +81,33 @@ def data_of(context: Any, builder: Any, kind: Any, array: Any) -> Any:
     return context.make_array(kind)(context, builder, array).data
 
 
-def array_over(context: Any, builder: Any, kind: Any, pointer: Any, size: int) -> Any:
-    """Return a flat array over memory whose references nobody counts."""
-    # Relies on the seven fields of an array's struct, two of which are null: no memory is owned,
-    # none is released. With other fields `populate_array` raises ValueError.
+def array_over(
+    context: Any,
+    builder: Any,
+    kind: Any,
+    pointer: Any,
+    shape: Any,
+    strides: Any = None,
+) -> Any:
+    """Return an array over memory whose references nobody counts.
+
+    Flat arrays have no `strides`, and their `shape` is a number.
+    """
+    # Relies on the seven fields of an array's struct, two of which are null: no memory is owned.
+    # With other fields `populate_array` raises ValueError.
     from numba.np.arrayobj import populate_array  # half of our import time, if at the top
 
     array = context.make_array(kind)(context, builder)
     itemsize = context.get_constant(types.intp, kind.dtype.bitwidth // 8)
+    if strides is None:
+        size = context.get_constant(types.intp, shape) if isinstance(shape, int) else shape
+        shape = cgutils.pack_array(builder, [size])
+        strides = cgutils.pack_array(builder, [itemsize])
     populate_array(
         array,
         data=builder.bitcast(pointer, array.data.type),
-        shape=cgutils.pack_array(builder, [context.get_constant(types.intp, size)]),
-        strides=cgutils.pack_array(builder, [itemsize]),
+        shape=shape,
+        strides=strides,
         itemsize=itemsize,
         meminfo=None,
         parent=None,

@@ -9,23 +9,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from fastloss_kernels import tuning
-from fastloss_kernels.compiler.jit import block, part
+from fastloss_kernels.compiler.jit import part
 from fastloss_kernels.compiler.linking import call
 from fastloss_kernels.loops.kernel import unchecked_label
 from fastloss_kernels.loops.row_inputs import batch_of, row_values, zero_masked
 from fastloss_kernels.memory.columns import Tile
-from fastloss_kernels.memory.layout import block_rows_of, rows_of_tile, rows_per_tile
-from fastloss_kernels.reductions.sum_columns import SUMS, sum_plans
+from fastloss_kernels.memory.layout import rows_of_tile, rows_per_tile
+from fastloss_kernels.reductions.sum_columns import SUMS, plans_size, write_plans
 from fastloss_kernels.simd.cache_hints import store_fence
-from fastloss_kernels.simd.deinterleave import is_short
-from fastloss_kernels.simd.raw_arrays import flat_view, keep_alive, row_array
+from fastloss_kernels.simd.raw_arrays import fill, flat_view, free, heap_array, row_array
 from fastloss_kernels.typing import Array
 
 
 class Plan(NamedTuple):
     """What a tile function needs."""
 
-    order: Any  # ONE or FOUR: see `sum_plans`
+    order: Any  # ONE or FOUR: see `write_plans`
     sums: Any  # how many sums it takes
     temporaries: Any  # how many temporary arrays
     kept: Any  # whether the gradient is made of exponentials that are kept
@@ -36,9 +35,8 @@ def any_layout(
     name: str,
     work: Any,
     plan: Plan,
-    rows: Any,
+    packed: Any,
     *,
-    short_rows: Any = None,
     labels: bool = False,
 ) -> Any:
     """Return the part for every layout of a loss, known as ``module.name``.
@@ -51,19 +49,12 @@ def any_layout(
         What is done to a tile; see above.
     plan : Plan
         What it needs.
-    rows, short_rows : part
-        The parts for contiguous rows. They process, packed, what `work` leaves to them.
+    packed : part
+        Processes what `work` leaves to it, and rows that are not class-major.
     labels : bool
         Whether targets are class labels, not target rows.
     """
     order, sum_count, temporaries, kept = plan
-    short = short_rows or rows
-
-    @block
-    def by_rows(first: int, last: int, arguments: Any) -> int:
-        if is_short(arguments[0].shape[1], arguments[5]):
-            return call(short, (first, last, *arguments))
-        return call(rows, (first, last, *arguments))
 
     def columns(
         first: int,
@@ -78,16 +69,19 @@ def any_layout(
     ) -> int:
         arguments, most = (x, targets, options, scale, keep, loss, grad), rows_per_tile(x, grad)
         if most == 0:
-            return by_rows(first, last, arguments)
+            return call(packed, (first, last, *arguments))
         if labels:
             bad = unchecked_label(first, last, x, targets, keep)
             if bad >= 0:
                 return bad
-        batch = batch_of(x, targets, scale, keep, loss, block_rows_of(x))
+        batch = batch_of(x, targets, scale, keep, loss)
         kind, classes, row_scale = loss.dtype, batch.x.classes, row_array()
-        sums, plans = np.zeros((sum_count, SUMS)), sum_plans(classes, loss, order)
-        values = np.empty(temporaries * tuning.TILE_ROWS, kind)
-        exponentials = np.empty(most * classes if kept and grad is not None else 0, kind)
+        sums = heap_array(sum_count * SUMS, np.float64)
+        fill(sums, 0.0)
+        plans = heap_array(plans_size(classes, loss, order), np.int64)
+        write_plans(classes, loss, order, plans)
+        values = heap_array(temporaries * tuning.TILE_ROWS, kind)
+        exponentials = heap_array(most * classes if kept and grad is not None else 0, kind)
         i = first
         while i < last:
             count, new_scale = rows_of_tile(batch.x, i, last, most), scale.size > 1 or i == first
@@ -110,12 +104,12 @@ def any_layout(
             if work(tile, batch, options, grad):
                 zero_masked(keep, i, count, losses)
             else:
-                by_rows(i, i + count, arguments)
+                call(packed, (i, i + count, *arguments))
             i += count
-        keep_alive(sums)
-        keep_alive(plans)
-        keep_alive(exponentials)
-        keep_alive(values)
+        free(sums)
+        free(plans)
+        free(exponentials)
+        free(values)
         store_fence()
         return -1
 

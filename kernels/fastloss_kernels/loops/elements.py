@@ -18,7 +18,7 @@ from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.loops.targets import BinaryTargets
 from fastloss_kernels.reductions.sum_rows import rounded_sum
 from fastloss_kernels.simd.raw_arrays import fill
-from fastloss_kernels.simd.scalar import fma
+from fastloss_kernels.simd.scalar import EPS_F32, EPS_F64, fma, itemsize
 from fastloss_kernels.typing import Array
 
 DoubleWords: TypeAlias = tuple[Array, Array]
@@ -46,11 +46,12 @@ def broadcast_row_factors(
     """
     kind = late[0].dtype.type
     width = late[0].size // rows
-    room = 2.0**40 if late[0].itemsize == 4 else 2.0**400
+    single = itemsize(late[0]) == 4
+    room, eps = (2.0**40, EPS_F32) if single else (2.0**400, EPS_F64)
     for r in range(rows):
         high = scale[r] / divisor
         low = fma(-high, divisor, scale[r]) / divisor
-        first = kind(high * (1.0 - np.finfo(late[0].dtype).eps))
+        first = kind(high * (1.0 - eps))
         rest = kind((high - first) + low) if abs(first) < np.inf else kind(0)
         before = 1 / room < abs(high) < room * room / heaviest
         row = slice(r * width, (r + 1) * width)

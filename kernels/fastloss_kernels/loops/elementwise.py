@@ -15,11 +15,12 @@ from fastloss_kernels.loops.elements import (
     write_elements,
 )
 from fastloss_kernels.loops.elementwise_columns import tile_function
+from fastloss_kernels.loops.packed import packed_part
 from fastloss_kernels.loops.row_inputs import Batch
 from fastloss_kernels.loops.rows import rows_part
 from fastloss_kernels.loops.targets import BinaryTargets, weighted_targets
 from fastloss_kernels.memory.layout import piece_size
-from fastloss_kernels.memory.rows import Block, load_block
+from fastloss_kernels.memory.rows import Block, block_at
 from fastloss_kernels.memory.streaming import (
     chunk_size,
     prefetch_block,
@@ -44,7 +45,7 @@ def _weights_from(weight: Array, b: Block, c: int) -> Array:
     if weight.size > piece_size(b.classes):
         return flat_view(weight, weight.dtype)[c:]
     weights = b.scratch.temporaries[(_TEMPORARIES - 1) * b.scratch.room :]
-    if b.first == b.span.first and c == 0:
+    if b.starts and c == 0:
         fill(weights[: b.scratch.room], 1.0)
         if weight.size:
             for k in range(b.rows * b.classes):
@@ -71,7 +72,7 @@ def _block_function(element: Any, bounds: Any, weighted: bool, mean: bool) -> An
         terms, factors, errors = arrays, arrays[room:], arrays[2 * room :]
         early = arrays[3 * room :], arrays[4 * room :]
         total, lost, slopes = row_array(), row_array(), stack_array(b.loss.dtype)
-        y = load_block(batch.targets, b.scratch.targets, b.first, b.span)
+        y = block_at(batch.targets, b.first, rows * b.classes, b.loss)
         x_ahead = prefetch_block(batch.x, b.first, rows)
         t_ahead = prefetch_block(batch.targets, b.first, rows)
         if b.new_scale:
@@ -119,8 +120,8 @@ def _block_function(element: Any, bounds: Any, weighted: bool, mean: bool) -> An
 
 def elementwise(
     module: str, element: Any, bounds: Any, *, weighted: bool, mean: bool, prefix: str = ""
-) -> tuple[Any, Any]:
-    """Return the (rows, columns) parts of an elementwise loss.
+) -> tuple[Any, Any, Any]:
+    """Return the (rows, packed, columns) parts of an elementwise loss.
 
     Parameters
     ----------
@@ -147,4 +148,5 @@ def elementwise(
         empty=empty,
     )
     plan = Plan(FOUR, sums=1, temporaries=4, kept=False)
-    return rows, any_layout(module, f"{prefix}columns", tile_work, plan, rows)
+    packed = packed_part(module, f"{prefix}packed", rows)
+    return rows, packed, any_layout(module, f"{prefix}columns", tile_work, plan, packed)

@@ -87,7 +87,7 @@ def tile_function(element: Any, bounds: Any, weighted: bool, mean: bool) -> Any:
                 store_column(slopes[:rows], out, offset_of(out, first), own, ahead)
         if count == FOUR:
             add_four(s.terms, rows)
-        total, lost = slot_of(s.tile.sums[0], slot, rows)
+        total, lost = slot_of(s.tile.sums, slot, rows)
         add_column(s.terms[:rows], starts, total, lost)
 
     @block
@@ -119,12 +119,12 @@ def tile_function(element: Any, bounds: Any, weighted: bool, mean: bool) -> Any:
             options=options,
             plain=plain,
             bounds=(kind(low), kind(high)),
-            out=None if grad is None else layout_of(grad, tile.loss, 1),
+            out=None if grad is None else layout_of(grad, tile.loss),
             early=early,
             late=late,
             terms=terms,
         )
-        sum_in_order(add, state, tile, (tile.sums[0],), ((total, lost),), terms)
+        sum_in_order(add, state, tile, (tile.sums,), ((total, lost),), terms)
         divide_sums(total, lost, divisor, tile.loss)
         return True
 

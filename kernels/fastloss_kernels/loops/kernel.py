@@ -6,10 +6,11 @@ signature,
     (first, last, x, targets, options, scale, keep, loss, grad) -> int
 
 where `options` are the kernel's own arguments, in its order, and the result is the first row whose
-label is out of range, or -1. `rows` parts take contiguous rows only, and compile in a third of the
-time; `columns` parts take every layout. A public kernel is a thin function around its parts: the
-flat list of its arguments, its documentation, and a call of `run_part`. From Python its parts are
-called directly; see `launch`.
+label is out of range, or -1. `rows` parts take contiguous rows in the working dtype only, and
+compile in a third of the time; `packed` parts pack others for them; `columns` parts take every
+layout, and give what is not class-major to `packed`. A public kernel is a thin function around its
+parts: the flat list of its arguments, its documentation, and a call of `run_part`. From Python its
+parts are called directly; see `launch`.
 """
 
 from collections.abc import Callable
@@ -71,7 +72,7 @@ def parallel_rows(check: Any, work: Any, threads: int, arguments: tuple[Any, ...
                 begin, end = p * rows // threads, (p + 1) * rows // threads
                 found[p] = call_address(place, begin, end, same)
             for p in range(threads):
-                if found[p] >= 0:
+                if found[p] != -1:
                     return found[p]
     return -1
 
@@ -86,14 +87,14 @@ def run_part(check: Any, work: Any, threads: int, arguments: Any) -> int:
 
 
 def kernel(
-    rows: Any, columns: Any, *, short_rows: Any = None, labels: bool = False
+    rows: Any, packed: Any, columns: Any, *, short_rows: Any = None, labels: bool = False
 ) -> Callable[[Callable[..., Any]], Any]:
     """Return the decorator of a public kernel with these parts.
 
-    Without parts for class-major or short rows, `columns` and `short_rows` are `rows`.
+    Without a part for short rows `rows` takes them.
     """
     check = check_labels if labels else None
-    parts = Parts(rows, columns, short_rows or rows, check, parallel_rows)
+    parts = Parts(rows, short_rows or rows, packed, columns, check, parallel_rows)
 
     def decorate(function: Callable[..., Any]) -> Any:
         decorated = cached(function)

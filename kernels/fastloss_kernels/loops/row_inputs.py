@@ -7,8 +7,7 @@ masked: they are not looked at, and their loss and gradient are 0.
 from typing import Any, NamedTuple
 
 from fastloss_kernels.compiler.jit import block, called
-from fastloss_kernels.compiler.overloads import overload_block
-from fastloss_kernels.memory.layout import Layout, layout_of
+from fastloss_kernels.memory.layout import Layout, layout_beside, layout_of
 from fastloss_kernels.simd.cache_hints import prefetch
 from fastloss_kernels.simd.raw_arrays import fill
 from fastloss_kernels.typing import Array
@@ -18,33 +17,18 @@ class Batch(NamedTuple):
     """What a kernel is given, but for its options and the gradient."""
 
     x: Layout
-    targets: Any  # labels, or the layout of target rows
+    labels: Any  # class labels; without them the target rows, and of no use
+    targets: Layout  # with class labels that of the predictions, and of no use
     scale: Any
     keep: Any
     loss: Any
 
 
-def _target_rows(targets: Array, like: Array, block_rows: int) -> Any:
-    """Return the layout of target rows; labels as they are."""
-    return targets if targets.ndim == 1 else layout_of(targets, like, block_rows)
-
-
-overload_block(_target_rows)(
-    lambda targets, like, block_rows: (
-        (lambda targets, like, block_rows: targets)
-        if targets.ndim == 1
-        else (lambda targets, like, block_rows: layout_of(targets, like, block_rows))
-    )
-)
-
-
 @block
-def batch_of(
-    x: Array, targets: Array, scale: Array, keep: Array, loss: Array, block_rows: int
-) -> Batch:
-    """Return the batch of a part's arguments; see `layout_of`."""
-    rows = layout_of(x, loss, block_rows)
-    return Batch(rows, _target_rows(targets, loss, block_rows), scale, keep, loss)
+def batch_of(x: Array, targets: Array, scale: Array, keep: Array, loss: Array) -> Batch:
+    """Return the batch of a part's arguments."""
+    rows = layout_of(x, loss)
+    return Batch(rows, targets, layout_beside(rows, targets, loss), scale, keep, loss)
 
 
 @block
@@ -134,5 +118,5 @@ def masked_labels(labels: Array, keep: Array, first: int, rows: int, target: Arr
 @block
 def load_labels(b: Any, batch: Batch, target: Array) -> None:
     """Fill `target` with the labels of a block, and prefetch those of the next one."""
-    masked_labels(batch.targets, batch.keep, b.first, b.rows, target)
-    prefetch(batch.targets, b.first + b.rows, b.rows)
+    masked_labels(batch.labels, batch.keep, b.first, b.rows, target)
+    prefetch(batch.labels, b.first + b.rows, b.rows)

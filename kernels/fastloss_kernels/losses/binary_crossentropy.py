@@ -80,13 +80,15 @@ def _logit_bounds(options: Any) -> tuple[float, float]:
     return 0.0, 1.0
 
 
-rows, columns = elementwise(__name__, _probability, _probability_bounds, weighted=True, mean=True)
-logit_rows, logit_columns = elementwise(
+rows, packed, columns = elementwise(
+    __name__, _probability, _probability_bounds, weighted=True, mean=True
+)
+logit_rows, logit_packed, logit_columns = elementwise(
     __name__, _logit, _logit_bounds, weighted=True, mean=True, prefix="logit_"
 )
 
 
-@kernel(rows, columns)
+@kernel(rows, packed, columns)
 def binary_crossentropy(
     x: Array,
     targets: Array,
@@ -150,7 +152,7 @@ def binary_crossentropy(
     run_part(None, columns, threads, (x, targets, options, scale, keep, loss, grad))
 
 
-@kernel(logit_rows, logit_columns)
+@kernel(logit_rows, logit_packed, logit_columns)
 def binary_crossentropy_logits(
     x: Array,
     targets: Array,

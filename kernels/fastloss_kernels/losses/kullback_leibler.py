@@ -34,10 +34,12 @@ def _bounds(options: Any) -> tuple[float, float]:
     return options[0], 1.0
 
 
-rows, columns = elementwise(__name__, _kullback_leibler, _bounds, weighted=False, mean=False)
+rows, packed, columns = elementwise(
+    __name__, _kullback_leibler, _bounds, weighted=False, mean=False
+)
 
 
-@kernel(rows, columns)
+@kernel(rows, packed, columns)
 def kullback_leibler(
     x: Array,
     targets: Array,

@@ -36,10 +36,10 @@ def _bounds(options: Any) -> tuple[float, float]:
     return options[0], np.inf
 
 
-rows, columns = elementwise(__name__, _poisson, _bounds, weighted=False, mean=True)
+rows, packed, columns = elementwise(__name__, _poisson, _bounds, weighted=False, mean=True)
 
 
-@kernel(rows, columns)
+@kernel(rows, packed, columns)
 def poisson(
     x: Array,
     targets: Array,

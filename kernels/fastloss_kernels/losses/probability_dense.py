@@ -16,12 +16,13 @@ from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.elementary.log import log
 from fastloss_kernels.elementary.log_ratio import log_reduced, nearest_binade, power_of_two
 from fastloss_kernels.loops.kernel import kernel, run_part
+from fastloss_kernels.loops.packed import packed_part
 from fastloss_kernels.loops.row_inputs import Batch
 from fastloss_kernels.loops.rows import rows_part
 from fastloss_kernels.loops.targets import dense_targets
 from fastloss_kernels.losses.probability_formulas import row_totals, subnormal_guard, unclipped
 from fastloss_kernels.memory.layout import piece_size
-from fastloss_kernels.memory.rows import Block, load_block
+from fastloss_kernels.memory.rows import Block, block_at
 from fastloss_kernels.memory.streaming import (
     prefetch_block,
     prefetch_chunks,
@@ -102,7 +103,7 @@ def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
     changed, terms, kept = arrays, arrays[room:], arrays[2 * room :]
     total, lost, value, value_lost = row_array(), row_array(), row_array(), row_array()
     slope, slope_lost = row_array(), row_array()  # sums of the targets that are not clipped
-    y = load_block(batch.targets, b.scratch.targets, b.first, b.span)
+    y = block_at(batch.targets, b.first, rows * b.classes, b.loss)
     early, late = prefetch_passes(batch.x, b.first, rows)
     row_totals(b.x, rows, total, lost, early)
     ahead = (late, prefetch_block(batch.targets, b.first, rows))
@@ -141,9 +142,10 @@ def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
 
 
 rows = rows_part(__name__, "rows", _block, temporaries=3, one_pass=True)
+packed = packed_part(__name__, "packed", rows)
 
 
-@kernel(rows, rows)
+@kernel(rows, packed, packed)
 def probability_crossentropy_dense(
     x: Array,
     targets: Array,
@@ -204,4 +206,4 @@ def probability_crossentropy_dense(
     array([-1.,  1.,  1.], dtype=float32)
     """
     options = (class_weight, smoothing, eps)
-    run_part(None, rows, threads, (x, targets, options, scale, keep, loss, grad))
+    run_part(None, packed, threads, (x, targets, options, scale, keep, loss, grad))

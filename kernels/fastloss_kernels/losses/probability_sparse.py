@@ -17,6 +17,7 @@ from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block, called
 from fastloss_kernels.loops.columns import Plan, any_layout
 from fastloss_kernels.loops.kernel import check_labels, kernel, run_part
+from fastloss_kernels.loops.packed import packed_part
 from fastloss_kernels.loops.row_inputs import Batch, load_labels, masked_labels, zero_masked
 from fastloss_kernels.loops.rows import rows_part
 from fastloss_kernels.losses.probability_formulas import (
@@ -42,7 +43,7 @@ from fastloss_kernels.typing import Array
 
 @block
 def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
-    labels, slope = stack_array(np.dtype(np.int64)), stack_array(b.loss.dtype)
+    labels, slope = stack_array(np.int64), stack_array(b.loss.dtype)
     load_labels(b, batch, labels)
     sums = LabelSums(row_array(), row_array(), row_array())
     ahead = no_prefetch(batch.x.data)
@@ -93,14 +94,14 @@ def _tile(tile: Tile, batch: Batch, options: Any, grad: Array | None) -> bool:
     """Process a tile: no element but the label's is needed twice, and all are read once."""
     x, rows, like = batch.x, tile.rows, tile.loss
     labels, slope, picked = (
-        stack_array(np.dtype(np.int64)),
+        stack_array(np.int64),
         stack_array(like.dtype),
         stack_array(like.dtype),
     )
     sums = LabelSums(row_array(), row_array(), row_array())
-    masked_labels(batch.targets, batch.keep, tile.first, rows, labels)
-    state = _State(x, offset_of(x, tile.first), rows, picked, tile.sums[0])
-    sum_in_order(_add, state, tile, (tile.sums[0],), ((sums.total, sums.lost),), picked)
+    masked_labels(batch.labels, batch.keep, tile.first, rows, labels)
+    state = _State(x, offset_of(x, tile.first), rows, picked, tile.sums)
+    sum_in_order(_add, state, tile, (tile.sums,), ((sums.total, sums.lost),), picked)
     round_totals(sums.total, sums.lost, rows)
     pick_classes(x, tile.first, rows, labels, picked)
     copy(picked[:rows], sums.label[:rows])
@@ -108,17 +109,18 @@ def _tile(tile: Tile, batch: Batch, options: Any, grad: Array | None) -> bool:
     if grad is not None:
         zero_masked(batch.keep, tile.first, rows, slope)
         zero_masked(batch.keep, tile.first, rows, sums.label)
-        _write_gradient(tile, labels, slope, sums.label, layout_of(grad, like, 1))
+        _write_gradient(tile, labels, slope, sums.label, layout_of(grad, like))
     return True
 
 
 rows = rows_part(__name__, "rows", _block, labels=True)
+packed = packed_part(__name__, "packed", rows, labels=True)
 columns = any_layout(
-    __name__, "columns", _tile, Plan(ONE, sums=1, temporaries=0, kept=False), rows, labels=True
+    __name__, "columns", _tile, Plan(ONE, sums=1, temporaries=0, kept=False), packed, labels=True
 )
 
 
-@kernel(rows, columns, labels=True)
+@kernel(rows, packed, columns, labels=True)
 def probability_crossentropy_sparse(
     x: Array,
     labels: Array,

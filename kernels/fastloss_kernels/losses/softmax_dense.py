@@ -19,6 +19,7 @@ import numpy as np
 from fastloss_kernels.compiler.jit import block, called
 from fastloss_kernels.loops.columns import Plan, any_layout
 from fastloss_kernels.loops.kernel import kernel, run_part
+from fastloss_kernels.loops.packed import packed_part
 from fastloss_kernels.loops.row_inputs import Batch
 from fastloss_kernels.loops.rows import rows_part
 from fastloss_kernels.loops.targets import dense_targets
@@ -34,7 +35,7 @@ from fastloss_kernels.losses.softmax_formulas import (
     target_slopes,
 )
 from fastloss_kernels.memory.layout import is_long, piece_size
-from fastloss_kernels.memory.rows import Block, load_block
+from fastloss_kernels.memory.rows import Block, block_at
 from fastloss_kernels.memory.streaming import prefetch_passes, prefetch_piece
 from fastloss_kernels.reductions.argmax import top_class, top_class_ahead
 from fastloss_kernels.reductions.exp_rows import ExpSums, RowExponents, exponential_sums
@@ -121,10 +122,10 @@ def _subtract_targets(b: Block, y: Array, options: Any, factor: Array, minus: Ar
 @block
 def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
     rows, classes = b.rows, b.classes
-    y = load_block(batch.targets, b.scratch.targets, b.first, b.span)
-    top, factor = stack_array(np.dtype(np.int64)), row_array()
+    y = block_at(batch.targets, b.first, rows * b.classes, b.loss)
+    top, factor = stack_array(np.int64), row_array()
     sums = ExpSums(row_array(), row_array(), row_array(), row_array())
-    scaling = RowExponents(stack_array(np.dtype(np.int64)), row_array(), row_array(), row_array())
+    scaling = RowExponents(stack_array(np.int64), row_array(), row_array(), row_array())
     targets = TargetSums(
         row_array(), row_array(), row_array(), row_array(), row_array(), row_array()
     )
@@ -152,12 +153,13 @@ def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
 
 
 rows = rows_part(__name__, "rows", _block, temporaries=2)
+packed = packed_part(__name__, "packed", rows)
 columns = any_layout(
-    __name__, "columns", dense_tile, Plan(FOUR, sums=3, temporaries=0, kept=True), rows
+    __name__, "columns", dense_tile, Plan(FOUR, sums=3, temporaries=0, kept=True), packed
 )
 
 
-@kernel(rows, columns)
+@kernel(rows, packed, columns)
 def softmax_crossentropy_dense(
     x: Array,
     targets: Array,

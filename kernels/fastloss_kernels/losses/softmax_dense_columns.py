@@ -29,6 +29,7 @@ from fastloss_kernels.reductions.sum_columns import (
     add_four,
     slot_of,
     sum_in_order,
+    workspace,
 )
 from fastloss_kernels.simd.raw_arrays import copy, row_array, stack_array, stack_block
 from fastloss_kernels.simd.scalar import fma
@@ -132,7 +133,7 @@ def _sum_tile(
 ) -> None:
     """Set all sums of a tile; `kept`, unless None, receives its exponentials, 0 at the top."""
     x, y, like = batch.x, batch.targets, tile.loss
-    workspaces = (tile.sums[0], tile.sums[1], tile.sums[2])
+    workspaces = workspace(tile, 0), workspace(tile, 1), workspace(tile, 2)
     state = _State(
         rows=tile.rows,
         x=x,
@@ -191,7 +192,7 @@ def _write_gradient(
 def dense_tile(tile: Tile, batch: Batch, options: Any, grad: Array | None) -> bool:
     """Process a tile if its logits are small and its gaps are not subnormal."""
     rows, like = tile.rows, tile.loss
-    best, top = stack_array(like.dtype), stack_array(np.dtype(np.int32))
+    best, top = stack_array(like.dtype), stack_array(np.int32)
     sums = ExpSums(row_array(), row_array(), row_array(), row_array())
     targets = TargetSums(
         row_array(), row_array(), row_array(), row_array(), row_array(), row_array()
@@ -212,6 +213,6 @@ def dense_tile(tile: Tile, batch: Batch, options: Any, grad: Array | None) -> bo
         target_slopes(sums, targets, tile.scale, rows, row_factor, minus)
         for r in range(rows):
             factor[r] = like.dtype.type(row_factor[r])
-        out = layout_of(grad, like, 1)
+        out = layout_of(grad, like)
         _write_gradient(tile, batch, options, factor, minus, top, sums.label, out)
     return True

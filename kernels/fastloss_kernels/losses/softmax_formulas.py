@@ -25,7 +25,7 @@ from fastloss_kernels.reductions.exp_rows import (
     RowExponents,
 )
 from fastloss_kernels.reductions.sum_rows import rounded_sum
-from fastloss_kernels.simd.scalar import fma
+from fastloss_kernels.simd.scalar import TINY_F32, TINY_F64, fma, itemsize
 from fastloss_kernels.typing import Array
 
 # A factor scale / S must stay normal: rows with a smaller scale lose their headroom for it.
@@ -35,6 +35,7 @@ SMALL_GAPS = 2.0**26  # their sum, in units of the smallest normal number
 # A sum of exponentials is below 2^491 times the number of classes: its products with targets up to
 # 2^400 are finite. Larger targets, of float64 alone, are divided by 2^512 meanwhile.
 ENORMOUS, REDUCED = 2.0**400, 2.0**-512
+_LOW_F32, _LOW_F64 = 2.0**-HEADROOM_F32, 2.0**-HEADROOM_F64
 
 
 class TargetSums(NamedTuple):
@@ -63,7 +64,7 @@ def far_losses(sums: ExpSums, scaling: RowExponents, rows: int, loss: Array) -> 
     """
     for r in range(rows):
         label, others = sums.label[r], sums.others[r]
-        near = label >= np.finfo(loss.dtype).tiny and others / label < np.inf
+        near = label >= (TINY_F32 if itemsize(loss) == 4 else TINY_F64) and others / label < np.inf
         if not near:
             above = log(sums.total[r]) - scaling.log_max[r]
             loss[r] = loss.dtype.type(scaling.label_gap[r] + above)
@@ -77,7 +78,7 @@ def slopes(sums: ExpSums, scale: Array, rows: int, factor: Array, slope: Array) 
         each = scale[r] / total
         factor[r] = factor.dtype.type(each)
         share = others / total  # 1 if all are others: then the slope is -scale itself
-        small = share < np.finfo(np.float64).tiny  # but perhaps not times such a scale
+        small = share < TINY_F64  # but perhaps not times such a scale
         slope[r] = slope.dtype.type(-(others * each if small else share * scale[r]))
 
 
@@ -88,7 +89,7 @@ def rescale_factor(scale: float, like: Array) -> Any:
     Only then, for a loss must not depend on the scale. What 2^-h makes subnormal is nothing times
     such a scale.
     """
-    low = 2.0**-HEADROOM_F32 if like.itemsize == 4 else 2.0**-HEADROOM_F64
+    low = _LOW_F32 if itemsize(like) == 4 else _LOW_F64
     return like.dtype.type(low if 0.0 < abs(scale) < SMALLEST_SCALE else 1.0)
 
 
@@ -120,7 +121,7 @@ def subnormal_gaps(gaps: float, others: float, like: Array) -> bool:
     Not if all targets are at the largest logit: then it is 0, and so is `others`, the sum of the
     other targets.
     """
-    small = abs(gaps) < SMALL_GAPS * np.finfo(like.dtype).tiny
+    small = abs(gaps) < SMALL_GAPS * (TINY_F32 if itemsize(like) == 4 else TINY_F64)
     return small and (gaps != 0 or others > 0)
 
 

@@ -20,6 +20,7 @@ from fastloss_kernels.compiler.jit import block, called
 from fastloss_kernels.elementary.exp import exp_in_range
 from fastloss_kernels.loops.columns import Plan, any_layout
 from fastloss_kernels.loops.kernel import check_labels, kernel, run_part
+from fastloss_kernels.loops.packed import packed_part
 from fastloss_kernels.loops.row_inputs import Batch, load_labels, masked_labels, zero_masked
 from fastloss_kernels.loops.rows import rows_part
 from fastloss_kernels.losses.softmax_formulas import (
@@ -57,10 +58,10 @@ from fastloss_kernels.typing import Array
 
 @block
 def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
-    labels = stack_array(np.dtype(np.int64))
+    labels = stack_array(np.int64)
     load_labels(b, batch, labels)
     sums = ExpSums(row_array(), row_array(), row_array(), row_array())
-    scaling = RowExponents(stack_array(np.dtype(np.int64)), row_array(), row_array(), row_array())
+    scaling = RowExponents(stack_array(np.int64), row_array(), row_array(), row_array())
     ahead = (prefetch_block(batch.x, b.first, b.rows), no_prefetch(b.loss))
     small = exponential_sums(b, b.scale, labels, sums, scaling, ahead)
     near_losses(sums, b.rows, b.loss)
@@ -97,8 +98,8 @@ def _write_gradient(tile: Tile, label: Array, factor: Array, slope: Array, out: 
 def _tile(tile: Tile, batch: Batch, options: Any, grad: Array | None) -> bool:
     """Process a tile if its logits are small; see `exp_rows`."""
     rows, like = tile.rows, tile.loss
-    labels, label = stack_array(np.dtype(np.int64)), stack_array(np.dtype(np.int32))
-    masked_labels(batch.targets, batch.keep, tile.first, rows, labels)
+    labels, label = stack_array(np.int64), stack_array(np.int32)
+    masked_labels(batch.labels, batch.keep, tile.first, rows, labels)
     for r in range(rows):
         label[r] = np.int32(labels[r])
     sums = ExpSums(row_array(), row_array(), row_array(), row_array())
@@ -117,24 +118,19 @@ def _tile(tile: Tile, batch: Batch, options: Any, grad: Array | None) -> bool:
         slopes(sums, tile.scale, rows, factor, slope)
         zero_masked(batch.keep, tile.first, rows, factor)
         zero_masked(batch.keep, tile.first, rows, slope)
-        _write_gradient(tile, label, factor, slope, layout_of(grad, like, 1))
+        _write_gradient(tile, label, factor, slope, layout_of(grad, like))
     return True
 
 
 rows = rows_part(__name__, "rows", _block, labels=True)
 short_rows = rows_part(__name__, "short_rows", short_block, labels=True)
+packed = packed_part(__name__, "packed", rows, short_rows=short_rows, labels=True)
 columns = any_layout(
-    __name__,
-    "columns",
-    _tile,
-    Plan(FOUR, sums=1, temporaries=0, kept=True),
-    rows,
-    short_rows=short_rows,
-    labels=True,
+    __name__, "columns", _tile, Plan(FOUR, sums=1, temporaries=0, kept=True), packed, labels=True
 )
 
 
-@kernel(rows, columns, short_rows=short_rows, labels=True)
+@kernel(rows, packed, columns, short_rows=short_rows, labels=True)
 def softmax_crossentropy_sparse(
     x: Array,
     labels: Array,

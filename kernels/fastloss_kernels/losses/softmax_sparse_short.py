@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from fastloss_kernels import tuning
-from fastloss_kernels.compiler.jit import block, called
+from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.elementary.double_word import two_sum
 from fastloss_kernels.elementary.exp import exp_in_range, exp_scaled
 from fastloss_kernels.loops.row_inputs import Batch, load_labels
@@ -101,18 +101,18 @@ def _write_gradient(columns: Array, side: int, label: Array, factor: Array, slop
             column[r] = g if label[r] == np.int32(c) else most
 
 
-@called
+@block
 def short_block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
     """Process a block of rows of at most `tuning.SHORT_ROW` bytes."""
     rows, multiple = b.rows, tuning.ROW_MULTIPLE
     side = (rows + multiple - 1) // multiple * multiple
     columns = stack_block(b.loss.dtype)[: b.classes * side]
-    labels, label = stack_array(np.dtype(np.int64)), stack_array(np.dtype(np.int32))
+    labels, label = stack_array(np.int64), stack_array(np.int32)
     load_labels(b, batch, labels)
     for r in range(rows):
         label[r] = labels[r]
     sums = ExpSums(stack_array(b.loss.dtype), row_array(), row_array(), row_array())
-    scaling = RowExponents(stack_array(np.dtype(np.int64)), row_array(), row_array(), row_array())
+    scaling = RowExponents(stack_array(np.int64), row_array(), row_array(), row_array())
     to_columns(b.x, rows, b.classes, columns, side)
     for c in range(0, columns.size, side):
         for r in range(rows, side):

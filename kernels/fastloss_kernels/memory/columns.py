@@ -79,7 +79,7 @@ def prefetch_column(x: Layout, offset: int, c: int, rows: int) -> None:
 @block
 def streams_columns(out: Layout) -> bool:
     """Return whether columns of the gradient are stored past the caches."""
-    return bool(out.direct_columns and size_of(out) >= tuning.STREAM)
+    return out.direct_columns and size_of(out) >= tuning.STREAM
 
 
 @block
@@ -103,5 +103,5 @@ def pick_classes(x: Layout, first: int, rows: int, target: Array, picked: Array)
     """Set `picked` to each row's element of class `target`."""
     offset = offset_of(x, first)
     for r in range(rows):
-        here = offset + r * x.row_step + int(target[r]) * x.class_step
+        here = offset + r * x.row_step + target[r] * x.class_step
         picked[r] = widen(flat_view(x.data, x.data.dtype, here)[0])

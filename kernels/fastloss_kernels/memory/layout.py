@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block, called
+from fastloss_kernels.compiler.overloads import overload_block
 from fastloss_kernels.simd.raw_arrays import flat_view
 from fastloss_kernels.typing import Array
+from numba import types
 
 
 class Layout(NamedTuple):
@@ -25,13 +27,10 @@ class Layout(NamedTuple):
     line: Any  # rows of a line: rows at one distance from each other
     row_step: Any  # from row to row of a line
     line_step: Any
-    packed: Any  # whether all rows are contiguous
-    contiguous: Any  # whether each block of rows is: all rows are, or a block is a single row
+    packed: Any  # whether all rows are contiguous, one behind the other
     class_major: Any
-    direct: Any  # whether blocks are read where they lie: contiguous, in the working dtype
+    direct: Any  # whether blocks of rows are processed where they lie; see `layout_of`
     direct_columns: Any  # likewise columns
-    pack_rows: Any  # rows that are packed into scratch at a time
-    prefetch_step: Any  # elements from row to row, 0 where rows are not prefetched
 
 
 @block
@@ -58,7 +57,7 @@ def piece_size(classes: int) -> int:
 @block
 def row_count(x: Array) -> int:
     """Return outer * inner."""
-    return int(x.shape[0] * x.shape[2])
+    return x.shape[0] * x.shape[2]
 
 
 @block
@@ -81,30 +80,18 @@ def _packed(x: Array) -> bool:
     )
 
 
-@block
-def _pack_rows(classes: int, class_major: bool, block_rows: int) -> int:
-    """Return how many rows the scratch holds: those of one block or more."""
-    if not class_major:
-        return block_rows
-    classes = max(1, classes)
-    wide = min(tuning.PACK_ROWS_WIDE, tuning.PACK_ELEMENTS_WIDE // classes)
-    rows = min(tuning.PACK_ROWS, max(tuning.PACK_ELEMENTS // classes, wide))
-    return max(1, rows // block_rows) * block_rows
-
-
 @called
-def layout_of(x: Array, like: Array, block_rows: int) -> Layout:
-    """Return the layout of x, whose rows are processed in `like`'s dtype, so many a block."""
+def layout_of(x: Array, like: Array) -> Layout:
+    """Return the layout of x, whose rows are processed in `like`'s dtype.
+
+    Blocks are direct if they are contiguous and of that dtype: all rows are packed, or those of a
+    single row and its classes are neighbours.
+    """
     classes, itemsize = x.shape[1], x.itemsize
     line, row_step, line_step = _lines(x)
     packed, adjacent = _packed(x), x.strides[1] == itemsize
-    contiguous = packed or (rows_per_block(classes, itemsize) == 1 and adjacent)
-    neighbours = row_step == itemsize
-    class_major = neighbours and not adjacent
-    working = itemsize == like.itemsize
-    step = classes if contiguous else row_step // itemsize
-    if (classes > 1 and not adjacent) or step != classes < tuning.STRIDED_CLASSES:
-        step = 0
+    neighbours, working = row_step == itemsize, itemsize == like.itemsize
+    single_rows = adjacent and rows_per_block(classes, itemsize) == 1
     return Layout(
         data=flat_view(x, x.dtype),
         rows=row_count(x),
@@ -114,31 +101,45 @@ def layout_of(x: Array, like: Array, block_rows: int) -> Layout:
         row_step=row_step,
         line_step=line_step,
         packed=packed,
-        contiguous=contiguous,
-        class_major=class_major,
-        direct=contiguous and working,
-        direct_columns=neighbours and working,
-        pack_rows=_pack_rows(classes, class_major, block_rows),
-        prefetch_step=step,
+        class_major=neighbours and not adjacent,
+        direct=working and (packed or single_rows),
+        direct_columns=working and neighbours,
     )
+
+
+def layout_beside(x: Layout, other: Array | None, like: Array) -> Layout:
+    """Return the layout of the targets or of the gradient; for labels and None that of x stands in.
+
+    So a branch that never reads it compiles.
+    """
+    return x if other is None or other.ndim == 1 else layout_of(other, like)
+
+
+overload_block(layout_beside)(
+    lambda x, other, like: (
+        (lambda x, other, like: layout_of(other, like))
+        if isinstance(other, types.Array) and other.ndim == 3
+        else (lambda x, other, like: x)
+    )
+)
 
 
 @block
 def offset_of(x: Layout, row: int) -> int:
     """Return how many bytes behind the first element a row begins."""
-    return int(row // x.line * x.line_step + row % x.line * x.row_step)
+    return row // x.line * x.line_step + row % x.line * x.row_step
 
 
 @block
 def size_of(x: Layout) -> int:
     """Return the number of bytes of all elements."""
-    return int(x.rows * x.classes * x.data.itemsize)
+    return x.rows * x.classes * x.data.itemsize
 
 
 @block
 def is_long(x: Layout) -> bool:
     """Return whether hardly more than one row fits a second-level cache."""
-    return bool(x.classes * x.data.itemsize > tuning.LONG_ROW)
+    return x.classes * x.data.itemsize > tuning.LONG_ROW
 
 
 @block
@@ -161,4 +162,4 @@ def rows_per_tile(x: Array, grad: Array | None) -> int:
 @block
 def rows_of_tile(x: Layout, first: int, last: int, most: int) -> int:
     """Return how many rows from `first` on make the next tile: all of one line."""
-    return int(min(most, last - first, x.line - first % x.line))
+    return min(most, last - first, x.line - first % x.line)

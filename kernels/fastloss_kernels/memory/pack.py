@@ -6,9 +6,9 @@ Half precision is widened on the way in and rounded on the way out; see `half`.
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block, called
 from fastloss_kernels.memory.layout import Layout, offset_of
-from fastloss_kernels.simd.cache_hints import prefetch
+from fastloss_kernels.simd.cache_hints import prefetch, store_nontemporal
 from fastloss_kernels.simd.half import narrow, widen
-from fastloss_kernels.simd.raw_arrays import flat_view
+from fastloss_kernels.simd.raw_arrays import flat_view, stack_array
 from fastloss_kernels.simd.transpose import transpose
 from fastloss_kernels.typing import Array
 
@@ -114,3 +114,17 @@ def scatter(work: Array, first: int, rows: int, out: Layout) -> None:
                     for k in range(run):
                         target[k] = narrow(source[k * classes], like)
         r += count
+
+
+@called
+def store_packed(work: Array, first: int, rows: int, out: Layout, streamed: bool) -> None:
+    """Store packed rows of the gradient, with non-temporal stores if it is to be `streamed`."""
+    if not streamed:
+        scatter(work, first, rows, out)
+        return
+    target, size = flat_view(out.data, out.data.dtype, offset_of(out, first)), rows * out.classes
+    rounded = stack_array(out.data.dtype)
+    for k in range(0, size, rounded.size):
+        n = min(rounded.size, size - k)
+        round_to(work[k : k + n], rounded)
+        store_nontemporal(rounded, target[k:], n)

@@ -13,7 +13,7 @@ from fastloss_kernels.simd.cache_hints import prefetch, store_nontemporal
 from fastloss_kernels.simd.raw_arrays import flat_view
 from fastloss_kernels.typing import Array
 
-# (memory, elements of a row, elements from row to row, elements to skip), see `prefetch_rows`.
+# (memory, elements of a row, elements between rows, elements to skip), see `prefetch_rows`.
 Prefetch: TypeAlias = tuple[Array, int, int, int]
 # Of the predictions and of the targets.
 Prefetches: TypeAlias = tuple[Prefetch, Prefetch]
@@ -25,19 +25,19 @@ StoreQueue: TypeAlias = tuple[Array, Array, Array]
 @block
 def no_prefetch(like: Array) -> Prefetch:
     """Return the prefetch of nothing."""
-    return flat_view(like, like.dtype)[:0], 1, 1, 0
+    return flat_view(like, like.dtype)[:0], 1, 0, 0
 
 
 @block
 def prefetch_rows(x: Layout, first: int, skip: int) -> Prefetch:
     """Return the prefetch of the rows from `first` on but for `skip` elements.
 
-    Only where the classes of a row are neighbours. Where the next line begins is not known here: it
-    costs one block that is not prefetched.
+    Where the next line begins is not known here: it costs one block that is not prefetched.
     """
-    size = x.rows * x.classes - first * x.classes if x.prefetch_step else 0
-    data = flat_view(x.data, x.data.dtype, offset_of(x, first))[:size]
-    return data, x.classes, x.prefetch_step, skip
+    data = flat_view(x.data, x.data.dtype, offset_of(x, first))
+    size = max(0, (x.rows - first) * x.classes)
+    gap = 0 if x.packed else x.row_step // x.data.itemsize - x.classes
+    return data[:size], x.classes, gap, skip
 
 
 @block
@@ -63,17 +63,14 @@ def prefetch_passes(x: Layout, first: int, rows: int) -> Prefetches:
 
 @block
 def prefetch_chunk(ahead: Prefetch, start: int) -> None:
-    """Prefetch one chunk, from the element `start` of the rows on."""
-    data, length, step, skip = ahead
+    """Prefetch one chunk, from the element `start` of the rows on.
+
+    Where there are gaps the rows are so long that it ends in the first one or the next.
+    """
+    data, length, gap, skip = ahead
     start += skip
-    if data.size and step == length:
-        prefetch(data, start, tuning.CHUNK)
-    elif data.size:
-        row, behind, left = start // length, start % length, tuning.CHUNK
-        while left > 0:
-            size = min(left, length - behind)
-            prefetch(data, row * step + behind, size)
-            row, behind, left = row + 1, 0, left - size
+    if data.size:
+        prefetch(data, start if start < length else start + gap, tuning.CHUNK)
 
 
 @block
@@ -123,7 +120,7 @@ def store_queue(scratch: Array, target: Array, left: Array) -> StoreQueue:
 def _store(queue: StoreQueue, size: int) -> None:
     source, target, left = queue
     # The gradient's rows may run backwards: the place lies before its first row then.
-    here = flat_view(target, target.dtype, int(left[1]) * target.itemsize)
+    here = flat_view(target, target.dtype, left[1] * target.itemsize)
     store_nontemporal(source[left[0] :], here, size)
     left[0] += size
     left[1] += size

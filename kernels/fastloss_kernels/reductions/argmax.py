@@ -66,7 +66,7 @@ def top_class_ahead(row: Array, ahead: Prefetch) -> int:
         largest = ordered(top_bits(row[k : k + tuning.BLOCK]), zero, lowest)
         if largest > best:
             best, at = largest, k
-    return at + top_class(row[at : at + tuning.BLOCK])
+    return int(at) + top_class(row[at : at + tuning.BLOCK])
 
 
 @called

@@ -138,9 +138,9 @@ def exponential_columns(
     """
     rows, like = tile.rows, tile.loss
     terms, scratch = stack_array(like.dtype), stack_array(like.dtype)
-    largest = stack_array(np.dtype(np.int64))
+    largest = stack_array(np.int64)
     largest[0] = 0
-    offset, workspace = offset_of(x, tile.first), tile.sums[0]
+    offset, workspace = offset_of(x, tile.first), tile.sums
     state = _State(x, offset, rows, target, kept, terms, scratch, workspace, largest)
     if in_order:
         fill(sums.lost[:rows], 0.0)

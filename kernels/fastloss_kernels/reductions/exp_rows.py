@@ -24,7 +24,7 @@ from fastloss_kernels.memory.streaming import Prefetches, prefetch_chunks, store
 from fastloss_kernels.reductions.argmax import largest_magnitude, top_bits
 from fastloss_kernels.reductions.sum_rows import add_element, add_rows
 from fastloss_kernels.simd.raw_arrays import copy
-from fastloss_kernels.simd.scalar import bits, fma, from_bits
+from fastloss_kernels.simd.scalar import TINY_F64, bits, fma, from_bits
 from fastloss_kernels.typing import Array
 
 # More would cost hopeless rows digits: their loss is a difference of two logarithms of that size.
@@ -73,10 +73,10 @@ def small_magnitude(classes: int, scale: Array, rows: int, like: Array) -> Any:
     for r in range(rows):
         size = bits(abs(scale[r]))  # ordered as the numbers are, in vector code
         lowest, highest = min(lowest, size if size > 0 else one), max(highest, size)
-    least, most = max(from_bits(lowest), np.finfo(np.float64).tiny), from_bits(highest)
+    least, most = max(from_bits(lowest), TINY_F64), from_bits(highest)
     single = like.itemsize == 4
     m = 126 if single else 1022
-    wide = m - 2 - _exponent(float(classes)) + _exponent(least)
+    wide = m - 2 - _exponent(np.float64(classes)) + _exponent(least)
     high = m - 1 - _exponent(most)
     size = min(51.0 if single else 340.0, min(wide, high) * _LOG2)
     return bits(like.dtype.type(size if size > 0.0 else -1.0))
@@ -98,7 +98,7 @@ def row_exponents(v: Array, rows: int, target: Array, scaling: RowExponents) -> 
         top = np.float64(from_bits(top_bits(v[r * classes : (r + 1) * classes])))
         near = abs(top) <= exact
         k = np.rint(top * 1.4426950408889634) - headroom if near else np.float64(-headroom)
-        exponent[r] = int(k)
+        exponent[r] = np.int64(k)
         shift[r] = 0.0 if near else top
         log_max[r] = fma(-k, 2.3190468138462996e-17, fma(-k, _LOG2, top - shift[r]))
         label_gap[r] = top - v[r * classes + target[r]]

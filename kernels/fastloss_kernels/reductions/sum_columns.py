@@ -15,6 +15,7 @@ from fastloss_kernels.elementary.double_word import two_sum
 from fastloss_kernels.memory.columns import Tile
 from fastloss_kernels.memory.layout import piece_size
 from fastloss_kernels.reductions.sum_rows import add_sums
+from fastloss_kernels.simd.scalar import itemsize
 from fastloss_kernels.typing import Array
 
 # Sums and their rounding errors, of a lane and of each of four halvings.
@@ -40,56 +41,53 @@ def _bit_reversed(turn: int, lanes: int) -> int:
 @called
 def _write_plan(width: int, lanes: int, most: int, plan: Array) -> None:
     """Write the plan of the sum over `width` classes, whose steps take at most so many columns."""
-    steps, slot = 0, 0
+    end, slot = 0, 0
     whole = width - width % (FOUR * lanes) if most == FOUR else 0
     for turn in range(lanes):
         lane = _bit_reversed(turn, lanes)
         c = lane
         while c < width:
             what = FOUR if c < whole else ONE
-            plan[steps, 0], plan[steps, 1], plan[steps, 2], plan[steps, 3] = (
-                what,
-                slot,
-                c,
-                c == lane,
-            )
-            steps, c = steps + 1, c + what * lanes
+            plan[end], plan[end + 1], plan[end + 2], plan[end + 3] = what, slot, c, c == lane
+            end, c = end + WORDS, c + what * lanes
         slot, half = slot + 1, 1
         while turn & half:  # two neighbouring slots, of as many lanes, are complete
             slot -= 1
             if _bit_reversed(turn - half + 1, lanes) < width:  # else the second has no class
-                plan[steps, 0], plan[steps, 1] = MERGE, slot - 1
-                steps += 1
+                plan[end], plan[end + 1] = MERGE, slot - 1
+                end += WORDS
             half *= 2
-    plan[steps, 0] = END
+    plan[end] = END
     following = 0
-    for step in range(steps - 1, -1, -1):
-        if plan[step, 0] != MERGE:
-            plan[step, 4], following = following, plan[step, 2]
+    for step in range(end - WORDS, -1, -WORDS):
+        if plan[step] != MERGE:
+            plan[step + 4], following = following, plan[step + 2]
 
 
-@called
-def sum_plans(classes: int, like: Array, most: int) -> Array:
-    """Return two plans: of the pieces of rows of like's dtype, and of the last piece.
+@block
+def plans_size(classes: int, like: Array, most: int) -> int:
+    """Return the length of the array for `write_plans`."""
+    # Up to three single columns a lane behind the fours, a merge for each but one, and the end.
+    steps = piece_size(classes) // most + 4 * (tuning.REGISTER // like.itemsize)
+    return 2 * steps * WORDS
+
+
+@block
+def write_plans(classes: int, like: Array, most: int, plans: Array) -> None:
+    """Write two plans: of the pieces of rows of like's dtype, and of the last piece.
 
     `most` is FOUR for the order of `row_sums`, where four registers are added before they are
-    added to the sums, or ONE for that of `fine_sums`.
+    added to the sums, or ONE for that of `row_sums_f64`.
     """
     piece, lanes = piece_size(classes), tuning.REGISTER // like.itemsize
-    # Up to three single columns a lane behind the fours, a merge for each but one, and the end.
-    plans = np.empty((2, piece // most + 4 * lanes, WORDS), np.int64)
-    _write_plan(piece, lanes, most, plans[0])
-    _write_plan((classes - 1) % piece + 1, lanes, most, plans[1])
-    return plans
+    _write_plan(piece, lanes, most, plans)
+    _write_plan((classes - 1) % piece + 1, lanes, most, plans[plans.size // 2 :])
 
 
 @block
 def _compensated(like: Array) -> bool:
-    """Return whether sums of such numbers keep the rounding error; float32 does not show it.
-
-    From the dtype it is known at compile time, unlike from `itemsize`: loops have no branch.
-    """
-    return np.finfo(like.dtype).bits == 64
+    """Return whether sums of such numbers keep the rounding error; float32 does not show it."""
+    return itemsize(like) == 8
 
 
 @block
@@ -133,6 +131,12 @@ def _merge(sums: Array, slot: int, rows: int, like: Array) -> None:
 
 
 @block
+def workspace(tile: Tile, number: int) -> Array:
+    """Return one of the tile's workspaces for `sum_in_order`."""
+    return tile.sums[number * SUMS : (number + 1) * SUMS]
+
+
+@block
 def slot_of(sums: Array, slot: int, rows: int) -> tuple[Array, Array]:
     """Return (sums, their rounding errors) of one of the halvings that are under way."""
     size = tuning.TILE_ROWS
@@ -161,19 +165,19 @@ def sum_in_order(
     have SUMS float64 each, 0 at first; `results` are pairs (sums, rounding errors) to set. What is
     summed has like's dtype.
     """
-    classes, rows = tile.classes, tile.rows
+    classes, rows, plan = tile.classes, tile.rows, tile.plans
     piece = piece_size(classes)
     for start in range(0, classes, piece):
-        plan, k = tile.plans[0 if start + piece < classes else 1], 0
-        while plan[k, 0] != END:
-            what, slot = plan[k, 0], int(plan[k, 1])
+        k = 0 if start + piece < classes else plan.size // 2
+        while plan[k] != END:
+            what, slot = plan[k], plan[k + 1]
             if what == MERGE:
                 for sums in workspaces:
                     _merge(sums, slot, rows, like)
             else:
-                c, following = start + int(plan[k, 2]), start + int(plan[k, 4])
-                add(state, (what, slot, plan[k, 3] != 0, c, following))
-            k += 1
+                c, following = start + plan[k + 2], start + plan[k + 4]
+                add(state, (what, slot, plan[k + 3] != 0, c, following))
+            k += WORDS
         for n in range(len(workspaces)):
             total, lost = results[n]
             _close_piece(workspaces[n], rows, start == 0, total, lost)

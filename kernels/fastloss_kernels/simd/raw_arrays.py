@@ -19,8 +19,8 @@ def flat_view(x: Array, like: Any, offset: int = 0) -> Array:
     """Return a flat, writeable array that begins `offset` bytes after x's first element.
 
     It has no end of its own: the caller computes every index from x's strides and shape. Its dtype
-    is `like`, of the same width, so that bits can be read as integers. It keeps nothing alive: see
-    `keep_alive`.
+    is `like`, of the same width, so that bits can be read as integers. It keeps nothing
+    alive.
     """
     if x.size == 0:
         return np.empty(0, like)
@@ -41,17 +41,69 @@ def _flat_view(typingctx: Any, x: Any, like: Any, offset: Any = 0) -> Any:
     return result(x, like, types.intp), codegen
 
 
-def keep_alive(x: Array) -> None:
-    """Keep x alive until here, for views of it by `flat_view`."""
+def view_3d(data: Array, shape: Any, strides: Any, like: Any) -> Array:
+    """Return a view of `data`, a flat array, of like's type but for the dtype."""
+    return np.lib.stride_tricks.as_strided(data, shape, strides)
 
 
-@compiled(keep_alive)
-def _keep_alive(typingctx: Any, x: Any) -> Any:
-    return types.void(x), lambda context, builder, signature, args: context.get_dummy_value()
+@compiled(view_3d)
+def _view_3d(typingctx: Any, data: Any, shape: Any, strides: Any, like: Any) -> Any:
+    result = like.copy(dtype=data.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = data_of(context, builder, data, args[0])
+        return array_over(context, builder, result, pointer, args[1], args[2])
+
+    return result(data, shape, strides, like), codegen
+
+
+def heap_array(size: int, like: Any) -> Array:
+    """Return an uninitialised array, aligned to registers; `free` has to be called."""
+    return np.full(size, _unset(like), like)
+
+
+@compiled(heap_array)
+def _heap_array(typingctx: Any, size: Any, like: Any) -> Any:
+    result = types.Array(like.dtype, 1, "C")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        word, room = args[0].type, 2 * tuning.REGISTER  # to align, and for the address to free
+        size = builder.mul(args[0], word(like.dtype.bitwidth // 8))
+        kind = ir.FunctionType(cgutils.voidptr_t, [word])
+        allocate = cgutils.get_or_insert_function(builder.module, kind, "NRT_Allocate")
+        memory = builder.call(allocate, [builder.add(size, word(room))])
+        with builder.if_then(cgutils.is_null(builder, memory), likely=False):
+            context.call_conv.return_user_exc(builder, MemoryError, ("no memory for scratch",))
+        address = builder.add(builder.ptrtoint(memory, word), word(room))
+        start = builder.inttoptr(
+            builder.and_(address, word(-tuning.REGISTER)), memory.type.as_pointer()
+        )
+        builder.store(memory, builder.gep(start, [word(-1)]))
+        return array_over(context, builder, result, start, args[0])
+
+    return result(types.intp, like), codegen
+
+
+def free(x: Array) -> None:
+    """Free a `heap_array`, of which there may be views."""
+
+
+@compiled(free)
+def _free(typingctx: Any, x: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        start = data_of(context, builder, x, args[0])
+        start = builder.bitcast(start, cgutils.voidptr_t.as_pointer())
+        memory = builder.load(builder.gep(start, [context.get_constant(types.intp, -1)]))
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, "NRT_Free"), [memory])
+        return context.get_dummy_value()
+
+    return types.void(x), codegen
 
 
 def _unset(like: Any) -> Any:
-    """Return what plain Python fills stack arrays with, so that reads before writes show."""
+    """Return what plain Python fills new arrays with, so that reads before writes show."""
+    like = np.dtype(like)
     return np.nan if like.kind == "f" else -(2**30)
 
 

@@ -90,3 +90,22 @@ def _wrap_int(typingctx: Any, i: Any, like: Any) -> Any:
         return context.cast(builder, args[0], i, like)
 
     return like(i, like), codegen
+
+
+TINY_F32, TINY_F64 = (float(np.finfo(kind).tiny) for kind in (np.float32, np.float64))
+"""The smallest normal numbers."""
+EPS_F32, EPS_F64 = (float(np.finfo(kind).eps) for kind in (np.float32, np.float64))
+"""Distances from 1 to the next larger number."""
+
+
+def itemsize(like: Any) -> int:
+    """Return the bytes of an element of `like`, an array: known at compile time, not read of it."""
+    return int(like.itemsize)
+
+
+@compiled(itemsize)
+def _itemsize(typingctx: Any, like: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return context.get_constant(types.intp, like.dtype.bitwidth // 8)
+
+    return types.intp(like), codegen

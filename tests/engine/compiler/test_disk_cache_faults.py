@@ -23,7 +23,7 @@ def tiny_part(first, last, x, targets, options, scale, keep, loss, grad):
     loss[0] = answer(x[0, 0, 0])
     return -1
 
-@kernel(tiny_part, tiny_part)
+@kernel(tiny_part, tiny_part, tiny_part)
 def tiny(x, targets, scale, keep, loss, grad, threads):
     pass
 
@@ -32,7 +32,7 @@ def twin_part(first, last, x, targets, options, scale, keep, loss, grad):
     loss[0] = -answer(x[0, 0, 0])
     return -1
 
-@kernel(twin_part, twin_part)
+@kernel(twin_part, twin_part, twin_part)
 def twin(x, targets, scale, keep, loss, grad, threads):
     pass
 """

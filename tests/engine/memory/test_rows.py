@@ -5,7 +5,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from fastloss_kernels import tuning
-from fastloss_kernels.memory.layout import block_rows_of, layout_of
+from fastloss_kernels.memory.layout import layout_of
 from kernel_arguments import ALL, DENSE, KERNELS, ONE, arguments
 from numba import njit
 
@@ -100,7 +100,7 @@ def test_half_precision(half, shape, kind):
 
 @njit
 def in_blocks(x):
-    return layout_of(x, x, block_rows_of(x)).contiguous
+    return layout_of(x, x).direct
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
