@@ -23,7 +23,7 @@ from fastloss_kernels.losses.binary_crossentropy import _logit, _probability
 from fastloss_kernels.losses.kullback_leibler import _kullback_leibler
 from fastloss_kernels.losses.poisson import _poisson
 from fastloss_kernels.simd.cache_hints import store_nontemporal
-from fastloss_kernels.simd.raw_arrays import flat_view
+from fastloss_kernels.simd.raw_arrays import flat_view, row_array
 from fastloss_kernels.simd.row_reduce import row_sums, row_sums_f64, scale_rows
 from fastloss_kernels.simd.scalar import fma
 from numba import njit
@@ -103,14 +103,14 @@ def _unit(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
 
 @compiled
 def _sums(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    total = np.empty((2, 8))
-    row_sums(x, 1, x.size, total[0], total[1])
+    total, lost = row_array(), row_array()
+    row_sums(x, 1, x.size, total, lost)
 
 
 @compiled
 def _fine(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    total = np.empty((2, 8))
-    row_sums_f64(x, 1, x.size, total[0], total[1])
+    total, lost = row_array(), row_array()
+    row_sums_f64(x, 1, x.size, total, lost)
 
 
 @compiled

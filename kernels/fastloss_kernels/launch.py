@@ -18,29 +18,13 @@ from numba import types as nb
 
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.linking import address
+from fastloss_kernels.compiler.part_types import part_types
 from fastloss_kernels.typing import NOT_DIRECT, Parts
 
 
 def signature(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the types for which the `arguments` of a part are compiled, whatever their layout.
-
-    Left to itself Numba compiles anew for every combination of C, Fortran and other layouts,
-    writeable and read-only. Here predictions, targets and gradients have any strides and all inputs
-    are read-only, which every array of the right dtype and rank satisfies; parts find out at run
-    time what is contiguous. The last two arguments are loss and gradient.
-    """
-    inputs = len(arguments) - 2
-    return tuple(_kind(argument, k < inputs) for k, argument in enumerate(arguments))
-
-
-def _kind(argument: Any, readonly: bool) -> Any:
-    if isinstance(argument, tuple):
-        return nb.Tuple([_kind(item, readonly) for item in argument])
-    kind: Any = typeof(argument)
-    if isinstance(kind, nb.Array):
-        layout: Any = "A" if kind.ndim == 3 else "C"
-        return nb.Array(kind.dtype, kind.ndim, layout, readonly=readonly)
-    return kind
+    """Return the types for which the `arguments` of a part are compiled, whatever their layout."""
+    return part_types(tuple(map(typeof, arguments)))
 
 
 _entries: dict[Any, Any] = {}  # (part, x's dtype, grad's) -> the part as Python calls it

@@ -1,137 +1,199 @@
 """Disk cache of compiled kernels: a damaged, misplaced or outdated file is never run.
 
-Files are kept where Numba keeps its own (``NUMBA_CACHE_DIR``, ``__pycache__``, the user's cache
-directory), one for each kernel, signature and processor. Numba's own cache numbers its files in an
-index file: two processes that compile at once overwrite each other's index, after which a signature
-may find the code of another. Here a file is named by a hash of what it is for, so there is no
-index, and processes that write the same file write the same content.
-
-A file begins with its seal, the SHA-256 of its key and its body. Unpickling or linking a damaged
-body would end the process, so the seal is checked first; and as the key is not in the file but
-known to the reader, a misplaced file fails like a damaged one. In both cases the kernel is compiled
-and the file replaced. The seal protects from faults, not from intruders (see SECURITY.md).
+Each kernel, signature and processor has a file; Numba's own cache numbers its files in an index,
+which two processes that compile at once overwrite. What is not there is looked for in bundles of
+prebuilt machine code, for the level of this processor, and compiled at last. Processes that start
+together wait for the one that compiles first.
 """
 
 import contextlib
 import hashlib
-import os
-import pickle
+import logging
 import sys
+import time
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numba
-
-# Relies on the protocol of these two: a dispatcher calls `load_overload` and `save_overload` of its
-# `_cache`, whose `_impl` has `reduce`, `rebuild`, `check_cachable`, `filename_base` and `locator`.
-# If it changes, loading fails silently and every process compiles (test_cache notices), or saving
-# ends the first call with an AttributeError.
-from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from fastloss_kernels.compiler import cache_files, pickled
+from numba import types
+from numba.core.registry import cpu_target
 
 # Relies on `initialize` to give LLVM the addresses of Numba's memory functions, without which
-# linking ends the process, and on `dumps` to pickle what `rebuild` takes.
+# linking ends the process.
 from numba.core.runtime.nrt import rtsys
-from numba.core.serialize import dumps
 
-_SEAL = hashlib.sha256().digest_size
+log = logging.getLogger("fastloss")
+WAIT = 2.0
+"""Seconds of compiling after which it is said how to avoid them."""
+
+_V3 = ["avx", "avx2", "bmi", "bmi2", "cx16", "f16c", "fma", "lzcnt", "movbe"]
+_V3 += ["popcnt", "sahf", "sse4.2"]
+LEVELS: dict[str, list[str]] = {
+    "x86-64-v4": [*_V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"],
+    "x86-64-v3": _V3,
+}
+"""Level of processors -> the features that it asks for; the best one first."""
+LEVEL_FEATURES = "+f16c"
+"""What LLVM is told beside the level's name: rounding to float16 asks whether it is there."""
 
 
-class _Stored(CompileResultCacheImpl):
-    """What is stored of a compiled kernel.
+def targets(codegen: Any) -> Iterator[tuple[str, str, str]]:
+    """Yield what code may be compiled for to run here: this processor, then its levels.
 
-    An "environment" holds the Python objects that a compiled function refers to; loading one
-    imports the function's module. Those of Numba's array functions are empty, and their modules
-    import SciPy where it is installed: a quarter of a second for nothing.
+    Whoever has named another processor by `NUMBA_CPU_NAME` gets code for that.
+    """
+    triple, name, features = codegen.magic_tuple()
+    yield triple, name, features
+    if numba.config.CPU_NAME is None:  # type: ignore[attr-defined]
+        present = set(features.split(","))
+        for level, needed in LEVELS.items():
+            if triple.startswith("x86_64") and present.issuperset(f"+{one}" for one in needed):
+                yield triple, level, LEVEL_FEATURES
+
+
+class KernelCache:
+    """The files of one function, in the protocol that Numba's dispatchers follow.
+
+    Relies on a dispatcher to call `load_overload`, `save_overload` and `flush` of its `_cache`, and
+    to read `cache_path`; otherwise nothing would be cached, or an AttributeError.
     """
 
-    def reduce(self, compiled: Any) -> Any:
-        """Return what to pickle: all but Numba's own empty environments."""
-        # Relies on `environments` being last, each with `consts` and `globals`; else an exception.
-        *parts, environments = super().reduce(compiled)
-        kept = (
-            e for e in environments if e.consts or not e.globals["__name__"].startswith("numba.")
-        )
-        return (*parts, tuple(kept))
+    def __init__(self, function: Any, *, inlined: bool) -> None:
+        """Make the cache of a Python function; `inlined`: into what others compile."""
+        self._name = f"{function.__module__}.{function.__qualname__}"
+        self._module, self._inlined = function.__module__, inlined
+        self._waiting = contextlib.ExitStack()  # holds the lock between loading and saving
+        self._missed = False
 
+    @property
+    def directories(self) -> list[Path]:
+        """Where files may be kept."""
+        return cache_files.directories(Path(str(sys.modules[self._module].__file__)))
 
-class KernelCache(FunctionCache):
-    """The files of one kernel, in the protocol that Numba's dispatchers follow."""
+    @property
+    def cache_path(self) -> str | None:
+        """Where files are written, None if nowhere."""
+        path = cache_files.writable_directory(tuple(self.directories))
+        return None if path is None else str(path)
 
-    _impl_class = _Stored
-
-    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
-        """Return (argument types, processor, name): what tells a function's files apart.
-
-        Numba's own would hash what the function closes over, but compiled functions have no hash
-        that lasts. Their sources are in the key of the file instead.
-        """
-        function = self._py_func
-        return sig, codegen.magic_tuple(), (function.__module__, function.__qualname__)
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the compiled code for a signature, or None.
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        """Return the compiled code for a signature, or None: then it is compiled next.
 
         Numba's own would first load everything that compiling needs. Finished machine code needs
         none of that but the memory functions of Numba's run time.
         """
         rtsys.initialize(target_context)
-        try:
-            path, key = self._entry(sig, target_context.codegen())
-            content = memoryview(path.read_bytes())
-            if content[:_SEAL] != _seal(key, content[_SEAL:]):
-                return None
-            return self._impl.rebuild(target_context, pickle.loads(content[_SEAL:]))
-        except Exception:  # no file, or an intact one refers to what is no longer installed
-            return None
+        found = self._found(signature, target_context)
+        if found is None:
+            path = self._path(signature, target_context.codegen())
+            self._waiting.enter_context(cache_files.locked(path and path.with_suffix(".lock")))
+            found = self._found(signature, target_context)  # another process may have been first
+            if found is None:
+                self._missed = True
+                log.info("compiling %s (once on this machine) ...", self._described(signature))
+            else:
+                self._release()
+        return found
 
-    def save_overload(self, sig: Any, data: Any) -> None:
+    def save_overload(self, signature: Any, compiled: Any) -> None:
         """Save the compiled code if the disk allows it."""
-        if not self._impl.check_cachable(data):
-            return
-        path, key = self._entry(sig, data.codegen)
-        body = dumps(self._impl.reduce(data))
-        with contextlib.suppress(OSError):
-            self._impl.locator.ensure_cache_path()
-            _replace(path, _seal(key, body) + body)
+        path = self._path(signature, compiled.codegen)
+        # Relies on this flag: addresses in the code would not outlast the process.
+        if path is not None and not compiled.library.has_dynamic_globals:
+            _, key = self._entry(signature, compiled.codegen.magic_tuple())
+            body = pickled.dumped(compiled, self._inlined)
+            with contextlib.suppress(OSError):
+                cache_files.replace(path, cache_files.sealed(key, body))
+
+    def file(self, signature: Any) -> tuple[str, bytes] | None:
+        """Return name and content of what is kept for a signature and this processor."""
+        target = next(targets(cpu_target.target_context.codegen()))
+        name, key = self._entry(signature, target)
+        intact = (c for c in self._contents(name, True) if cache_files.unsealed(key, c) is not None)
+        content = next(intact, None)
+        return None if content is None else (name, content)
+
+    @contextlib.contextmanager
+    def compiling(self) -> Iterator[None]:
+        """Release the lock in the end, and say once how to avoid a wait as long as this."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            waited, missed = time.monotonic() - began, self._missed
+            self._release()
+            if missed and waited > WAIT:
+                _advise(round(waited))
+
+    def _release(self) -> None:
+        self._waiting.close()
+        self._missed = False
 
     def flush(self) -> None:
-        """Remove every file of this kernel, as far as the disk allows it."""
-        for path in Path(self.cache_path).glob(f"{self._impl.filename_base}.*.nbc"):
-            with contextlib.suppress(OSError):
-                path.unlink()
+        """Remove every file of this function, as far as the disk allows it."""
+        for directory in self.directories:
+            for path in directory.glob(f"{self._name}.*.nbc"):
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
-    def _entry(self, sig: Any, codegen: Any) -> tuple[Path, bytes]:
-        """Return the file for a signature and this processor, and the key its seal must hold.
+    def _found(self, signature: Any, target_context: Any) -> Any:
+        """Return what is kept of a signature, for the best target that anything is kept of."""
+        for number, target in enumerate(targets(target_context.codegen())):
+            name, key = self._entry(signature, target)
+            for content in self._contents(name, number == 0):
+                with contextlib.suppress(Exception):  # it refers to what is no longer installed
+                    body = cache_files.unsealed(key, content)
+                    if body is not None:
+                        return pickled.loaded(target_context, body)
+        return None
+
+    def _contents(self, name: str, in_files: bool) -> Iterator[bytes]:
+        """Yield what has this name: first in files, for they are for this very processor."""
+        if in_files:
+            for directory in cache_files.readable_directories(tuple(self.directories)):
+                with contextlib.suppress(OSError):
+                    yield (directory / name).read_bytes()
+        with contextlib.suppress(Exception):  # an archive may be damaged in any way
+            yield from cache_files.bundled(name)
+
+    def _path(self, signature: Any, codegen: Any) -> Path | None:
+        name, _ = self._entry(signature, codegen.magic_tuple())
+        return None if self.cache_path is None else Path(self.cache_path, name)
+
+    def _entry(self, signature: Any, target: tuple[str, str, str]) -> tuple[str, bytes]:
+        """Return the name of the file for a signature and target, and the key of its seal.
 
         What an upgrade changes is in the key, not in the name: the new code replaces the old. Two
         types of Numba are equal if they print alike.
         """
-        kinds, target, code = self._index_key(sig, codegen)
-        name = hashlib.sha256(repr((kinds, target)).encode()).hexdigest()[:16]
-        path = Path(self.cache_path, f"{self._impl.filename_base}.{name}.nbc")
-        own_file = self._impl.locator.get_source_stamp()
-        sources = _sources(), _source_of(self._py_func.__module__)
-        key = (path.name, kinds, target, code, own_file, sources, numba.__version__)
-        return path, repr(key).encode()
+        kept = repr((signature, target, sys.implementation.cache_tag))
+        name = f"{self._name}.{hashlib.sha256(kept.encode()).hexdigest()[:16]}.nbc"
+        key = (name, kept, _sources(), _source_of(self._module), numba.__version__)
+        return name, repr(key).encode()
+
+    def _described(self, signature: Any) -> str:
+        """Return the function and the dtype of its first array, for people."""
+        arrays = [kind for kind in signature if isinstance(kind, types.Array)]
+        name = self._name.removeprefix("fastloss_kernels.").removeprefix("losses.")
+        return f"{name}, {arrays[0].dtype}" if arrays else name
 
 
-def _seal(key: bytes, body: bytes | memoryview) -> bytes:
-    digest = hashlib.sha256(hashlib.sha256(key).digest())  # a fixed length before the body
-    digest.update(body)
-    return digest.digest()
+_advised: list[int] = []
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file atomically: others see it whole or not at all."""
-    unfinished = path.with_name(f"{path.name}.tmp.{os.urandom(8).hex()}")
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
-        raise
+def _advise(seconds: int) -> None:
+    """Say once a process how not to wait so long."""
+    if _advised:
+        return
+    _advised.append(seconds)
+    log.warning(
+        "compiling took %d s, once on this machine; `fastloss warmup` does it ahead of time, and"
+        " the wheel for this platform needs none",
+        seconds,
+    )
 
 
 @cache
@@ -149,10 +211,9 @@ def _source_of(module: str) -> str:
 def _sources() -> str:
     """Return a hash of every source file of this package and its folders.
 
-    Numba's key covers the file of a kernel, not those of the helpers it calls: after an upgrade
-    that changed a helper only, the old machine code would run.
+    After an upgrade that changed a helper alone, the old machine code must not run.
     """
-    root, digest = Path(__file__).parents[1], hashlib.sha256()
+    root, digest = cache_files.ROOT, hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()

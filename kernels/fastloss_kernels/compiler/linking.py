@@ -17,8 +17,9 @@ from importlib import import_module
 from typing import Any
 
 import llvmlite.binding as ll
+from fastloss_kernels.compiler.intrinsics import compiled
 from fastloss_kernels.compiler.jit import cached_functions, qualified_name
-from fastloss_kernels.compiler.overloads import compiled
+from fastloss_kernels.compiler.part_types import part_types
 from numba import types
 from numba.core import cgutils
 
@@ -33,6 +34,11 @@ def address(function: Any, kinds: tuple[Any, ...]) -> int:
 def call(function: Any, arguments: tuple[Any, ...]) -> Any:
     """Return ``function(*arguments)``; compiled code calls it by its symbol."""
     return function(*arguments)
+
+
+def part_arguments(arguments: tuple[Any, ...]) -> Any:
+    """Return what a kernel was given as the types that parts are compiled for."""
+    return arguments
 
 
 def address_of(function: Any, arguments: tuple[Any, ...]) -> Any:
@@ -79,6 +85,22 @@ def _called(context: Any, builder: Any, callee: Any, result: Any, kinds: Any, va
     with cgutils.if_unlikely(builder, status.is_error):
         convention.return_status_propagate(builder, status)
     return value
+
+
+@compiled(part_arguments)
+def _part_arguments(typingctx: Any, arguments: Any) -> Any:
+    given = tuple(map(types.unliteral, arguments.types))
+    kinds = part_types(given)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        values = cgutils.unpack_tuple(builder, args[0])
+        cast = [
+            context.cast(builder, value, *pair)
+            for value, *pair in zip(values, given, kinds, strict=True)
+        ]
+        return context.make_tuple(builder, signature.return_type, cast)
+
+    return types.Tuple(kinds)(types.Tuple(given)), codegen
 
 
 @compiled(call)

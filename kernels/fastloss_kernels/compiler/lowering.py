@@ -35,22 +35,28 @@ class _BorrowingLower(Lower):
     """Numba's lowering, without counts of references and with vectors of full width."""
 
     def __init__(self, context: Any, *arguments: Any, **options: Any) -> None:
-        # Relies on `enable_nrt`, which Numba asks before it counts, and on `nrt`, made anew of it:
-        # what would own memory, such as `np.empty`, does not compile.
-        counting_nothing = context.subtarget(enable_nrt=False)
-        vars(counting_nothing).pop("nrt", None)
-        super().__init__(counting_nothing, *arguments, **options)
-
-    def setup_function(self, fndesc: Any) -> None:
-        """Begin the function."""
-        super().setup_function(fndesc)
-        # Relies on llvmlite's attributes being a set of str; their own `add` accepts words only.
-        set.add(self.function.attributes, _WIDTH)
+        # Relies on `enable_nrt`, which Numba asks before it counts.
+        super().__init__(context.subtarget(enable_nrt=False), *arguments, **options)
 
 
-@register_pass(mutates_CFG=True, analysis_only=False)
-class _PartLowering(NativeLowering):
-    _name = "part_lowering"
+def _makes_array(expression: Any, signature: Any, typemap: Any) -> bool:
+    """Return whether an expression is an array of its own, not a view: by NumPy or an operator.
+
+    Relies on the names of Numba's expressions; test_lowering notices others.
+    """
+    if getattr(expression, "op", "") == "arrayexpr":
+        return True
+    if not isinstance(getattr(signature, "return_type", None), types.Array):
+        return False
+    if getattr(expression, "op", "") != "call":
+        return getattr(expression, "op", "") in ("binop", "inplace_binop", "unary")
+    called = typemap[expression.func.name]
+    module = getattr(getattr(called, "typing_key", None), "__module__", None) or ""
+    return isinstance(called, types.BoundFunction) or module.startswith("numpy")
+
+
+class _BorrowingLowering(NativeLowering):
+    """The pass that lowers a function, which has to make no array: nobody would free it."""
 
     @property
     def lowering_class(self) -> Any:
@@ -58,9 +64,22 @@ class _PartLowering(NativeLowering):
         return _BorrowingLower
 
     def run_pass(self, state: Any) -> bool:
+        """Run it."""
+        name = state.func_id.func_qualname
+        calls = state.calltypes.items()
+        if any(_makes_array(call, signature, state.typemap) for call, signature in calls):
+            raise NotImplementedError(f"{name} makes an array: use heap_array or stack_array")
+        return bool(super().run_pass(state))
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _PartLowering(_BorrowingLowering):
+    _name: Any = "part_lowering"
+
+    def run_pass(self, state: Any) -> bool:
         if isinstance(state.return_type, types.Array):
             raise NotImplementedError(f"{state.func_id.func_qualname} returns an array")
-        return bool(super().run_pass(state))
+        return super().run_pass(state)
 
 
 class _Fragment(JITCodeLibrary):
@@ -80,15 +99,10 @@ class _Fragment(JITCodeLibrary):
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
-class _FragmentLowering(NativeLowering):
+class _FragmentLowering(_BorrowingLowering):
     """Lowering into a `_Fragment`."""
 
-    _name = "fragment_lowering"
-
-    @property
-    def lowering_class(self) -> Any:
-        """Return the class that lowers a function."""
-        return _BorrowingLower
+    _name: Any = "fragment_lowering"
 
     def run_pass(self, state: Any) -> bool:
         context = state.targetctx

@@ -14,8 +14,7 @@ itself that stays below an ulp, and each operation less is a fortieth of the tim
 """
 
 import numpy as np
-from fastloss_kernels.compiler.jit import block
-from fastloss_kernels.compiler.overloads import by_dtype
+from fastloss_kernels.compiler.jit import block, by_dtype
 from fastloss_kernels.simd.scalar import (
     BIAS_F32,
     BIAS_F64,

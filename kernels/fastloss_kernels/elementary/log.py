@@ -9,8 +9,7 @@ since no bit pattern that went through integers keeps it.
 """
 
 import numpy as np
-from fastloss_kernels.compiler.jit import block
-from fastloss_kernels.compiler.overloads import by_dtype
+from fastloss_kernels.compiler.jit import block, by_dtype
 from fastloss_kernels.elementary.log_core import (
     LOG2_F32,
     accurate_log_sum_f32,

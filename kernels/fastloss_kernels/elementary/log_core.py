@@ -9,8 +9,7 @@ of which a processor does fewer at a time: there are as few as can be.
 from typing import Any
 
 import numpy as np
-from fastloss_kernels.compiler.jit import block
-from fastloss_kernels.compiler.overloads import by_dtype
+from fastloss_kernels.compiler.jit import block, by_dtype
 from fastloss_kernels.simd.scalar import (
     BIAS_F32,
     BIAS_F64,

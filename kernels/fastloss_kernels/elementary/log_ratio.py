@@ -15,7 +15,7 @@ logarithms within +- 0.0861, and e = floor(difference + c) leaves log2(v / p) in
 from typing import Any
 
 import numpy as np
-from fastloss_kernels.compiler.overloads import by_dtype
+from fastloss_kernels.compiler.jit import by_dtype
 from fastloss_kernels.elementary.log import log1p
 from fastloss_kernels.elementary.log_core import log_sum_f64, sum_with_tail_f32
 from fastloss_kernels.simd.scalar import (

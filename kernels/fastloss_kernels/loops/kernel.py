@@ -17,12 +17,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from fastloss_kernels.compiler.jit import block, cached, parallel
-from fastloss_kernels.compiler.linking import address_of, call, call_address
+from fastloss_kernels.compiler.jit import block, cached, overload_block, parallel, public
+from fastloss_kernels.compiler.linking import address_of, call, call_address, part_arguments
 from fastloss_kernels.loops.row_inputs import first_bad_label
 from fastloss_kernels.memory.layout import row_count
+from fastloss_kernels.simd.raw_arrays import free, heap_array
 from fastloss_kernels.typing import Array, Parts
-from numba import prange
+from numba import prange, types
 
 
 @cached
@@ -78,12 +79,52 @@ def parallel_rows(check: Any, work: Any, threads: int, arguments: tuple[Any, ...
 
 
 @block
-def run_part(check: Any, work: Any, threads: int, arguments: Any) -> int:
+def run_part(check: Any, work: Any, threads: int, given: Any) -> int:
     """Call a part on all rows, on this thread or on several; return what it found."""
+    arguments = part_arguments(given)
     if threads > 1:
         places = address_of(check, arguments), address_of(work, arguments)
         return call(parallel_rows, (*places, threads, arguments))
     return call(work, (0, row_count(arguments[0]), *arguments))
+
+
+def _int64(labels: Array) -> Array:
+    """Return integer labels as int64: themselves, or a copy that `_free_copy` frees."""
+    return labels.astype(np.int64)
+
+
+def _free_copy(copied: Array, labels: Array) -> None:
+    """Free what `_int64` made of labels."""
+
+
+def _copied(labels: Array) -> Array:
+    copied = heap_array(labels.size, np.int64)
+    for k in range(labels.size):
+        copied[k] = labels[k]
+    return copied
+
+
+def _to_copy(labels: Any) -> bool:
+    integers = isinstance(labels, types.Array) and isinstance(labels.dtype, types.Integer)
+    return integers and labels.dtype != types.int64
+
+
+overload_block(_int64)(lambda labels: _copied if _to_copy(labels) else (lambda labels: labels))
+overload_block(_free_copy)(
+    lambda copied, labels: (
+        (lambda copied, labels: free(copied)) if _to_copy(labels) else (lambda copied, labels: None)
+    )
+)
+
+
+@block
+def run_labelled(work: Any, threads: int, given: Any) -> int:
+    """Call a part as `run_part` does, with labels of any integer dtype."""
+    x, labels, options, scale, keep, loss, grad = given
+    ids = _int64(labels)
+    found = run_part(check_labels, work, threads, (x, ids, options, scale, keep, loss, grad))
+    _free_copy(ids, labels)
+    return found
 
 
 def kernel(
@@ -97,7 +138,7 @@ def kernel(
     parts = Parts(rows, short_rows or rows, packed, columns, check, parallel_rows)
 
     def decorate(function: Callable[..., Any]) -> Any:
-        decorated = cached(function)
+        decorated = public(function)
         decorated.parts = parts
         return decorated
 

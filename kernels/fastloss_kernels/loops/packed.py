@@ -9,9 +9,8 @@ and `loss` are those of all rows.
 from typing import Any
 
 from fastloss_kernels import tuning
-from fastloss_kernels.compiler.jit import block, part
+from fastloss_kernels.compiler.jit import block, overload_block, part
 from fastloss_kernels.compiler.linking import call
-from fastloss_kernels.compiler.overloads import overload_block
 from fastloss_kernels.loops.kernel import unchecked_label
 from fastloss_kernels.memory.layout import (
     Layout,

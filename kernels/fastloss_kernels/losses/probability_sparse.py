@@ -16,7 +16,7 @@ import numpy as np
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.jit import block, called
 from fastloss_kernels.loops.columns import Plan, any_layout
-from fastloss_kernels.loops.kernel import check_labels, kernel, run_part
+from fastloss_kernels.loops.kernel import kernel, run_labelled
 from fastloss_kernels.loops.packed import packed_part
 from fastloss_kernels.loops.row_inputs import Batch, load_labels, masked_labels, zero_masked
 from fastloss_kernels.loops.rows import rows_part
@@ -140,7 +140,7 @@ def probability_crossentropy_sparse(
     ----------
     x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `half`)
         Probabilities, not necessarily normalised. Any strides; may be read-only.
-    labels : (n,) int64
+    labels : (n,) int64, or another integer dtype in compiled code
         Class of each row, ``0 <= labels < classes`` wherever the row is kept.
     eps : float
         The shares are clipped to [eps, 1 - eps]; a normal number of the dtype.
@@ -179,4 +179,4 @@ def probability_crossentropy_sparse(
     >>> grad.ravel()
     array([-1.,  1.,  1.], dtype=float32)
     """
-    return run_part(check_labels, columns, threads, (x, labels, (eps,), scale, keep, loss, grad))
+    return run_labelled(columns, threads, (x, labels, (eps,), scale, keep, loss, grad))

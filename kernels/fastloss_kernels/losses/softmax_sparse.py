@@ -19,7 +19,7 @@ import numpy as np
 from fastloss_kernels.compiler.jit import block, called
 from fastloss_kernels.elementary.exp import exp_in_range
 from fastloss_kernels.loops.columns import Plan, any_layout
-from fastloss_kernels.loops.kernel import check_labels, kernel, run_part
+from fastloss_kernels.loops.kernel import kernel, run_labelled
 from fastloss_kernels.loops.packed import packed_part
 from fastloss_kernels.loops.row_inputs import Batch, load_labels, masked_labels, zero_masked
 from fastloss_kernels.loops.rows import rows_part
@@ -149,7 +149,7 @@ def softmax_crossentropy_sparse(
     ----------
     x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `half`)
         Logits. Any strides; may be read-only.
-    labels : (n,) int64
+    labels : (n,) int64, or another integer dtype in compiled code
         Class of each row, ``0 <= labels < classes`` wherever the row is kept.
     scale : (1,) or (n,) float64
         d result / d loss of each row: the factor of its gradient.
@@ -187,4 +187,4 @@ def softmax_crossentropy_sparse(
     >>> grad.ravel()
     array([-0.33475903,  0.24472846,  0.09003057], dtype=float32)
     """
-    return run_part(check_labels, columns, threads, (x, labels, (), scale, keep, loss, grad))
+    return run_labelled(columns, threads, (x, labels, (), scale, keep, loss, grad))

@@ -10,8 +10,7 @@ belongs to the same class of the next row, as in images; then a class of neighbo
 from typing import Any, NamedTuple
 
 from fastloss_kernels import tuning
-from fastloss_kernels.compiler.jit import block, called
-from fastloss_kernels.compiler.overloads import overload_block
+from fastloss_kernels.compiler.jit import block, called, overload_block
 from fastloss_kernels.simd.raw_arrays import flat_view
 from fastloss_kernels.typing import Array
 from numba import types

@@ -1,9 +1,9 @@
 """Sums in float64: of rows, piece by piece, with the rounding error; and of whole arrays."""
 
 import numpy as np
-from fastloss_kernels.compiler.jit import block, cached, called
+from fastloss_kernels.compiler.jit import block, called, public
 from fastloss_kernels.elementary.double_word import two_sum
-from fastloss_kernels.simd.raw_arrays import row_array
+from fastloss_kernels.simd.raw_arrays import fill, row_array
 from fastloss_kernels.simd.row_reduce import row_sums, row_sums_f64
 from fastloss_kernels.typing import Array
 
@@ -57,7 +57,7 @@ def add_rows_f64(w: Array, rows: int, first: bool, total: Array, lost: Array) ->
 LANES = 32  # four registers of 512 bits hide the latency of the additions
 
 
-@cached
+@public
 def total(values: Array) -> float:
     """Sum of a flat array in float64, in an order that its length alone fixes.
 
@@ -82,7 +82,9 @@ def total(values: Array) -> float:
     >>> total(np.array([1e16, 1.0, -1e16]))
     1.0
     """
-    sums, lost = np.zeros(LANES), np.zeros(LANES)
+    sums, lost = row_array()[:LANES], row_array()[:LANES]
+    fill(sums, 0.0)
+    fill(lost, 0.0)
     for first in range(0, values.size, LANES):
         group = values[first : first + LANES]
         for k in range(group.size):

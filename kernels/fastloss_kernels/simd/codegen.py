@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastloss_kernels import tuning
-from fastloss_kernels.compiler.overloads import cgutils, data_of
+from fastloss_kernels.compiler.intrinsics import cgutils, data_of
 from llvmlite import ir
 
 INDEX = ir.IntType(32)

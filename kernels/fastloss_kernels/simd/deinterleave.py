@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from fastloss_kernels import tuning
+from fastloss_kernels.compiler.intrinsics import cgutils, compiled, data_of
 from fastloss_kernels.compiler.jit import block
-from fastloss_kernels.compiler.overloads import cgutils, compiled, data_of
 from fastloss_kernels.simd.codegen import concatenated, lane_range
 from fastloss_kernels.simd.transpose import transposed_squares
 from fastloss_kernels.typing import Array

@@ -9,8 +9,8 @@ import platform
 from typing import Any
 
 import numpy as np
-from fastloss_kernels.compiler.jit import block
-from fastloss_kernels.compiler.overloads import compiled, cpu_features, overload_block
+from fastloss_kernels.compiler.intrinsics import compiled, cpu_features
+from fastloss_kernels.compiler.jit import block, overload_block
 from fastloss_kernels.simd.scalar import bits, from_bits
 from fastloss_kernels.typing import Scalar
 from llvmlite import ir

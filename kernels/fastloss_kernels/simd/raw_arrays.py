@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 from fastloss_kernels import tuning
+from fastloss_kernels.compiler.intrinsics import array_over, cgutils, compiled, data_of
 from fastloss_kernels.compiler.jit import block
-from fastloss_kernels.compiler.overloads import array_over, cgutils, compiled, data_of
 from fastloss_kernels.typing import Array
 from llvmlite import ir
 from numba import types
@@ -24,6 +24,7 @@ def flat_view(x: Array, like: Any, offset: int = 0) -> Array:
     """
     if x.size == 0:
         return np.empty(0, like)
+    offset = int(offset)  # ctypes takes no NumPy integer
     low = x.__array_interface__["data"][0] + offset
     span = sum((n - 1) * max(s, 0) for n, s in zip(x.shape, x.strides, strict=True)) + x.itemsize
     raw = (ctypes.c_char * max(span - offset, x.itemsize)).from_address(low)
@@ -104,7 +105,7 @@ def _free(typingctx: Any, x: Any) -> Any:
 def _unset(like: Any) -> Any:
     """Return what plain Python fills new arrays with, so that reads before writes show."""
     like = np.dtype(like)
-    return np.nan if like.kind == "f" else -(2**30)
+    return np.nan if like.kind == "f" else np.iinfo(like).min
 
 
 def stack_array(like: Any) -> Array:

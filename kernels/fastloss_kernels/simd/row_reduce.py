@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from fastloss_kernels import tuning
-from fastloss_kernels.compiler.overloads import cgutils, compiled, data_of
+from fastloss_kernels.compiler.intrinsics import cgutils, compiled, data_of
 from fastloss_kernels.simd.codegen import INDEX, Rows, shuffled, splat
 from fastloss_kernels.typing import Array
 from llvmlite import ir

@@ -6,7 +6,7 @@ Under ``NUMBA_DISABLE_JIT=1`` the Python bodies run; compiled code gets the LLVM
 from typing import Any
 
 import numpy as np
-from fastloss_kernels.compiler.overloads import compiled
+from fastloss_kernels.compiler.intrinsics import compiled
 from fastloss_kernels.typing import Scalar
 from numba import types
 

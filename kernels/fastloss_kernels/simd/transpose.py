@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastloss_kernels import tuning
-from fastloss_kernels.compiler.overloads import cgutils, compiled, data_of
+from fastloss_kernels.compiler.intrinsics import cgutils, compiled, data_of
 from fastloss_kernels.simd.codegen import shuffled
 from fastloss_kernels.typing import Array
 from llvmlite import ir

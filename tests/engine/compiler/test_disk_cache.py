@@ -100,3 +100,31 @@ def test_no_place_to_write(package, tmp_path):
     loss, hits, _ = run(package, blocked / "cache")
     assert hits == 0
     assert loss > 0
+
+
+FIRST = """
+import logging, sys
+import numpy as np
+import fastloss_kernels as fk
+from numba import njit
+
+said = []
+handler = logging.Handler()
+handler.emit = lambda record: said.append(record.getMessage())
+logging.getLogger("fastloss").addHandler(handler)
+logging.getLogger("fastloss").setLevel(logging.INFO)
+
+@njit
+def own(x, loss, grad):
+    return fk.poisson(x, x, 1e-7, np.ones(1), np.ones(1, np.bool_), loss, grad, 1)
+
+x = np.full((2, 3, 1), 0.5)
+own(x, np.empty(2), np.empty_like(x))
+print([line for line in said if "poisson.poisson" not in line])
+"""
+
+
+def test_after_the_first_process_compiled_code_compiles_only_the_call(package, tmp_path):
+    cache = str(tmp_path / "cache")
+    assert "compiling poisson.rows, float64" in started(package, FIRST, NUMBA_CACHE_DIR=cache)
+    assert started(package, FIRST, NUMBA_CACHE_DIR=cache) == "[]\n"

@@ -1,61 +1,16 @@
 """Faults of the cache on disk, beyond `test_disk_cache`: always the right code, never a crash.
 
-Each case is a process that asks a copy of the engine for a kernel so small that it compiles in a
-fraction of a second. How kernels are cached does not depend on what they compute.
+Each case is a process that asks a copy of the engine for a small kernel.
 """
 
 import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-import fastloss_kernels
 import pytest
+from tiny_kernel import CALL, COMPILED, HELPER, LOADED, PROGRAM, cached, install, run, start
 
-KERNEL = """
-from fastloss_kernels.compiler.jit import cached
-from fastloss_kernels.loops.kernel import kernel
-from fastloss_kernels.tiny_helper import answer
-
-@cached
-def tiny_part(first, last, x, targets, options, scale, keep, loss, grad):
-    loss[0] = answer(x[0, 0, 0])
-    return -1
-
-@kernel(tiny_part, tiny_part, tiny_part)
-def tiny(x, targets, scale, keep, loss, grad, threads):
-    pass
-
-@cached
-def twin_part(first, last, x, targets, options, scale, keep, loss, grad):
-    loss[0] = -answer(x[0, 0, 0])
-    return -1
-
-@kernel(twin_part, twin_part, twin_part)
-def twin(x, targets, scale, keep, loss, grad, threads):
-    pass
-"""
-HELPER = """
-from fastloss_kernels.compiler.jit import block
-
-@block
-def answer(x):
-    return 2.0 * x + 40.0
-"""
-CALL = """
-import numpy as np
-from fastloss_kernels import run, tiny
-
-def call(dtype="float64", name="tiny"):
-    kernel, loss = getattr(tiny, name), np.zeros(1, dtype)
-    x = np.ones((1, 1, 1), dtype)
-    run(kernel, x, x, np.ones(1), np.ones(1, bool), loss, None)
-    stats = kernel.parts.rows.stats
-    return f"{loss[0]} {sum(stats.cache_hits.values())} {sum(stats.cache_misses.values())}"
-"""
-PROGRAM = CALL + "print(call())"
-COMPILED, LOADED = "42.0 0 1\n", "42.0 1 0\n"
 # Many faults, one process: each time the module is new, and asks the cache anew.
 MANY = (
     CALL
@@ -73,45 +28,9 @@ print("right")
 )
 
 
-def install(folder):
-    """Return an installation of the engine with the small kernel in it."""
-    source = Path(fastloss_kernels.__file__).parent
-    target = folder / "site" / source.name
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-    (target / "tiny.py").write_text(KERNEL)
-    (target / "tiny_helper.py").write_text(HELPER)
-    return target
-
-
 @pytest.fixture
 def site(tmp_path):
     return install(tmp_path)
-
-
-def start(site, program=PROGRAM, *arguments, **settings):
-    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", program, *map(str, arguments)],
-        env={**environment, "PYTHONPATH": str(site.parent), **settings},
-        cwd=site.parent,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def run(site, program=PROGRAM, *arguments, **settings):
-    """Return what a process prints that asks for the kernel: the loss, cache hits and misses."""
-    with start(site, program, *arguments, **settings) as process:
-        out, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors[-2000:]
-    assert not errors
-    return out
-
-
-def cached(site, name="tiny"):
-    """Return the files in which the machine code of a kernel is."""
-    return sorted((site / "__pycache__").glob(f"tiny.{name}_part*.nb?"))
 
 
 def empty(path):
@@ -147,13 +66,59 @@ def filled(tmp_path_factory):
     processes = [start(site) for _ in range(2)]
     answers = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], answers
-    assert {out for out, _ in answers} <= {COMPILED, LOADED}
+    assert sorted(out for out, _ in answers) == [COMPILED, LOADED]  # the second waited
     return site
 
 
 def test_processes_that_compile_at_once_leave_a_good_cache(filled):
     assert run(filled) == LOADED
     assert not list(filled.rglob("*.tmp*"))
+    assert not list(filled.rglob("*.lock"))
+
+
+HOLD = """
+import fcntl, pathlib, sys, time
+file = pathlib.Path(sys.argv[1]).open("wb")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
+def test_a_process_that_dies_while_it_compiles_is_not_waited_for(site):
+    assert run(site) == COMPILED
+    (path,) = cached(site)
+    path.unlink()
+    with start(site, HOLD, path.with_suffix(".lock")) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with start(site) as waiting:
+            with pytest.raises(subprocess.TimeoutExpired):
+                waiting.wait(timeout=3)
+            holder.kill()
+            out, errors = waiting.communicate(timeout=300)
+    assert out == COMPILED
+    assert "fastloss warmup" in errors  # it took so long
+
+
+DENIED = """
+import os
+os.access = lambda path, mode: False  # as for another user: root may write anywhere
+"""
+
+
+def test_what_others_keep_is_read(site, tmp_path):
+    assert run(site) == COMPILED
+    own = str(tmp_path / "own")
+    assert run(site, DENIED + PROGRAM, NUMBA_CACHE_DIR=own) == LOADED
+    assert not list((tmp_path / "own").rglob("*.nbc"))
+    assert run(site, NUMBA_CACHE_DIR=own) == COMPILED  # its own old files are not read
+
+
+def test_flags_of_python_do_not_evict_each_other(site):
+    assert run(site) == COMPILED
+    assert run(site, PYTHONOPTIMIZE="2") == LOADED
+    assert run(site, PYTHONOPTIMIZE="1") == LOADED
 
 
 ALSO = pytest.mark.hardening

@@ -1,0 +1,76 @@
+"""Every compiled form that calls of a kernel from Python may need: to compile them ahead."""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types as nb
+
+from fastloss_kernels.launch import signature
+
+_WORKING = {"float32": np.float32, "float64": np.float64, "int16": np.float32, "uint16": np.float32}
+
+
+class Variant(NamedTuple):
+    """A function that is compiled on its own, and the types of its arguments."""
+
+    name: str
+    function: Any
+    kinds: tuple[Any, ...]
+
+    def compile(self) -> bool:
+        """Compile or load it; return whether it had to be compiled."""
+        self.function.compile(self.kinds)
+        return self.kinds in self.function.stats.cache_misses
+
+    def file(self) -> tuple[str, bytes] | None:
+        """Return name and content of the file or member of a bundle that it was loaded from."""
+        found: tuple[str, bytes] | None = self.function._cache.file(self.kinds)
+        return found
+
+
+def variants(kernel: Any, dtype: str) -> Iterator[Variant]:
+    """Yield the variants of a kernel for predictions of a dtype, value and gradient.
+
+    Parameters
+    ----------
+    kernel : kernel of this package
+        What is called.
+    dtype : {"float32", "float64", "int16", "uint16"}
+        Of the predictions; the integers are the bits of float16 and bfloat16. A gradient has the
+        same dtype.
+
+    Examples
+    --------
+    >>> import fastloss_kernels as kernels
+    >>> for variant in variants(kernels.poisson, "float32"):
+    ...     print(variant.name)
+    poisson.rows, float32
+    poisson.packed, float32
+    poisson.columns, float32
+    parallel loop of poisson, float32
+    poisson.rows, float32, gradient
+    poisson.packed, float32, gradient
+    poisson.columns, float32, gradient
+    parallel loop of poisson, float32, gradient
+    """
+    working = np.dtype(_WORKING[dtype])
+    x, targets = np.empty((1, 1, 1), dtype), np.empty((1, 1, 1), working)
+    of_class = np.empty(0, working)
+    forms: dict[str, Any] = {"x": x, "labels": np.empty(1, np.int64), "targets": targets}
+    forms |= {"class_weight": of_class, "pos_weight": of_class, "smoothing": 0.0, "eps": 0.0}
+    names = list(inspect.signature(kernel).parameters)
+    given = [forms[name] for name in names if name in forms]
+    options, (rows, short_rows, packed, columns, check, loop) = tuple(given[2:]), kernel.parts
+    parts = [packed, columns, check]
+    if x.dtype == working:
+        parts = [rows, short_rows, *parts]
+    for grad, form in ((None, ""), (x, ", gradient")):
+        rest = np.empty(1), np.empty(1, bool), np.empty(1, working), grad
+        kinds = signature((*given[:2], options, *rest))
+        for function in dict.fromkeys(part for part in parts if part is not None):
+            name = f"{kernel.__name__}.{function.__name__}, {dtype}{form}"
+            yield Variant(name, function, (nb.intp, nb.intp, *kinds))
+        name = f"parallel loop of {kernel.__name__}, {dtype}{form}"
+        yield Variant(name, loop, (nb.intp, nb.intp, nb.intp, nb.Tuple(kinds)))

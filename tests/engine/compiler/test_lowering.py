@@ -1,0 +1,31 @@
+"""Compiled functions own no arrays: nobody would free them."""
+
+import fastloss_kernels
+import numba
+import numpy as np
+import pytest
+from fastloss_kernels.compiler.jit import block
+from fastloss_kernels.compiler.lowering import PartCompiler
+
+
+@block
+def helper(x):
+    return np.zeros(x.size).sum()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda x: np.empty(3)[0], lambda x: (x + x)[0], lambda x: x.copy()[0], lambda x: helper(x)],
+    ids=["empty", "sum", "copy", "helper"],
+)
+def test_a_function_that_makes_an_array_is_refused(function):
+    compiled = numba.njit(pipeline_class=PartCompiler)(function)
+    with pytest.raises(Exception, match="use heap_array"):
+        compiled(np.ones(3))
+
+
+def test_total_makes_none():
+    part = numba.njit(pipeline_class=PartCompiler)(fastloss_kernels.total.py_func)
+    x = np.arange(5.0)
+    assert part(x) == 10.0
+    assert "NRT_" not in part.inspect_llvm(part.signatures[0]).partition("define ")[2].split("}")[0]
