@@ -1,7 +1,7 @@
 # Needs python3 (3.11 or newer, with venv) and make; everything else goes into .venv.
 # `make test-oldest` has its own environment, .venv-oldest, and needs Python 3.11 or 3.12.
 #
-#   make demo    check the kernels on this machine, then evaluate the digits
+#   make demo    evaluate predictions of handwritten digits
 #   make test    lint, types, every test, every example, every doctest
 #   make test-oldest   every test with the oldest NumPy and Numba that pyproject.toml allows
 #   make hardening   the tests that take too long for that; writes docs/hardening.md
@@ -9,10 +9,11 @@
 #   make bench   time the current checkout (asv)
 #   make compare time it beside its peers and the memory's limit; fills README.md and docs/
 #   make against   hold the checkout to commit BASE: the same bits, first calls, times
+#   make first-call  measure what first calls cost; fills docs/first-call.md
 #   make accuracy  measure every error and fill docs/accuracy.md: an hour (SEED=1 draws other rows)
 #   make mutation  break the code in small ways, see what no test notices; writes docs/mutation.md
 #   make readme  write what our commands print into README.md
-#   make wheel   build the wheel and the sdist, and test the wheel in a fresh environment
+#   make wheel   build the sdist and the wheels, one with prebuilt kernels; test each in a fresh environment
 #   make clean   remove whatever the above made
 
 PYTHON ?= python3
@@ -23,10 +24,9 @@ OLDEST := .venv-oldest
 SEED ?= 0
 BASE ?= 0016565
 
-.PHONY: demo test test-oldest hardening lint format bench compare against accuracy mutation readme wheel clean
+.PHONY: demo test test-oldest hardening lint format bench compare against first-call accuracy mutation readme wheel clean
 
 demo: .venv/demo
-	$(BIN)/fastloss check
 	$(BIN)/fastloss evaluate $(DIGITS)/logits.npy $(DIGITS)/labels.npy \
 		--loss sparse_categorical_crossentropy --from-logits
 
@@ -65,6 +65,9 @@ compare: .venv/peers
 against: .venv/dev
 	$(BIN)/python -m benchmarks.against $(BASE) --bits --compile --speed --cache benchmarks/.against
 
+first-call: .venv/dev
+	$(BIN)/python -m benchmarks.first_call --write
+
 accuracy: .venv/accuracy
 	$(BIN)/python -m benchmarks.accuracy --seed $(SEED) --write
 
@@ -76,8 +79,8 @@ readme: .venv/dev
 
 wheel: .venv/dev
 	rm -rf dist
-	$(BIN)/python -m build --quiet
-	$(BIN)/python tools/check_wheel.py dist/*.whl
+	$(BIN)/python tools/build_wheels.py dist
+	for wheel in dist/*.whl; do $(BIN)/python tools/check_wheel.py $$wheel || exit 1; done
 
 clean:
 	rm -rf .venv $(OLDEST) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.asv benchmarks/.against

@@ -1,7 +1,8 @@
 """Test a built wheel as a stranger would meet it: in a fresh environment, away from the checkout.
 
-    python tools/check_wheel.py dist/fastloss-*.whl
+    python tools/check_wheel.py dist/fastloss-0.1.0-py3-none-any.whl
 
+A wheel with prebuilt kernels has to compute every loss without compiling; the other one compiles.
 Run it from an environment that holds mypy (`make wheel` does).
 """
 
@@ -13,6 +14,8 @@ import tempfile
 import venv
 import zipfile
 from pathlib import Path
+
+from fastloss_kernels.compiler.disk_cache import LEVELS
 
 ROOT = Path(__file__).parent.parent
 SOURCES = {"fastloss": ROOT / "fastloss", "fastloss_kernels": ROOT / "kernels/fastloss_kernels"}
@@ -29,12 +32,53 @@ assert fastloss.__version__ == importlib.metadata.version("fastloss")
 print("imported", fastloss.__version__, "from the wheel")
 """
 
+FIRST_CALLS = """
+import logging, resource, sys
+import numpy as np
+import fastloss as fl
+
+compiled = []
+handler = logging.Handler()
+handler.emit = lambda record: compiled.append(record.getMessage())
+log = logging.getLogger("fastloss")
+log.addHandler(handler)
+log.setLevel(logging.INFO)
+losses = {loss: [{}] for loss in (fl.poisson, fl.kl_divergence)}
+for loss in (fl.binary_crossentropy, fl.categorical_crossentropy,
+             fl.sparse_categorical_crossentropy):
+    losses[loss] = [{}, {"from_logits": True}]
+
+def seconds():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+before = seconds()
+for loss, options in losses.items():
+    for dtype in sys.argv[1:]:
+        for shape in ((32, 10), (200, 100), (10, 200)):
+            y_pred = np.full(shape, 0.5, dtype)
+            y_pred = y_pred.T if shape == (10, 200) else y_pred
+            sparse = loss is fl.sparse_categorical_crossentropy
+            y_true = np.zeros(len(y_pred), int) if sparse else y_pred
+            for option in options:
+                loss(y_true, y_pred, **option)
+                fl.value_and_grad(loss)(y_true, y_pred, **option)
+print(f"first calls of all losses, {' '.join(sys.argv[1:])}: {seconds() - before:.2f} CPU s,"
+      f" {len(compiled)} compiled")
+sys.exit(bool(compiled))
+"""
+
 TYPED = """
 import fastloss as fl
 
 value, grad = fl.BinaryCrossentropy(from_logits=True).value_and_grad([1.0], [0.5])
 name: str = fl.__version__
 """
+
+
+def prebuilt(wheel: Path) -> bool:
+    """Return whether a wheel has prebuilt kernels, by the end of its name."""
+    return not wheel.name.endswith("-none-any.whl")
 
 
 def check_contents(wheel: Path) -> None:
@@ -49,12 +93,14 @@ def check_contents(wheel: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     metadata = {name for name in names if name.startswith(info + "/")}
+    if prebuilt(wheel):
+        expected |= {f"fastloss_kernels/prebuilt/{level}.zip" for level in LEVELS}
     if names - metadata != expected:
         raise SystemExit(f"{wheel.name} differs: {sorted((names - metadata) ^ expected)}")
     for needed in ("fastloss/py.typed", "fastloss_kernels/py.typed", f"{info}/licenses/LICENSE"):
         if needed not in names:
             raise SystemExit(f"{wheel.name} lacks {needed}")
-    print(f"{wheel.name}: {len(names)} files, both packages whole, nothing else")
+    print(f"{wheel.name}: {len(names)} files, whole, nothing else")
 
 
 def main(wheel: Path) -> None:
@@ -83,12 +129,14 @@ def main(wheel: Path) -> None:
         run(sys.executable, "-m", "mypy", "--strict", "--python-executable", python, "use.py")
 
         digits = ROOT / "examples/digits"
-        run(scripts / "fastloss", "doctor")
-        run(scripts / "fastloss", "check")
         files = [digits / "logits.npy", digits / "labels.npy"]
         loss = ["--loss", "sparse_categorical_crossentropy", "--from-logits"]
+        run(scripts / "fastloss", "doctor")
         run(scripts / "fastloss", "evaluate", *files, *loss)
-
+        if not prebuilt(wheel):
+            return  # the rest would only compile, for minutes, what the tests have compiled
+        run(python, "-c", FIRST_CALLS, "float32", "float64", "float16")
+        run(scripts / "fastloss", "check", "--json")
         for name in SUBSET:
             source = ROOT / "tests" / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, work / source.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,21 +12,14 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+from rich.progress import DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from fastloss import __version__
-from fastloss.cli import parsing, tables, warmup
+from fastloss.cli import parsing, tables
+from fastloss.cli.progress import progress
 from fastloss.out_of_core.evaluation import evaluate_in_blocks
 from fastloss.out_of_core.npy_files import Source
-from fastloss.selfcheck.check import check
+from fastloss.selfcheck.check import Report, entries
 
 app = typer.Typer(
     name="fastloss",
@@ -73,7 +67,12 @@ def options_of_all_commands(
 @app.command("check")
 def check_command(as_json: Json = False) -> None:
     """Check the kernels against documented examples and a float64 reference, on this machine."""
-    report = check()
+    with progress(as_json) as bar:
+        found = []
+        for entry in entries():
+            found.append(entry)
+            bar.console.print(f"{'ok ' if entry.ok else 'OFF'} {entry.what}", markup=False)
+    report = Report(tuple(found))
     if as_json:
         _print_json({"ok": report.ok, "entries": [vars(entry) for entry in report.entries]})
     else:
@@ -95,20 +94,54 @@ def doctor_command(as_json: Json = False) -> None:
 
 @app.command("warmup")
 def warmup_command(
-    loss: Annotated[list[str] | None, typer.Argument(help="Losses; by default all.")] = None,
-    dtype: Annotated[list[str] | None, typer.Option(help="float32, float64; both.")] = None,
+    loss: Annotated[
+        list[str] | None, typer.Argument(help="Functions or classes; by default all losses.")
+    ] = None,
+    dtype: Annotated[
+        list[str] | None, typer.Option(help="float32, float64, float16, bfloat16; all.")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write a bundle of prebuilt kernels here, a .zip file.")
+    ] = None,
+    target: Annotated[
+        str, typer.Option(help="native (this processor), x86-64-v3 or x86-64-v4.")
+    ] = "native",
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="How many compile at once; by default all cores.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Compile the kernels now, so that no later run has to."""
+    from fastloss.cli import warmup  # not at the top: no other command needs it
+
     with _one_line_errors():
-        calls = list(warmup.warmup_calls(loss or tuple(warmup.LOSSES), dtype or warmup.DTYPES))
-        with _progress(quiet, TextColumn("{task.completed} of {task.total}")) as progress:
-            task = progress.add_task("", total=len(calls))
-            for description, call in calls:
-                progress.update(task, description=description)
-                call()
-                progress.advance(task)
-    typer.echo(f"{len(calls)} calls compiled")
+        if target not in warmup.TARGETS:
+            raise ValueError(f"target must be one of {', '.join(warmup.TARGETS)}, got {target!r}")
+        if target != "native" and export is None:
+            raise ValueError(f"target {target} is for bundles: name a file by --export")
+        todo = warmup.jobs(loss or tuple(warmup.LOSSES), dtype or tuple(warmup.DTYPES))
+        done: list[warmup.Done] = []
+        with progress(quiet, TextColumn("{task.completed} of {task.total}")) as bar:
+            task = bar.add_task("starting", total=len(todo))
+            for one in warmup.compiled(todo, processes or _cores(), target):
+                done.append(one)
+                what = "compiled" if one.compiled else "found"
+                bar.update(task, description=one.name, advance=1)
+                if not quiet:
+                    bar.console.print(f"{what} {one.name}", markup=False, highlight=False)
+        files = dict(one.file for one in done if one.file is not None)
+        if not files:
+            raise OSError("nothing could be kept: no directory for compiled kernels is writeable")
+        if export is not None:
+            warmup.write_bundle(export, files.items())
+    fresh = sum(one.compiled for one in done)
+    place = export or ", ".join(sorted({str(one.directory) for one in done}))
+    typer.echo(f"{fresh} kernels compiled, {len(done) - fresh} found; they are in {place}")
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @app.command("evaluate")
@@ -168,8 +201,8 @@ def evaluate_command(
 
         y_pred = source(predictions)
         columns = [DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
-        with _progress(quiet, *columns) as progress:
-            task = progress.add_task(predictions.name, total=y_pred.nbytes)
+        with progress(quiet, *columns) as bar:
+            task = bar.add_task(predictions.name, total=y_pred.nbytes)
             summary = evaluate_in_blocks(
                 criterion,
                 source(targets),
@@ -180,28 +213,13 @@ def evaluate_command(
                 worst=worst,
                 rows_out=rows_out,
                 grad_out=grad_out,
-                progress=lambda done: progress.advance(task, done),
+                progress=lambda done: bar.advance(task, done),
             )
     values = tables.summary_values(str(predictions), loss, criterion.reduction, summary)
     if as_json:
         _print_json(values)
     else:
         Console().print(tables.evaluation_tables(values))
-
-
-@contextmanager
-def _progress(quiet: bool, *columns: ProgressColumn) -> Iterator[Progress]:
-    """Show a progress bar on stderr if that is a terminal."""
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        *columns,
-        console=console,
-        transient=True,
-        disable=quiet or not console.is_terminal,
-    ) as progress:
-        yield progress
 
 
 def _print_json(values: dict[str, Any]) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import platform
-import tempfile
+import zipfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import fastloss_kernels as kernels
 import llvmlite.binding as llvm
 import numba
+from fastloss_kernels.compiler import cache_files
+from fastloss_kernels.compiler.disk_cache import targets
+from numba.core.registry import cpu_target
 
 from fastloss import __version__
 
@@ -73,28 +75,30 @@ def _threads() -> Section:
 
 
 def _cache() -> Section:
-    """Describe the directory of compiled kernels; None if Numba has found no writable one."""
-    stats = getattr(kernels.poisson, "stats", None)  # all kernels share a directory
-    path = getattr(stats, "cache_path", None)
-    if path is None:
-        return {"directory": None, "writable": False, "files": 0, "bytes": 0}
-    directory = Path(path)
-    sizes = [file.stat().st_size for file in directory.glob("*.nb[ci]")]
+    """Describe every place where compiled kernels are sought, in that order."""
+    directories = cache_files.directories(cache_files.ROOT)
+    written = cache_files.writable_directory(tuple(directories))
+    readable = cache_files.readable_directories(tuple(directories))
+    places = {str(path): _kernels(list(path.glob("*.nbc"))) for path in readable}
+    places |= {str(path): _bundle(path) for path in cache_files.bundles()}
     return {
-        "directory": str(directory),
-        "writable": _writable(directory),
-        "files": len(sizes),
-        "bytes": sum(sizes),
+        "written to": None if written is None else str(written),
+        "levels": [level for _, level, _ in targets(cpu_target.target_context.codegen())][1:],
+        **places,
     }
 
 
-def _writable(directory: Path) -> bool:
+def _kernels(files: list[Path]) -> str:
+    return f"{len(files)} kernels, {sum(file.stat().st_size for file in files):,} bytes"
+
+
+def _bundle(path: Path) -> str:
+    """Return how many kernels a bundle holds; other versions' or processors' count too."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
-            return True
-    except OSError:
-        return False
+        with zipfile.ZipFile(path) as archive:
+            return f"bundle of {len(archive.namelist())} kernels, {path.stat().st_size:,} bytes"
+    except (OSError, zipfile.BadZipFile) as error:
+        return f"not readable: {error}"
 
 
 def _installed_version(name: str) -> str | None:

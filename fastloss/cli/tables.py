@@ -49,7 +49,8 @@ def doctor_table(sections: dict[str, dict[str, Any]]) -> Table:
     for name, section in sections.items():
         for number, (key, value) in enumerate(section.items()):
             shown = " ".join(value) if isinstance(value, list) else "-" if value is None else value
-            table.add_row(name if number == 0 else "", key, Text(str(shown)))
+            cells = (Text(str(text), overflow="fold") for text in (key, shown))
+            table.add_row(name if number == 0 else "", *cells)
         table.add_section()
     return table
 

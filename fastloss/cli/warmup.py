@@ -1,80 +1,145 @@
-"""Calls that compile every variant of the kernels, to fill Numba's cache.
-
-Each loss is called with few rows, which run on one thread, and with many, which run a parallel
-loop: see `fastloss_kernels.launch`.
-"""
+"""Compile kernels ahead of time, in as many processes as there are cores; and pack bundles."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
-from itertools import product
-from typing import Any
+import logging
+import os
+import signal
+import zipfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
-import numpy as np
-from fastloss_kernels import tuning
+import fastloss_kernels
+from fastloss_kernels.compiler.disk_cache import LEVEL_FEATURES, LEVELS
+from fastloss_kernels.variants import variants
 
-from fastloss import functional
+from fastloss import losses
 
-LOSSES: dict[str, Callable[..., Any]] = {f.__name__: f for f in functional.SPEC_FUNCTIONS}
-DTYPES = ("float32", "float64")
+LOSSES = {
+    "binary_crossentropy": ("binary_crossentropy", "binary_crossentropy_logits"),
+    "categorical_crossentropy": ("probability_crossentropy_dense", "softmax_crossentropy_dense"),
+    "sparse_categorical_crossentropy": (
+        "probability_crossentropy_sparse",
+        "softmax_crossentropy_sparse",
+    ),
+    "poisson": ("poisson",),
+    "kl_divergence": ("kullback_leibler",),
+}
+"""Function of a loss -> its kernels."""
+DTYPES = {"float32": "float32", "float64": "float64", "float16": "int16", "bfloat16": "uint16"}
+"""dtype -> what kernels are given: half precision as the integers of its bits."""
+TARGETS = ("native", *LEVELS)
+"""What can be compiled for: this very processor, or every one of a level."""
 
 
-def warmup_calls(
-    losses: Iterable[str] = tuple(LOSSES), dtypes: Iterable[str] = DTYPES
-) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Return (description, call) for each variant; the call compiles it.
+class Job(NamedTuple):
+    """One variant of a kernel, by its place among them."""
+
+    kernel: str
+    dtype: str
+    number: int
+
+
+class Done(NamedTuple):
+    """What became of a job."""
+
+    name: str
+    compiled: bool
+    file: tuple[str, bytes] | None
+    """Name and content of what is kept of it, None if nothing could be."""
+    directory: str | None
+    """Where new files are written."""
+
+
+def jobs(names: Iterable[str], dtypes: Iterable[str]) -> list[Job]:
+    """Return the jobs for losses, by the names of their functions or classes.
 
     Raises
     ------
     ValueError
-        For an unknown loss, or a dtype for which kernels have no variant.
+        For an unknown loss or dtype.
     """
-    for name in losses:
-        if name not in LOSSES:
-            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {name!r}")
-    for dtype in dtypes:
-        if dtype not in DTYPES:
-            raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-    return (
-        call for name in losses for dtype in dtypes for call in _calls_of_loss(LOSSES[name], dtype)
-    )
+    found = []
+    for loss in names:
+        function = _function_name(loss)
+        for dtype in dtypes:
+            if dtype not in DTYPES:
+                raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+            for kernel in LOSSES[function]:
+                count = len(list(variants(getattr(fastloss_kernels, kernel), DTYPES[dtype])))
+                found += [Job(kernel, DTYPES[dtype], number) for number in range(count)]
+    return found
 
 
-def _calls_of_loss(
-    function: Callable[..., Any], dtype: str
-) -> Iterator[tuple[str, Callable[[], object]]]:
-    by_label = function is functional.sparse_categorical_crossentropy
-    no_options = function in (functional.poisson, functional.kl_divergence)
-    both = functional.value_and_grad(function)
-    for options in [{}] if no_options else [{"from_logits": False}, {"from_logits": True}]:
-        kind = "" if no_options else " of logits" if options["from_logits"] else " of probabilities"
-        variants = _shape_variants(function, bool(options.get("from_logits")))
-        for (variant, classes, transposed), rows in product(variants, (2, tuning.PARALLEL)):
-            shape = (classes, rows) if transposed else (rows, classes)
-            y_pred = np.full(shape, 0.5, dtype)
-            y_pred = y_pred.T if transposed else y_pred
-            y_true = np.zeros(rows, np.int64) if by_label else y_pred
-            size = "small" if rows == 2 else "large"
-            description = f"{function.__name__}{kind}, {dtype}, {size}{variant}"
-            yield description, partial(function, y_true, y_pred, **options)
-            yield (
-                f"{description}, gradient",
-                partial(both, y_true, y_pred, **options, reduction="mean"),
-            )
+def _function_name(loss: str) -> str:
+    """Return the name of the function for a name that `evaluate` takes."""
+    found: Any = losses.get(loss)
+    return str(getattr(found, "__name__", None) or found.name)  # of a function, of a class's loss
 
 
-# Shapes with separate kernel code: (description, classes, whether y_pred is transposed in memory).
-_FEW, _MORE, _TRANSPOSED = (
-    ("", 2, False),
-    (", more classes", 17, False),
-    (", transposed", 2, True),
-)
+def compiled(todo: list[Job], processes: int, target: str = "native") -> Iterator[Done]:
+    """Compile each job for a target, in some processes; yield what becomes of each, as it ends.
+
+    For another target than this processor nothing is kept on disk.
+    """
+    with TemporaryDirectory() as scratch, _environment(_settings(target, scratch)):
+        context = get_context("spawn")  # what has threads must not be forked
+        with ProcessPoolExecutor(processes, context, _be_quiet) as pool:
+            try:
+                for future in as_completed([pool.submit(_compile, job) for job in todo]):
+                    yield future.result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _shape_variants(
-    function: Callable[..., Any], from_logits: bool
-) -> tuple[tuple[str, int, bool], ...]:
-    """Return the shapes for which the loss has separate code."""
-    by_label = function is functional.sparse_categorical_crossentropy
-    return (_FEW, _MORE, _TRANSPOSED) if by_label and from_logits else (_FEW, _TRANSPOSED)
+def write_bundle(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    """Write a bundle: a zip archive of cache files, whole or not at all, the same at any time."""
+    unfinished = path.with_name(f"{path.name}.tmp")
+    try:
+        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in sorted(files):
+                archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _settings(target: str, scratch: str) -> dict[str, str]:
+    if target == "native":
+        return {}
+    return {
+        "NUMBA_CPU_NAME": target,
+        "NUMBA_CPU_FEATURES": LEVEL_FEATURES,
+        "NUMBA_CACHE_DIR": scratch,
+    }
+
+
+@contextmanager
+def _environment(settings: dict[str, str]) -> Iterator[None]:
+    """Give the processes that are started meanwhile these environment variables."""
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _be_quiet() -> None:
+    """Let Ctrl-C end a process at once, and log nothing: the one that started it says all that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    logging.getLogger("fastloss").setLevel(logging.ERROR)
+
+
+def _compile(job: Job) -> Done:
+    variant = list(variants(getattr(fastloss_kernels, job.kernel), job.dtype))[job.number]
+    was_compiled = variant.compile()
+    return Done(variant.name, was_compiled, variant.file(), variant.function._cache.cache_path)

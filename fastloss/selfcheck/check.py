@@ -107,10 +107,16 @@ def check(verbose: bool = False) -> Report:
     >>> fl.check().ok
     True
     """
-    report = Report((*_documented_entries(), *_case_entries()))
+    report = Report(tuple(entries()))
     if verbose:
         print(report)
     return report
+
+
+def entries() -> Iterator[Entry]:
+    """Yield the entries of a report, each when it has been computed."""
+    yield from _documented_entries()
+    yield from _case_entries()
 
 
 def _documented_entries() -> Iterator[Entry]:

@@ -213,9 +213,10 @@ def test_predictions_of_rank_one_are_one_row() -> None:
 def test_check_exits_by_its_findings(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = [check.Entry("page", f"what {ok}", "1", "2", ok) for ok in (True, False)]
     for right in (1, 2):
-        report = check.Report(tuple(entries[:right]))
-        monkeypatch.setattr(commands, "check", lambda report=report: report)
-        shown = run("check", code=right - 1).stdout
+        monkeypatch.setattr(commands, "entries", lambda right=right: iter(entries[:right]))
+        result = run("check", code=right - 1)
+        shown = result.stdout
+        assert result.stderr.splitlines() == ["ok  what True", "OFF what False"][:right]
         assert f"1 of {right} right" in shown
         assert ("OFF" in shown) == (right == 2)
         answer = json.loads(run("check", "--json", code=right - 1).stdout)
@@ -234,10 +235,27 @@ def test_doctor_names_what_a_report_needs() -> None:
     assert all(section in shown for section in found)
 
 
-def test_warmup_calls_what_was_asked_for() -> None:
-    assert run("warmup", "poisson", "--dtype", "float64").stdout == "8 calls compiled\n"
-    assert "loss must be one of" in run("warmup", "hinge", code=2).stderr
-    assert "dtype must be one of" in run("warmup", "--dtype", "float16", code=2).stderr
+def test_warmup_compiles_what_was_asked_for(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    command = [sys.executable, "-m", "fastloss", "warmup", "Poisson", "--dtype", "bfloat16"]
+
+    def started(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *more], capture_output=True, text=True, check=True)
+
+    first = started()
+    assert first.stdout.startswith("6 kernels compiled, 0 found; they are in ")
+    assert str(tmp_path / "cache") in first.stdout
+    assert first.stderr.count("compiled ") == 6
+    second = started("--quiet")
+    assert second.stdout.startswith("0 kernels compiled, 6 found; they are in ")
+    assert not second.stderr
+
+
+def test_warmup_refuses_what_there_is_not() -> None:
+    assert "BinaryCrossentropy" in run("warmup", "hinge", code=2).stderr
+    assert "dtype must be one of" in run("warmup", "--dtype", "int8", code=2).stderr
+    assert "target must be one of" in run("warmup", "--target", "z80", code=2).stderr
+    assert "--export" in run("warmup", "--target", "x86-64-v3", code=2).stderr
 
 
 def test_version_and_help() -> None:

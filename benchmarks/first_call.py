@@ -1,0 +1,127 @@
+"""What the first call of each loss costs, and the warm-up; `--write` fills docs/first-call.md.
+
+    python -m benchmarks.first_call [--write]
+
+Each figure is of a process of its own: processor seconds of its first call, with empty caches, with
+the cache of an earlier process, and with a bundle of prebuilt kernels for this processor's level.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+
+from fastloss_kernels.compiler.disk_cache import targets
+from numba.core.registry import cpu_target
+
+from benchmarks.cases import CASES
+
+PAGE = Path(__file__).parents[1] / "docs/first-call.md"
+CALL = """
+import json, resource, sys
+import numpy as np
+import fastloss as fl
+from benchmarks.cases import CASES
+
+def seconds():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+case = CASES[int(sys.argv[1])]
+y_true, y_pred = case.data(32, 10)
+before = seconds()
+if sys.argv[2] == "gradient":
+    fl.value_and_grad(case.function)(y_true, y_pred, **case.options)
+else:
+    case.function(y_true, y_pred, **case.options)
+print(seconds() - before)
+"""
+
+
+@contextmanager
+def empty() -> Iterator[dict[str, str]]:
+    """Yield the environment of processes with a cache of their own, and no bundles."""
+    with tempfile.TemporaryDirectory() as place:
+        yield {**os.environ, "NUMBA_CACHE_DIR": place, "FASTLOSS_PREBUILT": ""}
+
+
+def first_call(number: int, form: str, environment: dict[str, str]) -> float:
+    """Return the processor seconds of the first call of a new process."""
+    command = [sys.executable, "-c", CALL, str(number), form]
+    run = subprocess.run(
+        command, env=environment, check=True, capture_output=True, text=True, cwd=PAGE.parents[1]
+    )
+    return float(run.stdout)
+
+
+def warmup(environment: dict[str, str], *options: str) -> float:
+    """Return the wall seconds of a warm-up for float32."""
+    began = time.monotonic()
+    command = [sys.executable, "-m", "fastloss", "warmup", "--dtype", "float32", "--quiet"]
+    subprocess.run([*command, *options], env=environment, check=True, capture_output=True)
+    return time.monotonic() - began
+
+
+def table() -> str:
+    """Return the table of first calls, float32, 32 x 10."""
+    level = [level for _, level, _ in targets(cpu_target.target_context.codegen())][1]
+    lines = [f"| first call, float32 | compiles | from the cache | from a bundle for {level} |"]
+    lines += ["|---|---:|---:|---:|"]
+    with empty() as bundled, tempfile.TemporaryDirectory() as place:
+        warmup(bundled, "--export", str(Path(place, "bundle.zip")), "--target", level)
+        for number, case in enumerate(CASES):
+            for form in ("value", "gradient"):
+                with empty() as cold:
+                    times = [first_call(number, form, cold) for _ in range(2)]
+                named = {**bundled, "FASTLOSS_PREBUILT": place}
+                times.append(first_call(number, form, named))
+                shown = " | ".join(f"{seconds:.2f} s" for seconds in times)
+                lines.append(f"| {case.name}, {form} | {shown} |")
+                print(lines[-1], flush=True)
+    with empty() as one, empty() as all_cores:
+        serial, parallel = warmup(one, "--processes", "1"), warmup(all_cores)
+        again = warmup(all_cores)
+    versions = {name: metadata.version(name) for name in ("numba", "numpy", "fastloss")}
+    lines += [
+        "",
+        f"`fastloss warmup --dtype float32`: {serial:.0f} s in one process, {parallel:.0f} s in"
+        f" {os.cpu_count()}, {again:.0f} s if all is there.",
+        "",
+        f"Measured {date.today()} by `make first-call`: {processor()}, Python"
+        f" {sys.version.split()[0]}, {json.dumps(versions)[1:-1].replace(chr(34), '')}. Processor"
+        " seconds of one process, but for the warm-up's, which are wall seconds.",
+    ]
+    return "\n".join(lines)
+
+
+def processor() -> str:
+    """Return what the system calls the processor, and LLVM."""
+    name = next(targets(cpu_target.target_context.codegen()))[1]
+    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    return f"{found[1]} ({name})" if found else name
+
+
+def main() -> None:
+    """Print the table; with --write put it between the page's marks."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.first_call", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="fill docs/first-call.md")
+    write, shown = parser.parse_args().write, table()
+    print(shown)
+    if write:
+        begin, end = "<!-- first-call:begin -->", "<!-- first-call:end -->"
+        head, _, rest = PAGE.read_text(encoding="utf-8").partition(begin)
+        _, _, tail = rest.partition(end)
+        PAGE.write_text(f"{head}{begin}\n\n{shown}\n\n{end}{tail}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
