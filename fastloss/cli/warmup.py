@@ -70,10 +70,10 @@ def jobs(names: Iterable[str], dtypes: Iterable[str]) -> list[Job]:
         for dtype in dtypes:
             if dtype not in DTYPES:
                 raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-            for kernel in LOSSES[function]:
+            for kernel in (*LOSSES[function], "total"):  # which reduces the losses
                 count = len(list(variants(getattr(fastloss_kernels, kernel), DTYPES[dtype])))
                 found += [Job(kernel, DTYPES[dtype], number) for number in range(count)]
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _function_name(loss: str) -> str:

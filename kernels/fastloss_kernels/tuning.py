@@ -43,9 +43,9 @@ STREAM = 2**24
 would first read every line, a third of all traffic."""
 DIRECT_ROW = 2**20
 """Bytes of a row whose scratch would fill a second-level cache: its gradient is made in place."""
-STRIDED_CLASSES = 64
-"""Rows with gaps between them are prefetched from this many classes on: hardware prefetches
-shorter ones."""
+SPACED_CLASSES = 64
+"""Rows with gaps between them are copied a block at a time, and prefetched, from this many classes
+on. Hardware prefetches shorter ones, and to pack many at once costs less."""
 PREFETCH_CLASSES = 256
 """Row sums of fewer classes take longer than memory does, and prefetching only delays them."""
 

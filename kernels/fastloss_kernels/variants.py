@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import from_dtype
 from numba import types as nb
 
 from fastloss_kernels.launch import signature
@@ -35,11 +36,11 @@ def variants(kernel: Any, dtype: str) -> Iterator[Variant]:
 
     Parameters
     ----------
-    kernel : kernel of this package
+    kernel : kernel of this package, or `total`
         What is called.
     dtype : {"float32", "float64", "int16", "uint16"}
         Of the predictions; the integers are the bits of float16 and bfloat16. A gradient has the
-        same dtype.
+        working dtype: float64 beside float64, else float32.
 
     Examples
     --------
@@ -56,6 +57,11 @@ def variants(kernel: Any, dtype: str) -> Iterator[Variant]:
     parallel loop of poisson, float32, gradient
     """
     working = np.dtype(_WORKING[dtype])
+    if not hasattr(kernel, "parts"):  # `total`: of losses, and of counts
+        for number in (working, np.dtype(np.int64)):
+            kinds = (nb.Array(from_dtype(number), 1, "C"),)
+            yield Variant(f"{kernel.__name__}, {number}", kernel, kinds)
+        return
     x, targets = np.empty((1, 1, 1), dtype), np.empty((1, 1, 1), working)
     of_class = np.empty(0, working)
     forms: dict[str, Any] = {"x": x, "labels": np.empty(1, np.int64), "targets": targets}
@@ -66,7 +72,7 @@ def variants(kernel: Any, dtype: str) -> Iterator[Variant]:
     parts = [packed, columns, check]
     if x.dtype == working:
         parts = [rows, short_rows, *parts]
-    for grad, form in ((None, ""), (x, ", gradient")):
+    for grad, form in ((None, ""), (targets, ", gradient")):
         rest = np.empty(1), np.empty(1, bool), np.empty(1, working), grad
         kinds = signature((*given[:2], options, *rest))
         for function in dict.fromkeys(part for part in parts if part is not None):

@@ -20,7 +20,7 @@ from fastloss_kernels.loops.row_inputs import Batch
 from fastloss_kernels.loops.rows import rows_part
 from fastloss_kernels.loops.targets import BinaryTargets, weighted_targets
 from fastloss_kernels.memory.layout import piece_size
-from fastloss_kernels.memory.rows import Block, block_at
+from fastloss_kernels.memory.rows import Block, load_block
 from fastloss_kernels.memory.streaming import (
     chunk_size,
     prefetch_block,
@@ -72,7 +72,7 @@ def _block_function(element: Any, bounds: Any, weighted: bool, mean: bool) -> An
         terms, factors, errors = arrays, arrays[room:], arrays[2 * room :]
         early = arrays[3 * room :], arrays[4 * room :]
         total, lost, slopes = row_array(), row_array(), stack_array(b.loss.dtype)
-        y = block_at(batch.targets, b.first, rows * b.classes, b.loss)
+        y = load_block(batch.targets, b.first, rows, b.scratch.targets)
         x_ahead = prefetch_block(batch.x, b.first, rows)
         t_ahead = prefetch_block(batch.targets, b.first, rows)
         if b.new_scale:

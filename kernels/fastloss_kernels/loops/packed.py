@@ -15,6 +15,7 @@ from fastloss_kernels.loops.kernel import unchecked_label
 from fastloss_kernels.memory.layout import (
     Layout,
     block_rows_of,
+    in_blocks,
     layout_beside,
     layout_of,
     size_of,
@@ -106,30 +107,31 @@ def packed_part(
         source = layout_of(x, loss)
         wanted, out = layout_beside(source, targets, loss), layout_beside(source, grad, loss)
         # Where the gradient is packed it replaces the predictions in the scratch.
-        direct, step = source.direct and out.direct, last - first
-        if not (direct and wanted.direct):
+        direct, step = in_blocks(source) and in_blocks(out), last - first
+        if not (direct and in_blocks(wanted)):  # of labels the predictions' layout stands in
             step = min(step, _pack_rows(source, wanted, block_rows_of(x)))
         own = heap_array(0 if direct else step * source.classes, loss.dtype)
-        own_targets = heap_array(0 if wanted.direct else step * source.classes, loss.dtype)
+        targets_stay = labels or in_blocks(wanted)
+        own_targets = heap_array(0 if targets_stay else step * source.classes, loss.dtype)
         large = out.packed and size_of(out) >= tuning.STREAM
         streamed = large and source.data.ctypes.data != out.data.ctypes.data
         for i in range(first, last, max(1, step)):
             count = min(step, last - i)
             if not direct:
                 gather(source, i, count, flat_view(own, loss.dtype))
-            if not (labels or wanted.direct):
+            if not targets_stay:
                 gather(wanted, i, count, flat_view(own_targets, loss.dtype))
             arguments = (
                 _rows_in(x, source, direct, own, i, count),
-                _rows_in(targets, wanted, wanted.direct, own_targets, i, count),
+                _rows_in(targets, wanted, targets_stay, own_targets, i, count),
                 options,
                 scale,
                 keep,
                 loss,
-                _rows_in(grad, out, out.direct, own, i, count),
+                _rows_in(grad, out, in_blocks(out), own, i, count),
             )
             by_rows(i, i + count, arguments)
-            if grad is not None and not out.direct:
+            if grad is not None and not in_blocks(out):
                 store_packed(flat_view(own, loss.dtype), i, count, out, streamed)
         free(own)
         free(own_targets)

@@ -2,8 +2,8 @@
 
 A loss gives a block function ``work(block, batch, options, grad)``. It sets the losses of the
 block's rows and, unless `grad` is None, makes their gradient in ``block.out``; where that lies and
-how it reaches the gradient is decided here. Rows that are not contiguous are packed first, by
-`packed`.
+how it reaches the gradient is decided here. Rows that are neither contiguous nor long are packed
+first, by `packed`.
 """
 
 from typing import Any
@@ -12,12 +12,15 @@ import numpy as np
 from fastloss_kernels.compiler.jit import part
 from fastloss_kernels.loops.kernel import unchecked_label
 from fastloss_kernels.loops.row_inputs import batch_of, row_values, zero_masked_rows
-from fastloss_kernels.memory.layout import block_rows_of, layout_beside, piece_size
+from fastloss_kernels.memory.layout import block_rows_of, in_blocks, layout_beside, piece_size
 from fastloss_kernels.memory.rows import (
     Block,
     Scratch,
     block_at,
+    copy_back,
+    load_block,
     output_of,
+    scratch_size,
     store_work,
     work_block,
     work_size,
@@ -79,7 +82,7 @@ def rows_part(
         batch = batch_of(x, targets, scale, keep, loss)
         source = batch.x
         out, fused = output_of(source, layout_beside(source, grad, loss)), grad is not None
-        if not (source.direct and batch.targets.direct and out.rows.direct):
+        if not (in_blocks(source) and in_blocks(batch.targets) and in_blocks(out.rows)):
             return NOT_DIRECT
         if labels:
             bad = unchecked_label(first, last, x, targets, keep)
@@ -88,9 +91,15 @@ def rows_part(
         block_rows, classes, kind = block_rows_of(x), source.classes, loss.dtype
         most = min(block_rows, last - first)
         room = (most * piece_size(classes) + 15) // 16 * 16
-        own = heap_array(0 if one_pass else work_size(block_rows * classes, out, fused), kind)
+        full = most * classes
+        if one_pass:
+            own = heap_array(scratch_size(out.rows, full), kind)
+        else:
+            own = heap_array(work_size(full, out, fused), kind)
+        loaded = heap_array(scratch_size(source, full), kind)
+        loaded_targets = heap_array(scratch_size(batch.targets, full), kind)
         temporary = heap_array(temporaries * room, kind)
-        scratch = Scratch(flat_view(temporary, kind), room)
+        scratch = Scratch(flat_view(loaded_targets, kind), flat_view(temporary, kind), room)
         queue = store_queue(own, out.rows.data, stack_array(np.int64))
         row_scale = row_array()
         for i in range(first, last, block_rows):
@@ -98,9 +107,11 @@ def rows_part(
             new_scale, size = scale.size > 1 or starts, count * classes
             if new_scale:
                 row_values(scale, i, count, row_scale)
-            v, losses = block_at(source, i, size, loss), flat_view(loss, kind)[i : i + count]
+            v, losses = load_block(source, i, count, loaded), flat_view(loss, kind)[i : i + count]
             if one_pass:
-                w, whole, same = block_at(out.rows, i, size if fused else 0, loss), 1, False
+                w, whole, same = flat_view(own, kind)[: size if fused else 0], 1, False
+                if fused and out.rows.direct:
+                    w = block_at(out.rows, i, size, loss)
             else:
                 number = (i - first) // block_rows
                 w, whole, same = work_block(size, out, fused, own, i, number)
@@ -113,7 +124,7 @@ def rows_part(
                 out=w,
                 whole=whole,
                 in_place=same,
-                streamed=out.uncached,
+                streamed=out.uncached and out.rows.direct,
                 queue=queue,
                 scratch=scratch,
                 scale=row_scale,
@@ -125,10 +136,14 @@ def rows_part(
             else:
                 work(b, batch, options, grad)
             zero_masked_rows(keep, i, count, losses, w if fused else w[:0])
-            if not one_pass and fused:
+            if fused and not out.rows.direct:
+                copy_back(w, i, out.rows)
+            elif fused and not one_pass:
                 store_work(w, out, queue, i)
         flush(queue)
         free(own)
+        free(loaded)
+        free(loaded_targets)
         free(temporary)
         store_fence()
         return -1

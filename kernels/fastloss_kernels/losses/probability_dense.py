@@ -22,7 +22,7 @@ from fastloss_kernels.loops.rows import rows_part
 from fastloss_kernels.loops.targets import dense_targets
 from fastloss_kernels.losses.probability_formulas import row_totals, subnormal_guard, unclipped
 from fastloss_kernels.memory.layout import piece_size
-from fastloss_kernels.memory.rows import Block, block_at
+from fastloss_kernels.memory.rows import Block, load_block
 from fastloss_kernels.memory.streaming import (
     prefetch_block,
     prefetch_chunks,
@@ -103,7 +103,7 @@ def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
     changed, terms, kept = arrays, arrays[room:], arrays[2 * room :]
     total, lost, value, value_lost = row_array(), row_array(), row_array(), row_array()
     slope, slope_lost = row_array(), row_array()  # sums of the targets that are not clipped
-    y = block_at(batch.targets, b.first, rows * b.classes, b.loss)
+    y = load_block(batch.targets, b.first, rows, b.scratch.targets)
     early, late = prefetch_passes(batch.x, b.first, rows)
     row_totals(b.x, rows, total, lost, early)
     ahead = (late, prefetch_block(batch.targets, b.first, rows))

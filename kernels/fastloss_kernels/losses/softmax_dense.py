@@ -35,7 +35,7 @@ from fastloss_kernels.losses.softmax_formulas import (
     target_slopes,
 )
 from fastloss_kernels.memory.layout import is_long, piece_size
-from fastloss_kernels.memory.rows import Block, block_at
+from fastloss_kernels.memory.rows import Block, load_block
 from fastloss_kernels.memory.streaming import prefetch_passes, prefetch_piece
 from fastloss_kernels.reductions.argmax import top_class, top_class_ahead
 from fastloss_kernels.reductions.exp_rows import ExpSums, RowExponents, exponential_sums
@@ -122,7 +122,7 @@ def _subtract_targets(b: Block, y: Array, options: Any, factor: Array, minus: Ar
 @block
 def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
     rows, classes = b.rows, b.classes
-    y = block_at(batch.targets, b.first, rows * b.classes, b.loss)
+    y = load_block(batch.targets, b.first, rows, b.scratch.targets)
     top, factor = stack_array(np.int64), row_array()
     sums = ExpSums(row_array(), row_array(), row_array(), row_array())
     scaling = RowExponents(stack_array(np.int64), row_array(), row_array(), row_array())

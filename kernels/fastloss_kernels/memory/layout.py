@@ -29,6 +29,7 @@ class Layout(NamedTuple):
     packed: Any  # whether all rows are contiguous, one behind the other
     class_major: Any
     direct: Any  # whether blocks of rows are processed where they lie; see `layout_of`
+    spaced: Any  # whether blocks are copied row by row
     direct_columns: Any  # likewise columns
 
 
@@ -60,50 +61,54 @@ def row_count(x: Array) -> int:
 
 
 @block
-def _lines(x: Array) -> tuple[int, int, int]:
+def _lines(shape: Any, strides: Any) -> tuple[int, int, int]:
     """Return (rows of a line, bytes from row to row, bytes from line to line)."""
-    outer, _, inner = x.shape
-    if inner == 1:
-        return outer, x.strides[0], 0
-    return inner, x.strides[2], x.strides[0]
-
-
-@block
-def _packed(x: Array) -> bool:
-    outer, classes, inner = x.shape
-    row = classes * x.itemsize
-    return (
-        (classes == 1 or x.strides[1] == x.itemsize)
-        and (inner == 1 or x.strides[2] == row)
-        and (outer == 1 or x.strides[0] == inner * row)
-    )
+    outer, _, inner = shape
+    return (outer, strides[0], 0) if inner == 1 else (inner, strides[2], strides[0])
 
 
 @called
-def layout_of(x: Array, like: Array) -> Layout:
-    """Return the layout of x, whose rows are processed in `like`'s dtype.
-
-    Blocks are direct if they are contiguous and of that dtype: all rows are packed, or those of a
-    single row and its classes are neighbours.
-    """
-    classes, itemsize = x.shape[1], x.itemsize
-    line, row_step, line_step = _lines(x)
-    packed, adjacent = _packed(x), x.strides[1] == itemsize
-    neighbours, working = row_step == itemsize, itemsize == like.itemsize
+def _layout(data: Array, shape: Any, strides: Any, like: Array) -> Layout:
+    (outer, classes, inner), itemsize, class_step = shape, data.itemsize, strides[1]
+    line, row_step, line_step = _lines(shape, strides)
+    adjacent, neighbours = class_step == itemsize, row_step == itemsize
+    row, working = classes * itemsize, itemsize == like.itemsize
+    packed = (
+        (classes == 1 or adjacent)
+        and (inner == 1 or strides[2] == row)
+        and (outer == 1 or strides[0] == inner * row)
+    )
     single_rows = adjacent and rows_per_block(classes, itemsize) == 1
     return Layout(
-        data=flat_view(x, x.dtype),
-        rows=row_count(x),
+        data=data,
+        rows=outer * inner,
         classes=classes,
-        class_step=x.strides[1],
+        class_step=class_step,
         line=line,
         row_step=row_step,
         line_step=line_step,
         packed=packed,
         class_major=neighbours and not adjacent,
         direct=working and (packed or single_rows),
+        spaced=working and adjacent and classes >= tuning.SPACED_CLASSES,
         direct_columns=working and neighbours,
     )
+
+
+@block
+def layout_of(x: Array, like: Array) -> Layout:
+    """Return the layout of x, whose rows are processed in `like`'s dtype.
+
+    Blocks are direct if they are contiguous and of that dtype: all rows are packed, or those of a
+    single row and its classes are neighbours. Long rows with gaps between them are spaced.
+    """
+    return _layout(flat_view(x, x.dtype), x.shape, x.strides, like)  # read-only or not: one type
+
+
+@block
+def in_blocks(x: Layout) -> bool:
+    """Return whether parts for contiguous rows take it: blocks are direct, or copied by them."""
+    return x.direct or x.spaced
 
 
 def layout_beside(x: Layout, other: Array | None, like: Array) -> Layout:
@@ -147,7 +152,7 @@ def rows_per_tile(x: Array, grad: Array | None) -> int:
     classes = x.shape[1]
     if classes == 0:
         return 0
-    line, row_step, _ = _lines(x)
+    line, row_step, _ = _lines(x.shape, x.strides)
     most = tuning.TILE_ROWS
     if grad is not None:
         most = min(most, tuning.TILE_ELEMENTS // classes)

@@ -1,4 +1,6 @@
-"""Blocks of rows that are processed where they lie: in which memory their gradient is made.
+"""Blocks of rows: in which memory they are read, and their gradient is made.
+
+Blocks that are not contiguous are copied row by row, and so is their gradient.
 
 A block function that works over its gradient in several passes makes it in `work_block`: in the
 gradient itself where the caches hold that, else in a scratch that is stored while the next block is
@@ -8,16 +10,17 @@ processed. One that writes each element once writes it straight to the gradient'
 from typing import Any, NamedTuple
 
 from fastloss_kernels import tuning
-from fastloss_kernels.compiler.jit import block
+from fastloss_kernels.compiler.jit import block, called
 from fastloss_kernels.memory.layout import Layout, is_long, offset_of, size_of
 from fastloss_kernels.memory.streaming import StoreQueue, flush, queue_store
-from fastloss_kernels.simd.raw_arrays import flat_view
+from fastloss_kernels.simd.raw_arrays import copy, flat_view
 from fastloss_kernels.typing import Array
 
 
 class Scratch(NamedTuple):
     """What blocks need besides their output."""
 
+    targets: Any  # room for a block of target rows
     temporaries: Any  # flat: temporary arrays one behind the other, which outlast a block
     room: Any  # elements of a temporary array: a piece of each row
 
@@ -57,14 +60,46 @@ def output_of(x: Layout, rows: Layout) -> Output:
     in_place = x.data.ctypes.data == rows.data.ctypes.data
     uncached = size_of(rows) >= tuning.STREAM and not in_place
     # Scratch for rows that long would fill a second-level cache.
-    worked_on = not uncached or x.classes * x.data.itemsize > tuning.DIRECT_ROW
-    return Output(rows, in_place, uncached, worked_on, not worked_on and not is_long(rows))
+    kept = not uncached or x.classes * x.data.itemsize > tuning.DIRECT_ROW
+    worked_on = kept and rows.direct
+    alternate = rows.direct and not worked_on and not is_long(rows)
+    return Output(rows, in_place, uncached, worked_on, alternate)
 
 
 @block
 def block_at(x: Layout, first: int, size: int, like: Array) -> Array:
     """Return `size` elements from the row `first` on, where they lie."""
     return flat_view(x.data, like.dtype, offset_of(x, first))[:size]
+
+
+@called
+def _copy_rows(x: Layout, first: int, rows: int, packed: Array) -> None:
+    for k in range(rows):
+        copy(block_at(x, first + k, x.classes, packed), packed[k * x.classes :][: x.classes])
+
+
+@called
+def copy_back(packed: Array, first: int, out: Layout) -> None:
+    """Copy whole rows of the gradient to the rows from `first` on."""
+    classes = max(1, out.classes)
+    for k in range(packed.size // classes):
+        row = packed[k * classes : (k + 1) * classes]
+        copy(row, block_at(out, first + k, classes, packed))
+
+
+@block
+def load_block(x: Layout, first: int, rows: int, scratch: Array) -> Array:
+    """Return a block as one contiguous array: where it lies, or in the scratch."""
+    if x.direct:
+        return block_at(x, first, rows * x.classes, scratch)
+    _copy_rows(x, first, rows, scratch)
+    return flat_view(scratch, scratch.dtype)[: rows * x.classes]
+
+
+@block
+def scratch_size(x: Layout, size: int) -> int:
+    """Return the length of the scratch for blocks of `size` elements that are copied."""
+    return 0 if x.direct else size
 
 
 @block

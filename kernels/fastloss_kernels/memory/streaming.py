@@ -13,7 +13,7 @@ from fastloss_kernels.simd.cache_hints import prefetch, store_nontemporal
 from fastloss_kernels.simd.raw_arrays import flat_view
 from fastloss_kernels.typing import Array
 
-# (memory, elements of a row, elements between rows, elements to skip), see `prefetch_rows`.
+# (memory, elements of a row, elements from row to row, elements to skip), see `prefetch_rows`.
 Prefetch: TypeAlias = tuple[Array, int, int, int]
 # Of the predictions and of the targets.
 Prefetches: TypeAlias = tuple[Prefetch, Prefetch]
@@ -25,7 +25,7 @@ StoreQueue: TypeAlias = tuple[Array, Array, Array]
 @block
 def no_prefetch(like: Array) -> Prefetch:
     """Return the prefetch of nothing."""
-    return flat_view(like, like.dtype)[:0], 1, 0, 0
+    return flat_view(like, like.dtype)[:0], 1, 1, 0
 
 
 @block
@@ -36,8 +36,8 @@ def prefetch_rows(x: Layout, first: int, skip: int) -> Prefetch:
     """
     data = flat_view(x.data, x.data.dtype, offset_of(x, first))
     size = max(0, (x.rows - first) * x.classes)
-    gap = 0 if x.packed else x.row_step // x.data.itemsize - x.classes
-    return data[:size], x.classes, gap, skip
+    step = x.classes if x.packed else x.row_step // x.data.itemsize
+    return data[:size], x.classes, step, skip
 
 
 @block
@@ -63,14 +63,17 @@ def prefetch_passes(x: Layout, first: int, rows: int) -> Prefetches:
 
 @block
 def prefetch_chunk(ahead: Prefetch, start: int) -> None:
-    """Prefetch one chunk, from the element `start` of the rows on.
-
-    Where there are gaps the rows are so long that it ends in the first one or the next.
-    """
-    data, length, gap, skip = ahead
+    """Prefetch one chunk, from the element `start` of the rows on."""
+    data, length, step, skip = ahead
     start += skip
-    if data.size:
-        prefetch(data, start if start < length else start + gap, tuning.CHUNK)
+    if data.size and step == length:
+        prefetch(data, start, tuning.CHUNK)
+    elif data.size:
+        row, behind, left = start // length, start % length, tuning.CHUNK
+        while left > 0:
+            size = min(left, length - behind)
+            prefetch(data, row * step + behind, size)
+            row, behind, left = row + 1, 0, left - size
 
 
 @block
