@@ -119,6 +119,8 @@ def warmup_command(
             raise ValueError(f"target must be one of {', '.join(warmup.TARGETS)}, got {target!r}")
         if target != "native" and export is None:
             raise ValueError(f"target {target} is for bundles: name a file by --export")
+        if not warmup.compiles():
+            raise ValueError("NUMBA_DISABLE_JIT is set: nothing is compiled")
         todo = warmup.jobs(loss or tuple(warmup.LOSSES), dtype or tuple(warmup.DTYPES))
         done: list[warmup.Done] = []
         with progress(quiet, TextColumn("{task.completed} of {task.total}")) as bar:

@@ -37,6 +37,11 @@ TARGETS = ("native", *LEVELS)
 """What can be compiled for: this very processor, or every one of a level."""
 
 
+def compiles() -> bool:
+    """Return whether Numba compiles at all."""
+    return hasattr(fastloss_kernels.total, "compile")
+
+
 class Job(NamedTuple):
     """One variant of a kernel, by its place among them."""
 
