@@ -78,7 +78,8 @@ def jobs(names: Iterable[str], dtypes: Iterable[str]) -> list[Job]:
             for kernel in (*LOSSES[function], "total"):  # which reduces the losses
                 count = len(list(variants(getattr(fastloss_kernels, kernel), DTYPES[dtype])))
                 found += [Job(kernel, DTYPES[dtype], number) for number in range(count)]
-    return list(dict.fromkeys(found))
+    # Parts of one kernel wait for each other, where one calls another: neighbours are of several.
+    return sorted(dict.fromkeys(found), key=lambda job: job.number)
 
 
 def _function_name(loss: str) -> str:
