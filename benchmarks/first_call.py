@@ -7,27 +7,25 @@ the cache of an earlier process, and with a bundle of prebuilt kernels for this 
 """
 
 import argparse
-import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
-from importlib import metadata
 from pathlib import Path
 
 from fastloss_kernels.compiler.disk_cache import targets
 from numba.core.registry import cpu_target
 
+from benchmarks import machine
 from benchmarks.cases import CASES
+from tools.fill_readme import fill
 
 PAGE = Path(__file__).parents[1] / "docs/first-call.md"
 CALL = """
-import json, resource, sys
+import resource, sys
 import numpy as np
 import fastloss as fl
 from benchmarks.cases import CASES
@@ -90,24 +88,15 @@ def table() -> str:
     with empty() as one, empty() as all_cores:
         serial, parallel = warmup(one, "--processes", "1"), warmup(all_cores)
         again = warmup(all_cores)
-    versions = {name: metadata.version(name) for name in ("numba", "numpy", "fastloss")}
     lines += [
         "",
         f"`fastloss warmup --dtype float32`: {serial:.0f} s in one process, {parallel:.0f} s in"
         f" {os.cpu_count()}, {again:.0f} s if all is there.",
         "",
-        f"Measured {date.today()} by `make first-call`: {processor()}, Python"
-        f" {sys.version.split()[0]}, {json.dumps(versions)[1:-1].replace(chr(34), '')}. Processor"
-        " seconds of one process, but for the warm-up's, which are wall seconds.",
+        f"Measured by `make first-call`: {machine.place()}. Processor seconds of one process; of"
+        " the warm-up wall seconds.",
     ]
     return "\n".join(lines)
-
-
-def processor() -> str:
-    """Return what the system calls the processor, and LLVM."""
-    name = next(targets(cpu_target.target_context.codegen()))[1]
-    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-    return f"{found[1]} ({name})" if found else name
 
 
 def main() -> None:
@@ -117,10 +106,8 @@ def main() -> None:
     write, shown = parser.parse_args().write, table()
     print(shown)
     if write:
-        begin, end = "<!-- first-call:begin -->", "<!-- first-call:end -->"
-        head, _, rest = PAGE.read_text(encoding="utf-8").partition(begin)
-        _, _, tail = rest.partition(end)
-        PAGE.write_text(f"{head}{begin}\n\n{shown}\n\n{end}{tail}", encoding="utf-8")
+        page = PAGE.read_text(encoding="utf-8")
+        PAGE.write_text(fill(page, "first-call", shown), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -69,9 +69,10 @@ def _threads() -> int:
 
 
 def select_part(parts: Parts, x: Any, loss: Any) -> Any:
-    """Return the part that is enough for predictions x; the smaller, the less there is to compile.
+    """Return the smallest part that may be enough, judging by the predictions x.
 
-    One for contiguous rows refuses others, of targets and gradients too: see `launch`.
+    A part for contiguous rows returns `NOT_DIRECT` if it cannot process one of the arrays; then
+    `launch` takes the packing part.
     """
     if x.strides[1] != x.itemsize:
         return parts.columns

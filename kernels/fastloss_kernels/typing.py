@@ -8,7 +8,7 @@ Array = NDArray[Any]
 Scalar = Any
 
 NOT_DIRECT = -2
-"""What a part for contiguous rows returns, having done nothing, where an array has others."""
+"""What a `rows` part returns, having written nothing, if it cannot process an array's layout."""
 
 
 class Parts(NamedTuple):

@@ -72,8 +72,8 @@ def writable_directory(candidates: tuple[Path, ...]) -> Path | None:
 def readable_directories(candidates: tuple[Path, ...]) -> list[Path]:
     """Return the directory that is written to, and those that only others can write to.
 
-    Another one of the user's own is not read: who names a new directory by `NUMBA_CACHE_DIR` gets
-    what is compiled from now on.
+    Other directories that the user can write to are not read: with a new `NUMBA_CACHE_DIR` every
+    kernel is compiled again.
     """
     own = writable_directory(candidates)
     return [path for path in candidates if path == own or _of_others(path)]
@@ -90,8 +90,7 @@ def replace(path: Path, content: bytes) -> None:
         unfinished.write_bytes(content)
         unfinished.replace(path)
     except BaseException:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
+        _remove(unfinished)
         raise
 
 
@@ -115,18 +114,23 @@ def _members(bundle: Path) -> frozenset[str]:
 def bundled(name: str) -> Iterator[bytes]:
     """Yield the content of each file of that name in a bundle."""
     for path in bundles():
+        content = None
         if name in _members(path):
-            with zipfile.ZipFile(path) as archive:  # opened anew: a fork would share its position
-                yield archive.read(name)
+            # A damaged archive fails in many ways; the next one may be intact. Each is opened anew,
+            # for a forked process would share the position in the file.
+            with contextlib.suppress(Exception), zipfile.ZipFile(path) as archive:
+                content = archive.read(name)
+        if content is not None:
+            yield content
 
 
 @contextlib.contextmanager
 def locked(path: Path | None) -> Iterator[None]:
-    """Hold the lock file `path` against other processes; without a path, or a lock, hold nothing.
+    """Hold the lock file `path` against other processes, where there is a path and such locks.
 
     The system releases the lock of a process that dies. The file is removed at the end: a process
-    that waits for the removed one, and one that makes it anew, may then compile at once, which
-    costs time alone.
+    that still waits for the removed file, and one that creates it again, may then compile at the
+    same time, which only costs time.
     """
     try:
         import fcntl  # not on Windows
@@ -135,6 +139,12 @@ def locked(path: Path | None) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
             if path is not None:
-                stack.callback(path.unlink, missing_ok=True)
+                stack.callback(_remove, path)
                 fcntl.flock(stack.enter_context(path.open("wb")), fcntl.LOCK_EX)
         yield
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, if it is there and the disk allows it."""
+    with contextlib.suppress(OSError):
+        path.unlink()

@@ -1,9 +1,9 @@
 """Disk cache of compiled kernels: a damaged, misplaced or outdated file is never run.
 
-Each kernel, signature and processor has a file; Numba's own cache numbers its files in an index,
-which two processes that compile at once overwrite. What is not there is looked for in bundles of
-prebuilt machine code, for the level of this processor, and compiled at last. Processes that start
-together wait for the one that compiles first.
+There is one file for each kernel, signature and processor. (Numba's own cache numbers its files in
+an index, which two processes that compile at the same time overwrite.) A kernel without a file is
+sought in bundles of prebuilt machine code for the level of this processor, and compiled if it is in
+none. Of processes that start together one compiles a kernel; the others wait, and load it.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from numba.core.runtime.nrt import rtsys
 
 log = logging.getLogger("fastloss")
 WAIT = 2.0
-"""Seconds of compiling after which it is said how to avoid them."""
+"""Seconds of compiling after which a warning says how to avoid them."""
 
 _V3 = ["avx", "avx2", "bmi", "bmi2", "cx16", "f16c", "fma", "lzcnt", "movbe"]
 _V3 += ["popcnt", "sahf", "sse4.2"]
@@ -62,7 +62,7 @@ class KernelCache:
     """
 
     def __init__(self, function: Any, *, inlined: bool) -> None:
-        """Make the cache of a Python function; `inlined`: into what others compile."""
+        """Make the cache of a Python function; `inlined` if other compiled code links it."""
         self._name = f"{function.__module__}.{function.__qualname__}"
         self._module, self._inlined = function.__module__, inlined
         self._waiting = contextlib.ExitStack()  # holds the lock between loading and saving
@@ -118,7 +118,10 @@ class KernelCache:
 
     @contextlib.contextmanager
     def compiling(self) -> Iterator[None]:
-        """Release the lock in the end, and say once how to avoid a wait as long as this."""
+        """Release the lock at the end; if it took long, log once how to compile ahead of time.
+
+        The caller holds Numba's compiler lock: threads share the state of this object.
+        """
         began = time.monotonic()
         try:
             yield
@@ -156,8 +159,7 @@ class KernelCache:
             for directory in cache_files.readable_directories(tuple(self.directories)):
                 with contextlib.suppress(OSError):
                     yield (directory / name).read_bytes()
-        with contextlib.suppress(Exception):  # an archive may be damaged in any way
-            yield from cache_files.bundled(name)
+        yield from cache_files.bundled(name)
 
     def _path(self, signature: Any, codegen: Any) -> Path | None:
         name, _ = self._entry(signature, codegen.magic_tuple())
@@ -185,7 +187,7 @@ _advised: list[int] = []
 
 
 def _advise(seconds: int) -> None:
-    """Say once a process how not to wait so long."""
+    """Log, once a process, how to compile ahead of time."""
     if _advised:
         return
     _advised.append(seconds)

@@ -9,6 +9,7 @@ import numpy as np
 from fastloss_kernels.compiler.disk_cache import KernelCache
 from fastloss_kernels.compiler.lowering import FragmentCompiler, PartCompiler
 from numba import config, njit, types
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import overload
 
 _Decorator = Callable[[Callable[..., Any]], Any]
@@ -40,7 +41,7 @@ def qualified_name(function: Any) -> str:
 
 
 def _compiled(function: Callable[..., Any], *, inlined: bool = False, **options: Any) -> Any:
-    """Return the dispatcher of `function`, kept on disk; `inlined`: into what others compile."""
+    """Return the dispatcher of `function`, kept on disk; `inlined` if its callers link it."""
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return np.errstate(all="ignore")(function)  # machine arithmetic does not warn
     dispatcher: Any = njit(nogil=True, error_model="numpy", **options)(function)
@@ -50,7 +51,7 @@ def _compiled(function: Callable[..., Any], *, inlined: bool = False, **options:
     compile_now = dispatcher.compile
 
     def compile_once(signature: Any) -> Any:
-        with kept.compiling():
+        with global_compiler_lock, kept.compiling():
             return compile_now(signature)
 
     dispatcher.compile = compile_once

@@ -19,14 +19,14 @@ def loaded(target_context: Any, body: bytes | memoryview) -> Any:
     inlined, parts = pickle.loads(body)
     compiled = CompileResult._rebuild(target_context, *parts)
     if not inlined:
-        # Relies on this attribute, of which Numba makes what callers link: without it a caller of
-        # stubs gets a RuntimeError, and else would crash.
+        # Relies on this attribute, the module that callers link. Without it Numba raises
+        # RuntimeError for a caller that tries; with the stubs in it the caller would crash.
         compiled.library._shared_module = None
     return compiled
 
 
 def dumped(compiled: Any, inlined: bool) -> bytes:
-    """Return compiled code as bytes; `inlined`: others link it.
+    """Return compiled code as bytes, with its bitcode if it is `inlined`: linked by callers.
 
     An "environment" holds the Python objects that compiled code refers to; loading one imports its
     function's module. Those of Numba's array functions are empty, and their modules import SciPy
@@ -34,8 +34,8 @@ def dumped(compiled: Any, inlined: bool) -> bytes:
     machine code, serves callers that link it, which parts do not have: see `linking`.
     """
     # Relies on these ends: the library is (name, "object", (machine code, bitcode)), environments
-    # have `consts` and `globals`. Of the bitcode Numba reads what functions there are, without
-    # which a call would be one of address 0: stubs are made of their names.
+    # have `consts` and `globals`. From the bitcode Numba learns which functions there are; one that
+    # it does not find gets address 0. So there is a stub for each name.
     (name, kind, (code, bitcode)), *parts, environments = compiled._reduce()
     kept = (e for e in environments if e.consts or not e.globals["__name__"].startswith("numba."))
     if not inlined:

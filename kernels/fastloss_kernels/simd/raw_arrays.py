@@ -19,8 +19,7 @@ def flat_view(x: Array, like: Any, offset: int = 0) -> Array:
     """Return a flat, writeable array that begins `offset` bytes after x's first element.
 
     It has no end of its own: the caller computes every index from x's strides and shape. Its dtype
-    is `like`, of the same width, so that bits can be read as integers. It keeps nothing
-    alive.
+    is `like`, of the same width, so that bits can be read as integers. It does not keep x alive.
     """
     if x.size == 0:
         return np.empty(0, like)

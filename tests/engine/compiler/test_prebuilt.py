@@ -101,6 +101,15 @@ def test_a_damaged_bundle_means_compile(site, damage):
     assert run(site) == LOADED  # from the user's own cache
 
 
+def test_a_damaged_bundle_does_not_hide_an_intact_one(site, tmp_path):
+    path = bundle(site)
+    shutil.copytree(path.parent, tmp_path / "shared")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert run(site, FASTLOSS_PREBUILT=str(tmp_path / "shared")) == LOADED
+
+
 def test_a_swapped_member_means_compile(site):
     path = bundle(site)
     with zipfile.ZipFile(path) as archive:
