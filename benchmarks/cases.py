@@ -93,6 +93,11 @@ def rates(rng: np.random.Generator, y_true: Array, rows: int, classes: int) -> A
     return np.exp(rng.normal(size=(rows, classes)))
 
 
+def log_rates(rng: np.random.Generator, y_true: Array, rows: int, classes: int) -> Array:
+    """Return the logarithms of rates around 1."""
+    return rng.normal(size=(rows, classes))
+
+
 def other_distributions(rng: np.random.Generator, y_true: Array, rows: int, classes: int) -> Array:
     """Return rows of probabilities that sum to 1, independent of the targets."""
     return distributions(rng, rows, classes)
@@ -120,3 +125,15 @@ CASES = (
     Case("kl_divergence", fl.kl_divergence, {}, distributions, other_distributions,
          reference.kl_divergence, fl.KLDivergence),
 )  # fmt: skip
+
+SMOOTHED = {"label_smoothing": 0.1}
+ALL_CASES = (
+    *CASES,
+    Case("sparse_logits_smoothed", SPARSE[0], LOGITS | SMOOTHED, labels, class_logits, SPARSE[1],
+         fl.SparseCategoricalCrossentropy, sparse=True),
+    Case("sparse_probabilities_smoothed", SPARSE[0], SMOOTHED, labels, other_distributions,
+         SPARSE[1], fl.SparseCategoricalCrossentropy, sparse=True),
+    Case("poisson_log_rates", fl.poisson, {"log_input": True}, counts, log_rates,
+         reference.poisson, fl.Poisson),
+)  # fmt: skip
+"""With those whose arithmetic is that of another case, which are tested and not timed."""

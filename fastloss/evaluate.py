@@ -6,6 +6,7 @@ import numpy as np
 from fastloss_kernels.launch import launch
 from numpy.typing import ArrayLike
 
+from fastloss.alignment import align
 from fastloss.arrays import (
     FLOAT32,
     FLOAT64,
@@ -21,7 +22,7 @@ from fastloss.arrays import (
     scalar,
     squeeze_or_expand_to_same_rank,
 )
-from fastloss.labels import Labels, class_labels
+from fastloss.labels import Labels, class_labels, label_weights
 from fastloss.layout import Array, Layout, layout_for
 from fastloss.loss_specs import LossSpec
 from fastloss.reduction import ReductionPlan, reduction_plan
@@ -46,9 +47,10 @@ def evaluate(
 ) -> tuple[Value, Any, FloatArray]:
     """Return (value, grad, losses), computed in one pass over the predictions.
 
-    value is the weighted and reduced loss in the output dtype. grad is its gradient with respect
-    to y_pred, or None without `gradient`. losses are the row losses before weights and reduction,
-    flat, in the working dtype, and 0 in rows that do not count.
+    value is the weighted loss: reduced it is a float64, or of `dtype` if that is given, else an
+    array of the output dtype. grad is its gradient with respect to y_pred, or None without
+    `gradient`. losses are the row losses before weights and reduction, flat, in the working dtype,
+    and 0 in rows that do not count.
 
     reduction and dtype have been checked by the caller. With repair_ranks, ranks that differ by
     one are made equal, as Keras' classes do and its functions do not. Nothing is written to `out`
@@ -63,7 +65,10 @@ def evaluate(
     bad_row = launch(spec.kernel, *arguments)
     if labels is not None and bad_row >= 0:
         raise labels.invalid_label(bad_row, layout)
-    return _result(layout, plan, losses, kernel_grad, grad, output), grad, losses
+    value = _result(layout, plan, losses, kernel_grad, grad, output)
+    if isinstance(value, float):  # reduced, in float64
+        return np.float64(value) if dtype is None else scalar(value, dtype), grad, losses
+    return value, grad, losses
 
 
 # The three steps exchange plain tuples: to create a NamedTuple or a dataclass for each would take
@@ -85,18 +90,20 @@ def _inputs(
 ) -> tuple[_Arrays, Layout, DType, DType]:
     """Return the inputs as arrays, y_pred's layout, the output dtype and the working dtype.
 
-    The output dtype is that of the value and of a new gradient; the working dtype, float32 or
-    float64, is that of the computation.
+    The output dtype is that of unreduced losses and of a new gradient; the working dtype, float32
+    or float64, is that of the computation.
     """
     predictions, targets = as_array("y_pred", y_pred), as_array("y_true", y_true)
     weights = None if sample_weight is None else as_array("sample_weight", sample_weight)
     row_mask = None if mask is None else as_array("mask", mask)
     cotangent = None if upstream is None else as_array("upstream", upstream)
     shape = predictions.shape
-    by_label = spec.targets == "labels"
+    by_label = spec.by_label
     if repair_ranks and targets.ndim + by_label != predictions.ndim:  # skipped to save time
         targets, shape = squeeze_or_expand_to_same_rank(targets, shape, by_label)
     layout = layout_for(shape, spec.axis)
+    if weights is not None or row_mask is not None:
+        layout, weights, row_mask = _aligned(spec, layout, weights, row_mask)
     output = result_dtype(y_pred, predictions) if dtype is None else dtype
     working = FLOAT64 if output == FLOAT64 else FLOAT32
     if out is not None:
@@ -111,6 +118,19 @@ def _inputs(
         }
         check_out(out, predictions, working, may_overlap)
     return (targets, predictions, weights, row_mask, cotangent), layout, output, working
+
+
+def _aligned(
+    spec: LossSpec, layout: Layout, weights: Array | None, mask: Array | None
+) -> tuple[Layout, Array | None, Array | None]:
+    """Return the layout of this call's losses, and weights and mask broadcast to them."""
+    shapes = (None if a is None else a.shape for a in (weights, mask))
+    alignment = align(layout, spec.elementwise, *shapes)
+    return (
+        alignment.losses,
+        None if weights is None else alignment.broadcast("sample_weight", weights),
+        None if mask is None else alignment.broadcast("mask", mask),
+    )
 
 
 def _kernel_arguments(
@@ -129,32 +149,29 @@ def _kernel_arguments(
     which the caller receives, or must be copied to it.
     """
     y_true, y_pred, sample_weight, mask, upstream = arrays
-    _, target_kind, _, scalars, class_weight, pos_weight, ignore_class = spec
+    _, target_kind, _, scalars, class_weight, pos_weight, ignore_class, _ = spec
     targets = None
-    if target_kind != "labels":
+    if not spec.by_label:
         targets = dense_targets(y_true, layout.shape, working, target_kind == "broadcast")
     layout = layout.with_fewest_copies(y_pred, out, targets)
     halves = half_bits(y_pred) if y_pred.itemsize == 2 and working is FLOAT32 else None
     x = layout.rows_of(convert(y_pred, working) if halves is None else halves)
     weights = None
     if class_weight is not None or pos_weight is not None:
-        weights = _element_weights(spec, layout, FLOAT64 if targets is None else working)
+        weights = _element_weights(spec, layout, FLOAT64 if target_kind == "labels" else working)
 
     labels: Labels | None = None
-    options: tuple[Any, ...] = scalars
     if targets is None:
         labels = class_labels(y_true, layout, ignore_class)
-        label_weight = None
-        if weights is not None:  # clip: invalid labels raise below, or are in rows left out
-            label_weight = weights.take(labels.ids, mode="clip").reshape(layout.loss_shape)
         plan = reduction_plan(
             layout.loss_shape,
             reduction,
             sample_weight,
             mask,
             upstream,
-            label_weight,
+            None if weights is None else label_weights(labels, weights, layout.loss_shape),
             labels.ignored,
+            smoothed=target_kind == "smoothed labels",
         )
         if plan.weight is not None and not plan.keep.all():
             # The kernel skips rows of weight 0, but their labels must be classes too.
@@ -163,8 +180,9 @@ def _kernel_arguments(
     else:
         plan = reduction_plan(layout.loss_shape, reduction, sample_weight, mask, upstream)
         kernel_targets = layout.rows_of(targets)
-        if target_kind == "dense":
-            options = (np.empty(0, working) if weights is None else weights, *scalars)
+    options: tuple[Any, ...] = scalars
+    if target_kind in ("dense", "smoothed labels"):
+        options = (np.empty(0, working) if weights is None else weights, *scalars)
 
     losses = np.empty(layout.row_count, working)
     grad = kernel_grad = None
@@ -182,7 +200,7 @@ def _result(
     kernel_grad: Output,
     grad: Output,
     output: DType,
-) -> Value:
+) -> Value | float:
     """Return the reduced loss, and complete `grad` if it is not what the kernel wrote."""
     if (
         grad is not None
@@ -193,7 +211,7 @@ def _result(
         layout.restore(kernel_grad, np.asarray(grad).reshape(layout.shape))
     value = plan.reduce(losses)
     if isinstance(value, float):
-        return scalar(value, output)
+        return value
     value = convert(value, output)
     return value if value.ndim else value[()]
 
@@ -215,7 +233,7 @@ def _element_weights(spec: LossSpec, layout: Layout, dtype: DType) -> FloatArray
                 f"pos_weight must broadcast to the averaged axes, {reduced},"
                 f" got shape {given.shape}"
             )
-        given = np.broadcast_to(given, reduced).reshape(-1)
+        given = layout.repeated(np.broadcast_to(given, reduced))
     else:
         return None
     weights = np.ascontiguousarray(convert(given, dtype))

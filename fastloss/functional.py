@@ -42,7 +42,7 @@ def binary_crossentropy(
     label_smoothing : float in [0, 1]
         Moves the targets towards 1/2.
     axis : int, sequence of int or None
-        The axes to average over; None: all axes.
+        The axes to average over; None: all axes; (): no axis, every element is a loss.
     pos_weight : array_like, optional
         Weight of the positive term: a scalar, or an array that broadcasts to the averaged axes.
 
@@ -141,19 +141,21 @@ def sparse_categorical_crossentropy(
     from_logits: bool = False,
     ignore_class: int | None = None,
     axis: int = -1,
+    label_smoothing: float = 0.0,
     *,
     class_weight: ArrayLike | None = None,
 ) -> Value:
     """Return the crossentropy of integer labels.
 
     -w log p at the label, with w the class_weight and p = softmax(y_pred) if from_logits, else
-    y_pred / sum(y_pred), clipped to [1e-7, 1 - 1e-7].
+    y_pred / sum(y_pred), clipped to [1e-7, 1 - 1e-7]. With a label_smoothing s it is -sum( w t log
+    p ) over the C classes, with t = 1 - s + s / C at the label and s / C elsewhere.
 
     Parameters
     ----------
     y_true : array_like
-        Labels 0 ... C - 1 of any integer, boolean or float type (truncated toward zero), of
-        y_pred's shape without `axis`, or with length 1 there.
+        Labels 0 ... C - 1, whole numbers of any integer, boolean or float type, of y_pred's shape
+        without `axis`, or with length 1 there.
     y_pred : array_like
         Probabilities or logits, of any shape but ().
     from_logits : bool
@@ -162,8 +164,11 @@ def sparse_categorical_crossentropy(
         Rows with this label give 0 and no gradient, whatever they hold.
     axis : int
         The axis of the C classes.
+    label_smoothing : float in [0, 1]
+        Moves the targets towards 1 / C, without making an array of them.
     class_weight : array_like of shape (C,), optional
-        The weight of each class; acts as a sample weight of class_weight[label].
+        The weight of each class. Without smoothing it acts as a sample weight of
+        class_weight[label]. Either way "mean_with_sample_weight" divides by the sum of these.
 
     Returns
     -------
@@ -180,7 +185,8 @@ def sparse_categorical_crossentropy(
 
     Notes
     -----
-    A logit of -inf at the label gives inf. Rows with a logit of +inf, or only -inf, give NaN.
+    A logit of -inf whose target is not 0 gives inf. Rows with a logit of +inf, or only -inf, give
+    NaN.
 
     Examples
     --------
@@ -190,39 +196,49 @@ def sparse_categorical_crossentropy(
     array([0.0513, 2.3026], dtype=float32)
     """
     spec = loss_specs.sparse_categorical_crossentropy_spec(
-        from_logits, ignore_class, axis, class_weight=class_weight
+        from_logits, ignore_class, axis, label_smoothing, class_weight=class_weight
     )
     return evaluate(spec, y_true, y_pred)[0]
 
 
-def poisson(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
-    """Return the Poisson loss, averaged over the last axis.
+def poisson(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    axis: int | Sequence[int] | None = -1,
+    log_input: bool = False,
+) -> Value:
+    """Return the Poisson loss, averaged over `axis`.
 
-    mean( y_pred - y_true log(y_pred + 1e-7) )
+    mean( y_pred - y_true log(y_pred + 1e-7) ), or mean( e^y_pred - y_true y_pred ) if log_input.
 
     Parameters
     ----------
     y_true : array_like
         Counts, of a shape that broadcasts to y_pred's.
     y_pred : array_like
-        Expected counts (not their logarithms), of any shape but ().
+        Expected counts or their logarithms, of any shape but ().
+    axis : int, sequence of int or None
+        The axes to average over; None: all axes; (): no axis, every element is a loss.
+    log_input : bool
+        Whether y_pred holds logarithms of the expected counts.
 
     Returns
     -------
     float32 or float64 array, or scalar
-        y_pred's shape without its last axis; float64 for a float64 array y_pred, else float32.
+        y_pred's shape without `axis`; float64 for a float64 array y_pred, else float32.
 
     Raises
     ------
     ValueError
-        For shapes that do not match.
+        For an option out of range, shapes that do not match or an axis that y_pred does not have.
     TypeError
         For anything but real numbers, and for masked arrays.
 
     Notes
     -----
-    A prediction below -1e-7 gives NaN, as its logarithm is undefined. An average over no elements
-    is NaN.
+    An expected count below -1e-7 gives NaN, as its logarithm is undefined. A logarithm of -inf is
+    the expected count 0. An average over no elements is NaN.
 
     Examples
     --------
@@ -230,11 +246,11 @@ def poisson(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
     >>> fl.poisson([[0, 1], [3, 0]], [[0.5, 1.0], [2.5, 0.1]]).round(4)
     array([ 0.75  , -0.0744], dtype=float32)
     """
-    return evaluate(loss_specs.poisson_spec(), y_true, y_pred)[0]
+    return evaluate(loss_specs.poisson_spec(axis=axis, log_input=log_input), y_true, y_pred)[0]
 
 
-def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
-    """Return the Kullback-Leibler divergence, summed over the last axis.
+def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike, *, axis: int = -1) -> Value:
+    """Return the Kullback-Leibler divergence, summed over `axis`.
 
     sum( t log(t / p) ), with t and p being y_true and y_pred clipped to [1e-7, 1].
 
@@ -244,16 +260,18 @@ def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
         Probabilities, of a shape that broadcasts to y_pred's.
     y_pred : array_like
         Probabilities, of any shape but (). They are not normalised.
+    axis : int
+        The axis to sum over.
 
     Returns
     -------
     float32 or float64 array, or scalar
-        y_pred's shape without its last axis; float64 for a float64 array y_pred, else float32.
+        y_pred's shape without `axis`; float64 for a float64 array y_pred, else float32.
 
     Raises
     ------
     ValueError
-        For shapes that do not match.
+        For shapes that do not match or an axis that y_pred does not have.
     TypeError
         For anything but real numbers, and for masked arrays.
 
@@ -267,7 +285,7 @@ def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Value:
     >>> fl.kl_divergence([[0.5, 0.5], [1.0, 0.0]], [[0.25, 0.75], [0.8, 0.2]]).round(4)
     array([0.1438, 0.2231], dtype=float32)
     """
-    return evaluate(loss_specs.kl_divergence_spec(), y_true, y_pred)[0]
+    return evaluate(loss_specs.kl_divergence_spec(axis=axis), y_true, y_pred)[0]
 
 
 SPEC_FUNCTIONS: dict[Callable[..., Value], Callable[..., LossSpec]] = {
@@ -297,8 +315,9 @@ def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, Float
     sample_weight : array_like, optional
         Multiplies the losses. It has their shape or is broadcast to it: from the left, so that
         (batch,) weights samples, else as in NumPy. Weight 0 gives 0, whatever the row holds.
+        Binary crossentropy and Poisson also take y_pred's shape: each element is then a loss.
     mask : array_like, optional
-        Where False, the row is left out, whatever it holds. Broadcast like sample_weight.
+        Where False, the loss is left out, whatever its row holds. Broadcast like sample_weight.
     reduction : str, optional
         None (or "none"): no reduction. "sum". "sum_over_batch_size" (or "mean"): the sum divided
         by the number of losses not masked or ignored. "mean_with_sample_weight": divided by the
@@ -313,6 +332,7 @@ def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, Float
         and must not overlap any other input.
     dtype : str, optional
         "float16", "bfloat16", "float32" or "float64": the dtype of the value and the gradient.
+        Without it a reduced value is a float64.
 
     Returns
     -------

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.arrays import FLOAT64, DType, convert
-from fastloss.layout import Array, Layout
+from fastloss.arrays import FLOAT64, DType, FloatArray, convert
+from fastloss.layout import Array, Layout, Shape
 
 INT64: DType = np.dtype(np.int64)
 
@@ -16,7 +16,7 @@ class Labels:
     """The class labels of some rows."""
 
     ids: NDArray[np.int64]
-    """(rows,), what kernels read. A label that is no 64-bit integer is stored as a negative one."""
+    """(rows,), what kernels read. What is no 64-bit integer is stored as a negative one."""
     given: Array
     """(rows,), as the caller passed them, for error messages."""
     ignored: NDArray[np.bool_] | None
@@ -45,6 +45,11 @@ class Labels:
             index = np.unravel_index(first + row, layout.loss_shape)
             place += f", index {tuple(map(int, index))}"
         classes = layout.classes
+        if isinstance(label, float):
+            return ValueError(
+                f"y_true must hold labels, whole numbers in [0, {classes}): got {label} at {place};"
+                " for targets that are probabilities there is categorical_crossentropy"
+            )
         return ValueError(
             f"y_true must hold labels in [0, {classes}), as y_pred has {classes} classes:"
             f" got {label} at {place}"
@@ -55,8 +60,8 @@ def class_labels(y_true: Array, layout: Layout, ignore_class: int | None) -> Lab
     """Return the labels of a sparse loss.
 
     y_true has y_pred's shape without the class axis, or with length 1 there, else ValueError.
-    Every integer, boolean and float dtype is accepted. Floats are compared with ignore_class
-    first and then truncated toward zero.
+    Every integer, boolean and float dtype is accepted; a float that is no whole number is an
+    invalid label.
     """
     if y_true.shape != layout.loss_shape and y_true.shape != layout.keepdims_shape:
         raise ValueError(
@@ -72,7 +77,15 @@ def class_labels(y_true: Array, layout: Layout, ignore_class: int | None) -> Lab
         exact, ids = given, convert(given, INT64)
     else:
         exact = convert(given, FLOAT64)
-        in_range = np.abs(exact) < 2.0**63  # False for NaN, so that the conversion is defined
-        ids = convert(np.where(in_range, exact, -1.0), INT64)
+        whole = (np.abs(exact) < 2.0**63) & (exact == np.rint(exact))  # False for NaN
+        ids = convert(np.where(whole, exact, -1.0), INT64)
     ignored = None if ignore_class is None else (exact == ignore_class).reshape(layout.loss_shape)
     return Labels(np.ascontiguousarray(ids), given, ignored)
+
+
+def label_weights(labels: Labels, class_weight: FloatArray, shape: Shape) -> FloatArray:
+    """Return the class weight of each label, in the `shape` of the losses.
+
+    Invalid labels get the weight of some class: they raise later, or are in rows left out.
+    """
+    return class_weight.take(labels.ids, mode="clip").reshape(shape)

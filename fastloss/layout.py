@@ -7,7 +7,7 @@ last time step have no view of shape (rows, classes, 1), but transposed to (batc
 they are such a view.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from math import prod
@@ -32,9 +32,9 @@ class Layout:
     loss_shape: Shape
     """The lengths of the axes that are not reduced."""
     keepdims_shape: Shape
-    """The shape of the array with length 1 for the reduced axes."""
+    """The shape of the array with length 1 for the axes of the loss."""
     reduced_shape: Shape
-    """The lengths of the reduced axes."""
+    """The lengths of the axes of the loss: the reduced ones, but see `of_elements`."""
     row_count: int
     """The number of rows, which is the number of losses."""
     axis_groups: tuple[Shape, Shape, Shape]
@@ -47,6 +47,16 @@ class Layout:
         """The number of elements of a row."""
         return self.shape3[1]
 
+    def of_elements(self) -> "Layout":
+        """Return the layout in which each element is a row of its own, as if no axis were reduced.
+
+        `keepdims_shape` and `reduced_shape` stay those of the loss.
+        """
+        elements = layout_for(self.shape, ())
+        return replace(
+            elements, keepdims_shape=self.keepdims_shape, reduced_shape=self.reduced_shape
+        )
+
     def rows_of(self, array: Array) -> Array:
         """Return `array` in the shape `shape3`: a view if there is one, else a copy.
 
@@ -55,6 +65,21 @@ class Layout:
         if self.transposition is not None:
             array = array.reshape(self.shape).transpose(self.transposition)
         return array.reshape(self.shape3)
+
+    def repeated(self, values: Array) -> Array:
+        """Return one value for each element of the axes of the loss, as kernels read them: flat.
+
+        Where rows are single elements the values repeat from one element to the next. That takes a
+        copy for each if the axes of the loss are not the last ones.
+        """
+        if self.classes == values.size:
+            return values.reshape(-1)
+        lengths = zip(self.shape, self.keepdims_shape, strict=True)
+        full = tuple(length if kept == 1 else 1 for length, kept in lengths)
+        lead = next((axis for axis, length in enumerate(full) if length != 1), len(full))
+        if full[lead:] != self.shape[lead:]:
+            values = np.broadcast_to(values.reshape(full), self.shape)
+        return values.reshape(-1)
 
     def restore(self, rows: Array, target: Array) -> None:
         """Write `rows`, of shape `shape3`, into `target`, of shape `shape` and any float dtype."""
@@ -97,7 +122,13 @@ def _layout_with_most_views(default: Layout, *strides: Shape) -> Layout:
     axes = default.axis_groups[1]
     splits = range(len(default.loss_shape) + 1)
     layouts = (_split_layout(default.shape, axes, split) for split in splits)
-    return max((default, *layouts), key=lambda layout: [layout.is_view(s) for s in strides])
+    best = max((default, *layouts), key=lambda layout: [layout.is_view(s) for s in strides])
+    return replace(
+        default,
+        shape3=best.shape3,
+        axis_groups=best.axis_groups,
+        transposition=best.transposition,
+    )
 
 
 @lru_cache(maxsize=256)

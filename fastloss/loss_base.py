@@ -79,13 +79,15 @@ class Loss(ABC):
         sample_weight : array_like, optional
             Multiplies the losses. It has their shape or is broadcast to it: from the left, so that
             (batch,) weights samples, else as in NumPy. Weight 0 gives 0, whatever the row holds.
+            Binary crossentropy and Poisson also take y_pred's shape: each element is then a loss.
         mask : array_like, optional
-            Where False, the row is left out, whatever it holds. Broadcast like sample_weight.
+            Where False, the loss is left out, whatever its row holds. Broadcast like sample_weight.
 
         Returns
         -------
         scalar, or array if not reduced
-            `dtype` if it was given; otherwise float64 for a float64 array y_pred, else float32.
+            `dtype` if it was given. Otherwise a reduced loss is a float64, and an array has the
+            dtype of the computation: float64 for a float64 array y_pred, else float32.
 
         Raises
         ------
@@ -134,7 +136,8 @@ class Loss(ABC):
         value
             As from a call.
         grad : ndarray
-            `out`, or a new array of y_pred's shape and memory order and of the value's dtype.
+            `out`, or a new array of y_pred's shape and memory order, of `dtype` or that of the
+            computation.
 
         Raises
         ------

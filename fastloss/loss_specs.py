@@ -26,7 +26,7 @@ class LossSpec(NamedTuple):
     """One loss with its options."""
 
     kernel: Callable[..., int | None]
-    targets: Literal["labels", "dense", "broadcast"]
+    targets: Literal["labels", "smoothed labels", "dense", "broadcast"]
     """Class labels; targets of y_pred's shape; or targets that broadcast to y_pred's shape."""
     axis: Axis
     scalars: tuple[float, ...]
@@ -34,6 +34,13 @@ class LossSpec(NamedTuple):
     class_weight: Array | None = None
     pos_weight: Array | None = None
     ignore_class: int | None = None
+    elementwise: bool = False
+    """Whether a loss is a mean over elements, which may have weights and masks of their own."""
+
+    @property
+    def by_label(self) -> bool:
+        """Whether targets are class labels."""
+        return self.targets in ("labels", "smoothed labels")
 
 
 def binary_crossentropy_spec(
@@ -45,13 +52,14 @@ def binary_crossentropy_spec(
 ) -> LossSpec:
     """Return the spec: mean over `axis` of -w t log p - (1 - t) log(1 - p), w the pos_weight."""
     smoothing = _checked_label_smoothing(label_smoothing)
-    logits = _checked_from_logits(from_logits)
+    logits = _checked_bool("from_logits", from_logits)
     return LossSpec(
         kernels.binary_crossentropy_logits if logits else kernels.binary_crossentropy,
         "dense",
         _checked_axes(axis),
         (smoothing,) if logits else (smoothing, EPSILON),
         pos_weight=None if pos_weight is None else _checked_weights("pos_weight", pos_weight),
+        elementwise=True,
     )
 
 
@@ -64,7 +72,7 @@ def categorical_crossentropy_spec(
 ) -> LossSpec:
     """Return the spec: sum over `axis` of -w t log p, w the class_weight."""
     smoothing = _checked_label_smoothing(label_smoothing)
-    logits = _checked_from_logits(from_logits)
+    logits = _checked_bool("from_logits", from_logits)
     return LossSpec(
         kernels.softmax_crossentropy_dense if logits else kernels.probability_crossentropy_dense,
         "dense",
@@ -78,34 +86,49 @@ def sparse_categorical_crossentropy_spec(
     from_logits: bool = False,
     ignore_class: int | None = None,
     axis: int = -1,
+    label_smoothing: float = 0.0,
     *,
     class_weight: ArrayLike | None = None,
 ) -> LossSpec:
-    """Return the spec: -w log p, with p and w of the label's class."""
-    logits = _checked_from_logits(from_logits)
-    return LossSpec(
+    """Return the spec: -w log p, with p and w of the label's class, or of smoothed labels."""
+    logits = _checked_bool("from_logits", from_logits)
+    bounds = () if logits else (EPSILON,)
+    spec = LossSpec(
         kernels.softmax_crossentropy_sparse if logits else kernels.probability_crossentropy_sparse,
         "labels",
         _checked_axis(axis),
-        () if logits else (EPSILON,),
+        bounds,
         class_weight=_checked_class_weight(class_weight),
         ignore_class=_checked_ignore_class(ignore_class),
     )
+    smoothing = _checked_label_smoothing(label_smoothing)
+    if smoothing == 0.0:
+        return spec
+    return spec._replace(
+        kernel=kernels.softmax_crossentropy_smoothed
+        if logits
+        else kernels.probability_crossentropy_smoothed,
+        targets="smoothed labels",
+        scalars=(smoothing, *bounds),
+    )
 
 
-def poisson_spec() -> LossSpec:
-    """Return the spec: mean over the last axis of p - t log(p + EPSILON)."""
-    return LossSpec(kernels.poisson, "broadcast", -1, (EPSILON,))
+def poisson_spec(*, axis: int | Sequence[int] | None = -1, log_input: bool = False) -> LossSpec:
+    """Return the spec: mean over `axis` of p - t log(p + EPSILON), or of e^p - t p."""
+    axes = _checked_axes(axis)
+    if _checked_bool("log_input", log_input):
+        return LossSpec(kernels.poisson_log_rates, "broadcast", axes, (), elementwise=True)
+    return LossSpec(kernels.poisson, "broadcast", axes, (EPSILON,), elementwise=True)
 
 
-def kl_divergence_spec() -> LossSpec:
-    """Return the spec: sum over the last axis of t log(t / p), both clipped to [EPSILON, 1]."""
-    return LossSpec(kernels.kullback_leibler, "broadcast", -1, (EPSILON,))
+def kl_divergence_spec(*, axis: int = -1) -> LossSpec:
+    """Return the spec: sum over `axis` of t log(t / p), both clipped to [EPSILON, 1]."""
+    return LossSpec(kernels.kullback_leibler, "broadcast", _checked_axis(axis), (EPSILON,))
 
 
-def _checked_from_logits(value: object) -> bool:
+def _checked_bool(name: str, value: object) -> bool:
     if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"from_logits must be True or False, got {value!r}")
+        raise ValueError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 
 

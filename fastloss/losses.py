@@ -108,7 +108,7 @@ class SparseCategoricalCrossentropy(Loss):
 
     Parameters
     ----------
-    from_logits, ignore_class, axis, class_weight
+    from_logits, ignore_class, axis, label_smoothing, class_weight
         As for `sparse_categorical_crossentropy`. Ignored rows do not count in a mean.
     reduction, name, dtype
         As for `BinaryCrossentropy`.
@@ -134,6 +134,7 @@ class SparseCategoricalCrossentropy(Loss):
     reduction: str | None = "sum_over_batch_size"
     axis: int = -1
     name: str | None = "sparse_categorical_crossentropy"
+    label_smoothing: float = 0.0
     dtype: str | None = None
     class_weight: ArrayLike | None = None
 
@@ -145,6 +146,7 @@ class SparseCategoricalCrossentropy(Loss):
         reduction: str | None = "sum_over_batch_size",
         axis: int = -1,
         name: str | None = "sparse_categorical_crossentropy",
+        label_smoothing: float = 0.0,
         dtype: str | None = None,
         class_weight: ArrayLike | None = None,
     ) -> None:
@@ -156,12 +158,17 @@ class SparseCategoricalCrossentropy(Loss):
                 " reduction, axis or name)"
             )
         self._set(from_logits=from_logits, ignore_class=ignore_class, reduction=reduction)
-        self._set(axis=axis, name=name, dtype=dtype, class_weight=class_weight)
+        self._set(axis=axis, name=name, label_smoothing=label_smoothing)
+        self._set(dtype=dtype, class_weight=class_weight)
         self.__post_init__()
 
     def _make_spec(self) -> LossSpec:
         return loss_specs.sparse_categorical_crossentropy_spec(
-            self.from_logits, self.ignore_class, self.axis, class_weight=self.class_weight
+            self.from_logits,
+            self.ignore_class,
+            self.axis,
+            self.label_smoothing,
+            class_weight=self.class_weight,
         )
 
 
@@ -171,6 +178,8 @@ class Poisson(Loss):
 
     Parameters
     ----------
+    axis, log_input
+        As for `poisson`.
     reduction, name, dtype
         As for `BinaryCrossentropy`.
 
@@ -189,10 +198,12 @@ class Poisson(Loss):
 
     reduction: str | None = "sum_over_batch_size"
     name: str | None = "poisson"
+    axis: int | Sequence[int] | None = field(default=-1, kw_only=True)
+    log_input: bool = field(default=False, kw_only=True)
     dtype: str | None = field(default=None, kw_only=True)
 
     def _make_spec(self) -> LossSpec:
-        return loss_specs.poisson_spec()
+        return loss_specs.poisson_spec(axis=self.axis, log_input=self.log_input)
 
 
 @dataclass(frozen=True)
@@ -201,6 +212,8 @@ class KLDivergence(Loss):
 
     Parameters
     ----------
+    axis
+        As for `kl_divergence`.
     reduction, name, dtype
         As for `BinaryCrossentropy`.
 
@@ -219,10 +232,11 @@ class KLDivergence(Loss):
 
     reduction: str | None = "sum_over_batch_size"
     name: str | None = "kl_divergence"
+    axis: int = field(default=-1, kw_only=True)
     dtype: str | None = field(default=None, kw_only=True)
 
     def _make_spec(self) -> LossSpec:
-        return loss_specs.kl_divergence_spec()
+        return loss_specs.kl_divergence_spec(axis=self.axis)
 
 
 _FUNCTIONS: dict[str, Callable[..., Value]] = {

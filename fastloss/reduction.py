@@ -13,7 +13,7 @@ import fastloss_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.arrays import FLOAT64, FloatArray, broadcasts_to, convert
+from fastloss.arrays import FLOAT64, FloatArray, convert
 from fastloss.layout import Array, Shape
 
 Floats = NDArray[np.float64]
@@ -64,6 +64,8 @@ class ReductionPlan:
     """Of `shape`: the factor of each loss; None: no weights."""
     counted: Bools | None = None
     """Of `shape`: valid and not of weight 0; None without weights and masks."""
+    summed: FloatArray | None = None
+    """Of `shape`: what each loss adds to the sum of weights; None: 1."""
 
     def reduce(self, losses: FloatArray) -> FloatArray | float:
         """Return the result for a kernel's losses (rows,): a float, or an array if unreduced."""
@@ -97,49 +99,44 @@ def reduction_plan(
     upstream: Array | None = None,
     label_weight: FloatArray | None = None,
     ignored: Bools | None = None,
+    smoothed: bool = False,
 ) -> ReductionPlan:
     """Return the plan for losses of shape `loss_shape`.
 
-    sample_weight and mask are broadcast to the losses by `align`; a single loss is broadcast to a
-    sample_weight or mask of shape (n,) or (n, 1). label_weight (the class weight of each label)
-    and ignored already have the shape of the losses. upstream has the shape of the result.
+    sample_weight, mask, label_weight (the class weight of each label) and ignored have that shape
+    too; see `alignment`. upstream has the shape of the result. The losses of smoothed labels hold
+    the class weights already: a label_weight counts in the sum of weights, and multiplies nothing.
     """
     has_weight = sample_weight is not None or label_weight is not None
     has_mask = mask is not None or ignored is not None
     if not has_weight and not has_mask and upstream is None:
         return _unweighted_plan(loss_shape, reduction)
 
-    shape = _broadcast_shape(loss_shape, sample_weight, mask)
-    one_for_many = math.prod(shape) != math.prod(loss_shape)
-    valid = None if mask is None else _as_bools(align("mask", mask, shape))
+    valid = None if mask is None else _as_bools(mask)
     if ignored is not None:
         valid = ~ignored if valid is None else valid & ~ignored
-    if sample_weight is None and one_for_many:
-        sample_weight = np.ones(shape)
-    weights = label_weight
-    if sample_weight is not None:
-        aligned = convert(align("sample_weight", sample_weight, shape), FLOAT64)
-        weights = aligned if weights is None else _float64_product(aligned, weights)
+    weights = None if sample_weight is None else convert(sample_weight, FLOAT64)
+    if not smoothed:
+        weights = _float64_product(weights, label_weight)
     counted = valid
     if weights is not None:
         counted = weights != 0 if valid is None else valid & (weights != 0)
-
     if reduction == "mean_with_sample_weight" and weights is not None:
         weights = _rescaled_weights(weights, valid)
-    divisor = _divisor(reduction, math.prod(shape), valid, weights)
-    scale = _row_scale(upstream, shape if divisor is None else (), weights, divisor or 1.0)
+    summed = _float64_product(weights, label_weight) if smoothed else weights
+
+    divisor = _divisor(reduction, math.prod(loss_shape), valid, summed)
+    scale = _row_scale(upstream, loss_shape if divisor is None else (), weights, divisor or 1.0)
     keep = _KEEP_ALL if counted is None else counted
-    if one_for_many:  # the kernel sees the single row
-        scale, keep = np.sum(scale, where=keep, keepdims=True), np.any(keep, keepdims=True)
-        valid = None if valid is None else np.any(valid, keepdims=True)
     return ReductionPlan(
-        shape,
+        loss_shape,
         divisor,
         scale.reshape(-1),
         _KEEP_NONE if divisor == 0 else keep.reshape(-1),
         None if valid is None else valid.reshape(-1),
         weights,
         counted,
+        summed,
     )
 
 
@@ -148,39 +145,6 @@ def _unweighted_plan(loss_shape: Shape, reduction: str | None) -> ReductionPlan:
     """Return the plan of a call without weights, mask and upstream."""
     divisor = _divisor(reduction, math.prod(loss_shape))
     return ReductionPlan(loss_shape, divisor, _shared_constant(1.0 / (divisor or 1.0)), _KEEP_ALL)
-
-
-def align(name: str, array: Array, shape: Shape) -> Array:
-    """Return `array` broadcast to `shape`, which it must not enlarge, else raise ValueError.
-
-    One surplus trailing axis of length 1 is dropped. Then axes are matched from the left, so that
-    (batch,) has one value per sample; if that fails, from the right, as NumPy does.
-    """
-    if array.shape == shape:
-        return array
-    squeezed = array
-    if squeezed.ndim == len(shape) + 1 and squeezed.shape[-1] == 1:
-        squeezed = squeezed[..., 0]
-    ones = (1,) * (len(shape) - squeezed.ndim)
-    for lengths in (squeezed.shape + ones, ones + squeezed.shape):
-        if broadcasts_to(lengths, shape):
-            return np.broadcast_to(squeezed.reshape(lengths), shape)
-    raise ValueError(
-        f"{name} must fit the shape of the losses, {shape}, from the left or by broadcasting,"
-        f" got shape {array.shape}"
-    )
-
-
-def _broadcast_shape(loss_shape: Shape, *arrays: Array | None) -> Shape:
-    """Return the shape of the weighted losses: only a single loss is broadcast to the `arrays`."""
-    if loss_shape == ():
-        for array in arrays:
-            if array is not None and (
-                (array.ndim == 1 and array.shape != (1,))
-                or (array.ndim == 2 and array.shape[1] == 1)
-            ):
-                return array.shape
-    return loss_shape
 
 
 def _divisor(
@@ -238,6 +202,8 @@ def _row_scale(
 
 
 @np.errstate(all="ignore")
-def _float64_product(a: FloatArray, b: FloatArray) -> Floats:
-    """Return a * b in float64; infinities and NaN are legal weights and raise no warning."""
+def _float64_product(a: FloatArray | None, b: FloatArray | None) -> FloatArray | None:
+    """Return a * b in float64, where None is 1; infinities and NaN are legal weights."""
+    if a is None or b is None:
+        return b if a is None else a
     return np.multiply(a, b, dtype=np.float64)

@@ -155,8 +155,14 @@ def evaluate_command(
         bool | None, typer.Option("--from-logits", help="Predictions are logits.")
     ] = None,
     label_smoothing: Annotated[float | None, typer.Option(help="In [0, 1].")] = None,
+    log_input: Annotated[
+        bool | None, typer.Option("--log-input", help="Predictions are log rates (poisson).")
+    ] = None,
     axis: Annotated[
-        str | None, typer.Option(help="Class axis; binary: axes to average over, as 1,2.")
+        str | None,
+        typer.Option(
+            help="Class axis; binary, poisson: axes to average over, as 1,2; () for none."
+        ),
     ] = None,
     ignore_class: Annotated[int | None, typer.Option(help="Label of rows to leave out.")] = None,
     class_weight: Annotated[Path | None, typer.Option(help=".npy, a weight a class.")] = None,
@@ -190,6 +196,7 @@ def evaluate_command(
             loss,
             from_logits=from_logits,
             label_smoothing=label_smoothing,
+            log_input=log_input,
             axis=None if axis is None else parsing.parse_axis(axis),
             ignore_class=ignore_class,
             class_weight=None if class_weight is None else parsing.read_array(class_weight),

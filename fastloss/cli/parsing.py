@@ -39,7 +39,9 @@ def parse_loss(name: str, **options: Any) -> Loss:
 
 
 def parse_axis(text: str) -> int | tuple[int, ...]:
-    """Return one axis, or several that are separated by commas."""
+    """Return one axis, or several that are separated by commas; "()" is none."""
+    if text == "()":
+        return ()
     try:
         axes = tuple(int(part) for part in text.split(","))
     except ValueError:

@@ -26,8 +26,10 @@ LOSSES = {
     "sparse_categorical_crossentropy": (
         "probability_crossentropy_sparse",
         "softmax_crossentropy_sparse",
+        "probability_crossentropy_smoothed",
+        "softmax_crossentropy_smoothed",
     ),
-    "poisson": ("poisson",),
+    "poisson": ("poisson", "poisson_log_rates"),
     "kl_divergence": ("kullback_leibler",),
 }
 """Function of a loss -> its kernels."""

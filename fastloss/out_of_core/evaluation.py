@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.arrays import FLOAT32, FLOAT64, result_dtype
+from fastloss.arrays import FLOAT32, FLOAT64, result_dtype, scalar
 from fastloss.evaluate import evaluate
 from fastloss.layout import Shape
 from fastloss.loss_base import Loss
@@ -40,7 +40,7 @@ class Summary:
     """The result of an evaluation."""
 
     value: float | None
-    """The reduced loss, rounded to `dtype`; None without a reduction."""
+    """The reduced loss, rounded to the loss's `dtype` if it has one; None without a reduction."""
     counts: RowCounts
     losses: RowStatistics
     """Of the rows that are not masked, ignored or of weight 0; before weights are applied."""
@@ -76,8 +76,7 @@ def evaluate_in_blocks(
     loss : Loss
         The loss and its reduction.
     y_true, y_pred, sample_weight, mask : array or Source
-        As for a call of the loss, with one exception: the single loss of rank-1 predictions is not
-        broadcast to a weight or mask of several elements.
+        As for a call of the loss.
     block_rows : int, optional
         Rows per block; by default as many as 16 MiB of predictions hold, at most 262,144.
     worst : int
@@ -116,8 +115,9 @@ def evaluate_in_blocks(
         for chunk in iter_chunks(inputs.loss_shape, limit):
             progress(second.block(chunk))
         seconds = time.perf_counter() - start
-    with np.errstate(over="ignore", under="ignore"):
-        value = None if counts.divisor is None else float(output.type(second.reduced_loss()))
+    value = None if counts.divisor is None else second.reduced_loss()
+    if value is not None and loss._output_dtype is not None:
+        value = float(scalar(value, loss._output_dtype))
     return Summary(
         value,
         counts,
@@ -191,7 +191,7 @@ class _SecondPass:
         x = self._inputs.y_pred[prediction_chunk]
         reciprocal = 1.0 / self._divisor if self._divisor else 0.0
         _, grad, rows = evaluate(
-            self._loss._spec,
+            row_inputs.spec,
             row_inputs.y_true,
             x,
             row_inputs.weight,

@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.typing import NDArray
 
-from fastloss.arrays import FLOAT32, dense_targets, squeeze_or_expand_to_same_rank
-from fastloss.labels import Labels, class_labels
+from fastloss.alignment import align
+from fastloss.arrays import FLOAT32, FloatArray, dense_targets, squeeze_or_expand_to_same_rank
+from fastloss.labels import Labels, class_labels, label_weights
 from fastloss.layout import Layout, Shape, layout_for
 from fastloss.loss_specs import LossSpec
 from fastloss.out_of_core.chunks import Chunk, chunk_shape, iter_chunks
 from fastloss.out_of_core.lazy_view import ChunkedArray, LazyView
-from fastloss.reduction import ReductionPlan, align, float_sum, reduction_plan, weight_sum
+from fastloss.reduction import ReductionPlan, float_sum, reduction_plan, weight_sum
 
 
 @dataclass(frozen=True)
@@ -39,18 +40,26 @@ class RowCounts:
 class RowInputs:
     """The inputs of one chunk of the losses, without the predictions."""
 
+    spec: LossSpec
     shape: Shape
     y_true: NDArray[Any]
     weight: NDArray[Any] | None
     mask: NDArray[Any] | None
     labels: Labels | None = None
-    label_weight: NDArray[np.float64] | None = None
+    label_weight: FloatArray | None = None
 
     def plan(self, reduction: str | None) -> ReductionPlan:
         """Return the plan of a call with these weights, masks and labels."""
         ignored = None if self.labels is None else self.labels.ignored
         return reduction_plan(
-            self.shape, reduction, self.weight, self.mask, None, self.label_weight, ignored
+            self.shape,
+            reduction,
+            self.weight,
+            self.mask,
+            None,
+            self.label_weight,
+            ignored,
+            smoothed=self.spec.targets == "smoothed labels",
         )
 
     def check_labels(self, layout: Layout, first: int) -> None:
@@ -77,7 +86,7 @@ class Inputs:
         sample_weight: ChunkedArray | None = None,
         mask: ChunkedArray | None = None,
     ) -> None:
-        by_label = spec.targets == "labels"
+        by_label = spec.by_label
 
         def with_rank_of_y_pred(array: NDArray[Any]) -> tuple[NDArray[Any], Shape]:
             return squeeze_or_expand_to_same_rank(array, y_pred.shape, by_label)
@@ -85,10 +94,16 @@ class Inputs:
         _, shape = with_rank_of_y_pred(np.broadcast_to(False, y_true.shape))
         targets = LazyView(y_true, lambda a: with_rank_of_y_pred(a)[0])
         self.spec = spec
-        self.layout = layout_for(shape, spec.axis)
+        given = {"sample_weight": sample_weight, "mask": mask}
+        alignment = align(
+            layout_for(shape, spec.axis),
+            spec.elementwise,
+            *(None if source is None else source.shape for source in given.values()),
+        )
+        self._alignment = alignment
+        self.layout = alignment.losses
         self.loss_shape = self.layout.loss_shape
-        axes = range(len(shape)) if spec.axis is None else spec.axis
-        self.axes = normalize_axis_tuple(axes, len(shape))
+        self.axes = self.layout.axis_groups[1]
         self.y_pred = LazyView(y_pred, lambda a: a.reshape(shape))
         if by_label:
             if targets.shape not in (self.loss_shape, self.layout.keepdims_shape):
@@ -101,12 +116,9 @@ class Inputs:
             zeros = np.broadcast_to(np.float32(0), targets.shape)  # a shape without its memory
             dense_targets(zeros, shape, FLOAT32, spec.targets == "broadcast")  # checks the shape
             self._y_true = LazyView(targets, lambda a: np.broadcast_to(a, shape))
-        self._weight = self._aligned("sample_weight", sample_weight)
-        self._mask = self._aligned("mask", mask)
-
-    def _aligned(self, name: str, source: ChunkedArray | None) -> LazyView | None:
-        return (
-            None if source is None else LazyView(source, lambda a: align(name, a, self.loss_shape))
+        self._weight, self._mask = (
+            None if source is None else LazyView(source, partial(alignment.broadcast, name))
+            for name, source in given.items()
         )
 
     def prediction_chunk(self, chunk: Chunk) -> Chunk:
@@ -122,15 +134,23 @@ class Inputs:
         shape, predictions = chunk_shape(chunk), self.prediction_chunk(chunk)
         weight = None if self._weight is None else self._weight[chunk]
         mask = None if self._mask is None else self._mask[chunk]
-        if self.spec.targets != "labels":
-            return RowInputs(shape, self._y_true[predictions], weight, mask)
+        if not self.spec.by_label:
+            return RowInputs(self._spec_of(chunk), shape, self._y_true[predictions], weight, mask)
         y_true = self._y_true[chunk]
         layout = layout_for(chunk_shape(predictions), self.spec.axis)
         labels = class_labels(y_true, layout, self.spec.ignore_class)
         label_weight = None
         if self.spec.class_weight is not None:
-            label_weight = self.spec.class_weight.take(labels.ids, mode="clip").reshape(shape)
-        return RowInputs(shape, y_true, weight, mask, labels, label_weight)
+            label_weight = label_weights(labels, self.spec.class_weight, shape)
+        return RowInputs(self.spec, shape, y_true, weight, mask, labels, label_weight)
+
+    def _spec_of(self, chunk: Chunk) -> LossSpec:
+        """Return the spec for a chunk, with the weights of its elements if it may split rows."""
+        rows, weights = self._alignment.rows, self.spec.pos_weight
+        if weights is None or not self._alignment.by_element:
+            return self.spec
+        of_rows = tuple(chunk[axis] for axis in rows.axis_groups[1])
+        return self.spec._replace(pos_weight=np.broadcast_to(weights, rows.reduced_shape)[of_rows])
 
 
 def count_rows(inputs: Inputs, reduction: str | None, limit: int) -> RowCounts:
@@ -147,7 +167,7 @@ def count_rows(inputs: Inputs, reduction: str | None, limit: int) -> RowCounts:
         masked += 0 if block.mask is None else size - int(np.count_nonzero(block.mask))
         valid += block_valid
         weights.append(
-            block_valid if plan.weight is None else weight_sum(plan.weight, plan.counted)
+            block_valid if plan.summed is None else weight_sum(plan.summed, plan.counted)
         )
     weight = float_sum(np.array(weights))
     divisor: float | None = float(valid)

@@ -21,7 +21,7 @@ TOLERANCE = {"float32": 1e-6, "float64": 1e-13}
 ROWS, CLASSES = 100, 37
 #: The sources of the entries that are not from a documentation page.
 OWN_SOURCES = FLOAT64_REFERENCE, SAME_BITS = "plain float64 form", "value alone, in place"
-LOGITS = {"from_logits": True}
+LOGITS, LOG_INPUT = {"from_logits": True}, {"log_input": True}
 
 
 @dataclass(frozen=True)
@@ -207,10 +207,12 @@ def _categorical_cases(dtype: np.dtype[Any]) -> Iterator[Case]:
     x = logits["random logits"].astype(dtype)
     yield Case(sparse, "ignored class", labels, x, {**LOGITS, "ignore_class": 3})
     yield Case(dense, "smoothed", one_hot, x, {**LOGITS, "label_smoothing": 0.1})
+    yield Case(sparse, "smoothed", labels, x, {**LOGITS, "label_smoothing": 0.1})
     sharp = np.roll(one_hot, ROWS // 2, axis=0)
     for kind, x in {"probabilities": _softmax(normal, dtype), "probabilities 0, 1": sharp}.items():
         yield Case(sparse, kind, labels, x)
         yield Case(dense, kind, one_hot, x)
+        yield Case(sparse, f"{kind}, smoothed", labels, x, {"label_smoothing": 0.1})
 
 
 def _elementwise_cases(dtype: np.dtype[Any]) -> Iterator[Case]:
@@ -236,6 +238,7 @@ def _elementwise_cases(dtype: np.dtype[Any]) -> Iterator[Case]:
     counts = rng.poisson(3.0, normal.shape).astype(dtype)
     yield Case(functional.poisson, "rates", counts, np.exp(normal).astype(dtype))
     yield Case(functional.poisson, "rates 0", counts, np.maximum(edges, 0))
+    yield Case(functional.poisson, "log rates", counts, normal.astype(dtype), LOG_INPUT)
     yield Case(functional.kl_divergence, "probabilities", np.roll(soft, 1, 0), soft)
     yield Case(functional.kl_divergence, "clip bounds", targets, edges)
 

@@ -87,11 +87,12 @@ def sparse_categorical_crossentropy(
     from_logits: bool = False,
     ignore_class: int | None = None,
     axis: int = -1,
+    label_smoothing: float = 0.0,
     *,
     class_weight: ArrayLike | None = None,
     working: DTypeLike = np.float64,
 ) -> Pair:
-    """Return -w_k log p_k for the label k of each row, and its gradient; 0 where ignored."""
+    """Return `categorical_crossentropy` of one-hot rows, and its gradient; 0 where ignored."""
     x = np.moveaxis(_float64(y_pred), axis, -1)
     y = np.asarray(y_true)
     if y.ndim == x.ndim:
@@ -99,31 +100,44 @@ def sparse_categorical_crossentropy(
     kept = np.ones(y.shape, np.bool_) if ignore_class is None else y != ignore_class
     label = np.where(kept, y, 0).astype(np.int64)
     one_hot = label[..., np.newaxis] == np.arange(x.shape[-1])
-    rows, gradient = _crossentropy(
-        one_hot * _broadcast_along(class_weight, -1, 1), x, from_logits, working
+    rows, gradient = categorical_crossentropy(
+        one_hot, x, from_logits, label_smoothing, class_weight=class_weight, working=working
     )
     gradient = np.where(kept[..., np.newaxis], gradient, 0.0)
     return np.where(kept, rows, 0.0), np.moveaxis(gradient, -1, axis)
 
 
 @_quiet
-def poisson(y_true: ArrayLike, y_pred: ArrayLike, *, working: DTypeLike = np.float64) -> Pair:
-    """Return the mean over the last axis of x - t log(x + eps), and its gradient."""
+def poisson(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    axis: int = -1,
+    log_input: bool = False,
+    working: DTypeLike = np.float64,
+) -> Pair:
+    """Return the mean over `axis` of x - t log(x + eps), or of e^x - t x, and its gradient."""
     x = _float64(y_pred)
     t = np.broadcast_to(_float64(y_true), x.shape)
+    count = np.float64(x.shape[axis])
+    if log_input:
+        rate = np.exp(x)
+        terms = np.where(np.isinf(rate), rate, rate - _product(t, x))
+        return np.sum(terms, axis=axis) / count, (rate - t) / count
     rate = x + clip_bounds(working)[0]
-    count = np.float64(x.shape[-1])
-    return np.sum(x - t * np.log(rate), axis=-1) / count, (1 - t / rate) / count
+    return np.sum(x - t * np.log(rate), axis=axis) / count, (1 - t / rate) / count
 
 
 @_quiet
-def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike, *, working: DTypeLike = np.float64) -> Pair:
-    """Return the sum over the last axis of u log(u / p), both clipped to [eps, 1]; gradient."""
+def kl_divergence(
+    y_true: ArrayLike, y_pred: ArrayLike, *, axis: int = -1, working: DTypeLike = np.float64
+) -> Pair:
+    """Return the sum over `axis` of u log(u / p), both clipped to [eps, 1], and its gradient."""
     x = _float64(y_pred)
     low, _ = clip_bounds(working)
     u = np.broadcast_to(np.clip(_float64(y_true), low, 1.0), x.shape)
     p = np.clip(x, low, 1.0)
-    return np.sum(u * np.log(u / p), axis=-1), -_not_clipped(x, low, 1.0) * u / p
+    return np.sum(u * np.log(u / p), axis=axis), -_not_clipped(x, low, 1.0) * u / p
 
 
 def _crossentropy(t: Array, x: Array, from_logits: bool, working: DTypeLike) -> Pair:

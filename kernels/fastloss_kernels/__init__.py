@@ -34,10 +34,13 @@ _HOMES = {
     "binary_crossentropy_logits": "losses.binary_crossentropy",
     "kullback_leibler": "losses.kullback_leibler",
     "poisson": "losses.poisson",
+    "poisson_log_rates": "losses.poisson_log_rates",
     "probability_crossentropy_dense": "losses.probability_dense",
     "probability_crossentropy_sparse": "losses.probability_sparse",
+    "probability_crossentropy_smoothed": "losses.probability_smoothed",
     "softmax_crossentropy_dense": "losses.softmax_dense",
     "softmax_crossentropy_sparse": "losses.softmax_sparse",
+    "softmax_crossentropy_smoothed": "losses.softmax_smoothed",
     "total": "reductions.sum_rows",
 }
 """Each kernel and its module, imported when the kernel is first asked for: programs use a few."""

@@ -42,7 +42,8 @@ def run(kernel: Any, x: Any, *rest: Any) -> Any:
 
         - labels : (n,) int64
         - targets : (outer, classes, inner), loss's dtype; any strides
-        - class_weight, pos_weight : (0,) or (classes,), loss's dtype
+        - class_weight : (0,) or (classes,), loss's dtype
+        - pos_weight : likewise; or (n,), one for each of n rows of one class
         - smoothing, eps : finite numbers
         - scale : (1,) or (n,) float64
         - keep : (1,) or (n,) bool
@@ -134,12 +135,13 @@ def _forms(shape: tuple[int, ...], dtype: Any) -> dict[str, tuple[tuple[Any, ...
     outer, classes, inner = shape
     rows = (outer * inner,)
     working = _FLOAT64 if dtype == _FLOAT64 else _FLOAT32
-    per_class = ((working,), ((0,), (classes,)))
+    per_class: _Shapes = ((0,), (classes,))
+    of_rows: _Shapes = (rows,) if classes == 1 else ()
     return {
         "labels": ((_INT64,), (rows,)),
         "targets": ((working,), (shape,)),
-        "class_weight": per_class,
-        "pos_weight": per_class,
+        "class_weight": ((working,), per_class),
+        "pos_weight": ((working,), per_class + of_rows),
         "scale": ((_FLOAT64,), ((1,), rows)),
         "keep": ((_BOOL,), ((1,), rows)),
         "loss": ((working,), (rows,)),

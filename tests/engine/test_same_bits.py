@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from processes import LAYERS, on_layers, run
 
 import fastloss as fl
-from benchmarks.cases import CASES
+from benchmarks.cases import ALL_CASES as CASES
 
 some = settings(deadline=None, max_examples=10, derandomize=True)
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

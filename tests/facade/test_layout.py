@@ -5,7 +5,7 @@ import pytest
 from numpy.lib.stride_tricks import as_strided
 
 import fastloss as fl
-from benchmarks.cases import CASES
+from benchmarks.cases import ALL_CASES as CASES
 from fastloss.arrays import FLOAT32, as_array, convert
 from fastloss.layout import layout_for
 

@@ -9,7 +9,7 @@ import pytest
 from processes import run
 
 import fastloss as fl
-from benchmarks.cases import CASES
+from benchmarks.cases import ALL_CASES as CASES
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 

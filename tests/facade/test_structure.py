@@ -22,7 +22,9 @@ MAY_IMPORT = {
     "cli": {"", "cli", "out_of_core", "selfcheck"},
 }
 # Each may import those on its right.
-PATH_OF_A_CALL = "losses loss_base functional evaluate loss_specs reduction labels arrays layout"
+PATH_OF_A_CALL = (
+    "losses loss_base functional evaluate loss_specs reduction alignment labels arrays layout"
+)
 # The package itself hands out `check`, and `python -m fastloss` is the command.
 ENTRIES = {("__init__", "selfcheck"), ("__main__", "cli")}
 

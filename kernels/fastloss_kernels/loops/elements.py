@@ -17,7 +17,7 @@ import numpy as np
 from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.loops.targets import BinaryTargets
 from fastloss_kernels.reductions.sum_rows import rounded_sum
-from fastloss_kernels.simd.raw_arrays import fill
+from fastloss_kernels.simd.raw_arrays import copy, fill, stack_array
 from fastloss_kernels.simd.scalar import EPS_F32, EPS_F64, fma, itemsize
 from fastloss_kernels.typing import Array
 
@@ -34,6 +34,35 @@ def heaviest_target(weight: Array) -> float:
 
 
 @block
+def repeat_weights(weight: Array, first: int, target: Array) -> None:
+    """Fill `target` with the weights of elements from number `first` on; they repeat."""
+    k, start = 0, first % weight.size
+    while k < target.size:
+        n = min(target.size - k, weight.size - start)
+        copy(weight[start : start + n], target[k : k + n])
+        k, start = k + n, 0
+
+
+@block
+def _row_factors(
+    scale: Array, rows: int, divisor: float, heaviest: float, early: DoubleWords, late: DoubleWords
+) -> None:
+    """Set one factor a row; see `broadcast_row_factors`."""
+    kind = late[0].dtype.type
+    single = itemsize(late[0]) == 4
+    room, eps = (2.0**40, EPS_F32) if single else (2.0**400, EPS_F64)
+    one, none = kind(1), kind(0)
+    for r in range(rows):
+        high = scale[r] / divisor
+        low = fma(-high, divisor, scale[r]) / divisor
+        first = kind(high * (1.0 - eps))
+        rest = kind((high - first) + low) if abs(first) < np.inf else none
+        before = 1 / room < abs(high) < room * room / heaviest
+        early[0][r], early[1][r] = (first, rest) if before else (one, none)
+        late[0][r], late[1][r] = (one, none) if before else (first, rest)
+
+
+@block
 def broadcast_row_factors(
     scale: Array, rows: int, divisor: float, heaviest: float, early: DoubleWords, late: DoubleWords
 ) -> None:
@@ -44,21 +73,19 @@ def broadcast_row_factors(
     the largest floats and to the smallest ones, else slopes are `late`; the other factor is 1. That
     depends on nothing but the row's own factor.
     """
-    kind = late[0].dtype.type
     width = late[0].size // rows
-    single = itemsize(late[0]) == 4
-    room, eps = (2.0**40, EPS_F32) if single else (2.0**400, EPS_F64)
+    if width == 1:
+        _row_factors(scale, rows, divisor, heaviest, early, late)
+        return
+    kind = late[0].dtype
+    own = (stack_array(kind), stack_array(kind)), (stack_array(kind), stack_array(kind))
+    _row_factors(scale, rows, divisor, heaviest, own[0], own[1])
     for r in range(rows):
-        high = scale[r] / divisor
-        low = fma(-high, divisor, scale[r]) / divisor
-        first = kind(high * (1.0 - eps))
-        rest = kind((high - first) + low) if abs(first) < np.inf else kind(0)
-        before = 1 / room < abs(high) < room * room / heaviest
         row = slice(r * width, (r + 1) * width)
-        fill(early[0][row], first if before else kind(1))
-        fill(early[1][row], rest if before else kind(0))
-        fill(late[0][row], kind(1) if before else first)
-        fill(late[1][row], kind(0) if before else rest)
+        fill(early[0][row], own[0][0][r])
+        fill(early[1][row], own[0][1][r])
+        fill(late[0][row], own[1][0][r])
+        fill(late[1][row], own[1][1][r])
 
 
 @block

@@ -12,6 +12,7 @@ from fastloss_kernels.loops.elements import (
     broadcast_row_factors,
     divide_sums,
     heaviest_target,
+    repeat_weights,
     write_elements,
 )
 from fastloss_kernels.loops.elementwise_columns import tile_function
@@ -39,17 +40,18 @@ _TEMPORARIES = 10
 def _weights_from(weight: Array, b: Block, c: int) -> Array:
     """Return the weight of each element of a block from class `c` on: 1 where none are given.
 
-    Repeated over the rows of the first block, which is the largest. Rows of several pieces are
-    blocks by themselves.
+    Weights repeat over the elements of all rows. One for each class is the same in every block,
+    so the first one, which is the largest, sets it for all. Rows of several pieces are blocks by
+    themselves.
     """
-    if weight.size > piece_size(b.classes):
+    if b.classes > piece_size(b.classes) and weight.size:
         return flat_view(weight, weight.dtype)[c:]
     weights = b.scratch.temporaries[(_TEMPORARIES - 1) * b.scratch.room :]
-    if b.starts and c == 0:
-        fill(weights[: b.scratch.room], 1.0)
+    if weight.size > b.classes or (b.starts and c == 0):
         if weight.size:
-            for k in range(b.rows * b.classes):
-                weights[k] = weight[k % weight.size]
+            repeat_weights(weight, b.first * b.classes, weights[: b.rows * b.classes])
+        else:
+            fill(weights[: b.scratch.room], 1.0)
     return weights
 
 

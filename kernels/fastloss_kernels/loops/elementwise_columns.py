@@ -12,6 +12,7 @@ from fastloss_kernels.loops.elements import (
     broadcast_row_factors,
     divide_sums,
     heaviest_target,
+    repeat_weights,
     write_elements,
 )
 from fastloss_kernels.loops.row_inputs import Batch, zero_masked
@@ -75,7 +76,10 @@ def tile_function(element: Any, bounds: Any, weighted: bool, mean: bool) -> Any:
             targets = BinaryTargets(t, t, t, t, t)
             if weighted and not s.plain:
                 weight, smoothing, weights = s.options[0], s.options[1], stack_array(like.dtype)
-                fill(weights[:rows], weight[own] if weight.size else like.dtype.type(1))
+                if weight.size > s.tile.classes:  # rows of one element
+                    repeat_weights(weight, first, weights[:rows])
+                else:
+                    fill(weights[:rows], weight[own] if weight.size else like.dtype.type(1))
                 positive, negative = stack_array(like.dtype), stack_array(like.dtype)
                 scaled_positive, scaled_negative = stack_array(like.dtype), stack_array(like.dtype)
                 targets = BinaryTargets(t, positive, negative, scaled_positive, scaled_negative)

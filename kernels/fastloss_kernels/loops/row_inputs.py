@@ -67,10 +67,13 @@ def zero_masked_rows(keep: Array, first: int, rows: int, loss: Array, w: Array) 
     """Set the losses of masked rows to 0, and their gradients w where there are any."""
     if not any_masked(keep, first, rows):
         return
+    zero_masked(keep, first, rows, loss)
+    if w.size == rows:
+        zero_masked(keep, first, rows, w)
+        return
     step, classes = _step(keep), w.size // rows
     for r in range(rows):
         if not keep[(first + r) * step]:
-            loss[r] = 0
             fill(w[r * classes : (r + 1) * classes], 0)
 
 
@@ -79,10 +82,12 @@ def zero_masked(keep: Array, first: int, rows: int, values: Array) -> None:
     """Set the values of masked rows to 0."""
     if not any_masked(keep, first, rows):
         return
-    step = _step(keep)
+    if keep.size == 1:
+        fill(values[:rows], 0)
+        return
+    mine, zero = keep[first : first + rows], values.dtype.type(0)
     for r in range(rows):
-        if not keep[(first + r) * step]:
-            values[r] = 0
+        values[r] = values[r] if mine[r] else zero
 
 
 @called

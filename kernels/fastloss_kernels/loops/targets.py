@@ -6,7 +6,7 @@ rounding after each step would cost the gradients up to two ulp before they are 
 
 from typing import Any, NamedTuple
 
-from fastloss_kernels.compiler.jit import block, called
+from fastloss_kernels.compiler.jit import block, called, overload_block
 from fastloss_kernels.elementary.double_word import (
     DoubleWord,
     rounded_product,
@@ -14,8 +14,10 @@ from fastloss_kernels.elementary.double_word import (
     to_double_word,
     two_sum,
 )
+from fastloss_kernels.simd.raw_arrays import fill
 from fastloss_kernels.simd.scalar import fma
 from fastloss_kernels.typing import Array, Scalar
+from numba import types
 
 
 @block
@@ -75,6 +77,67 @@ def dense_targets(
         return y
     _change(y, rows, class_weight[c0:], smoothing, classes, own)
     return own[: y.size]
+
+
+@called
+def _smoothed_labels(
+    labels: Array, c0: int, width: int, change: Any, classes: int, target: Array
+) -> None:
+    """Set `target` to what `dense_targets` makes of one-hot rows, for `width` classes from `c0`."""
+    class_weight, smoothing = change
+    kind = target.dtype.type
+    shrink, rise, _ = smoothing_pairs(smoothing, classes, target)
+    off, on = smoothed(kind(0), shrink, rise), smoothed(kind(1), shrink, rise)
+    weights = class_weight[c0:]
+    for r in range(labels.size):
+        row, label = target[r * width : (r + 1) * width], labels[r] - c0
+        if class_weight.size == 0:
+            fill(row, off[0] + off[1])
+            if 0 <= label < width:
+                row[label] = on[0] + on[1]
+        else:
+            for c in range(width):
+                high, low = scaled_double_word(weights[c], off)
+                row[c] = high + low
+            if 0 <= label < width:
+                high, low = scaled_double_word(weights[label], on)
+                row[label] = high + low
+
+
+def target_piece(
+    y: Array, row: int, rows: int, c: int, width: int, change: Any, classes: int, own: Array
+) -> Any:
+    """Return the targets of some rows of a block, for `width` classes from `c` on.
+
+    `y` are the block's target rows, or its class labels, which stand for one-hot rows. Rows of
+    several pieces come one at a time. ``change = (class_weight, smoothing)``; see `dense_targets`.
+    """
+    if y.dtype.kind == "i":
+        return _piece_of_labels(y, row, rows, c, width, change, classes, own)
+    return _piece_of_rows(y, row, rows, c, width, change, classes, own)
+
+
+def _piece_of_rows(
+    y: Array, row: int, rows: int, c: int, width: int, change: Any, classes: int, own: Array
+) -> Any:
+    class_weight, smoothing = change
+    start = row * classes + c
+    piece = y[start : start + rows * width]
+    return dense_targets(piece, rows, c, class_weight, smoothing, classes, own)
+
+
+def _piece_of_labels(
+    y: Array, row: int, rows: int, c: int, width: int, change: Any, classes: int, own: Array
+) -> Any:
+    _smoothed_labels(y[row : row + rows], c, width, change, classes, own)
+    return own[: rows * width]
+
+
+overload_block(target_piece)(
+    lambda y, row, rows, c, width, change, classes, own: (
+        _piece_of_labels if isinstance(y.dtype, types.Integer) else _piece_of_rows
+    )
+)
 
 
 class BinaryTargets(NamedTuple):

@@ -112,8 +112,8 @@ def binary_crossentropy(
         Probabilities. Any strides; may be read-only.
     targets : (outer, classes, inner), loss's dtype
         Targets t, usually 0 to 1. Any strides, 0 included.
-    pos_weight : (0,) or (classes,), loss's dtype
-        Weights w of the positive class; none if empty.
+    pos_weight : (0,) or (classes,), loss's dtype; (period,) for rows of one class
+        Weights w of the positive class; none if empty. Over rows of one class they repeat.
     smoothing : float
         The targets become ``t (1 - s) + s / 2``.
     eps : float
@@ -175,8 +175,8 @@ def binary_crossentropy_logits(
         Logits. Any strides; may be read-only.
     targets : (outer, classes, inner), loss's dtype
         Targets t, usually 0 to 1. Any strides, 0 included.
-    pos_weight : (0,) or (classes,), loss's dtype
-        Weights w of the positive class; none if empty.
+    pos_weight : (0,) or (classes,), loss's dtype; (period,) for rows of one class
+        Weights w of the positive class; none if empty. Over rows of one class they repeat.
     smoothing : float
         The targets become ``t (1 - s) + s / 2``.
     scale : (1,) or (n,) float64

@@ -19,7 +19,7 @@ from fastloss_kernels.loops.kernel import kernel, run_part
 from fastloss_kernels.loops.packed import packed_part
 from fastloss_kernels.loops.row_inputs import Batch
 from fastloss_kernels.loops.rows import rows_part
-from fastloss_kernels.loops.targets import dense_targets
+from fastloss_kernels.loops.targets import target_piece
 from fastloss_kernels.losses.probability_formulas import row_totals, subnormal_guard, unclipped
 from fastloss_kernels.memory.layout import piece_size
 from fastloss_kernels.memory.rows import Block, load_block
@@ -93,8 +93,12 @@ def _slopes(v: Array, t: Array, row: Any, factors: Any, one: Scalar, slopes: Arr
 
 
 @block
-def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
+def process_targets(
+    b: Block, batch: Batch, y: Array, options: Any, grad: Array | None, targets_ahead: Any
+) -> None:
+    """Process a block with the targets y; see `target_piece`."""
     class_weight, smoothing, eps = options
+    change = class_weight, smoothing
     kind, rows, classes = b.loss.dtype.type, b.rows, b.classes
     piece = piece_size(classes)
     low, high = kind(eps), kind(1.0 - eps)
@@ -103,15 +107,14 @@ def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
     changed, terms, kept = arrays, arrays[room:], arrays[2 * room :]
     total, lost, value, value_lost = row_array(), row_array(), row_array(), row_array()
     slope, slope_lost = row_array(), row_array()  # sums of the targets that are not clipped
-    y = load_block(batch.targets, b.first, rows, b.scratch.targets)
     early, late = prefetch_passes(batch.x, b.first, rows)
     row_totals(b.x, rows, total, lost, early)
-    ahead = (late, prefetch_block(batch.targets, b.first, rows))
+    ahead = (late, targets_ahead)
     for c in range(0, classes, piece):
         width = min(piece, classes - c)
         size = rows * width
         v = b.x[c : c + size]
-        t = dense_targets(y[c : c + size], rows, c, class_weight, smoothing, classes, changed)
+        t = target_piece(y, 0, rows, c, width, change, classes, changed)
         for r in range(rows):
             by = subnormal_guard(total[r], b.loss)
             row_sum = _row_sum(kind, total[r], lost[r], by, low, high)
@@ -128,8 +131,8 @@ def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
         for c in range(0, classes, piece):
             width = min(piece, classes - c)
             size = rows * width
-            v, y_piece = b.x[c : c + size], y[c : c + size]
-            t = dense_targets(y_piece, rows, c, class_weight, smoothing, classes, changed)
+            v = b.x[c : c + size]
+            t = target_piece(y, 0, rows, c, width, change, classes, changed)
             for r in range(rows):
                 by = subnormal_guard(total[r], b.loss)
                 row_sum = _row_sum(kind, total[r], lost[r], by, low, high)
@@ -139,6 +142,12 @@ def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
                 x = _guarded(v[row], by, terms[row])
                 _slopes(x, t[row], row_sum, factors, kind(1), terms[row])
             write_chunk(terms, b.out[c : c + size], size, b.streamed)
+
+
+@block
+def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
+    y = load_block(batch.targets, b.first, b.rows, b.scratch.targets)
+    process_targets(b, batch, y, options, grad, prefetch_block(batch.targets, b.first, b.rows))
 
 
 rows = rows_part(__name__, "rows", _block, temporaries=3, one_pass=True)

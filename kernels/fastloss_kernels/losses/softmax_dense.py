@@ -22,7 +22,7 @@ from fastloss_kernels.loops.kernel import kernel, run_part
 from fastloss_kernels.loops.packed import packed_part
 from fastloss_kernels.loops.row_inputs import Batch
 from fastloss_kernels.loops.rows import rows_part
-from fastloss_kernels.loops.targets import dense_targets
+from fastloss_kernels.loops.targets import target_piece
 from fastloss_kernels.losses.softmax_dense_columns import dense_tile
 from fastloss_kernels.losses.softmax_formulas import (
     SUBNORMAL_GUARD,
@@ -61,15 +61,15 @@ def _gaps(v: Array, t: Array, rows: int, c0: int, top: Array, terms: Array) -> N
 @called
 def _refine_gaps(b: Block, y: Array, options: Any, top: Array, sums: TargetSums) -> None:
     """Sum the gaps of rows with targets y again where they have subnormal terms."""
-    (class_weight, smoothing), v = options, b.x
+    v = b.x
     changed, terms = b.scratch.temporaries, b.scratch.temporaries[b.scratch.room :]
     classes, piece = b.classes, piece_size(b.classes)
     for r in range(b.rows):
         if subnormal_gaps(sums.gaps[r], sums.others[r], v):
             row, of_row = slice(r * classes, (r + 1) * classes), slice(r, r + 1)
             for c in range(0, classes, piece):
-                y_piece = y[row][c : c + piece]
-                t = dense_targets(y_piece, 1, c, class_weight, smoothing, classes, changed)
+                width = min(piece, classes - c)
+                t = target_piece(y, r, 1, c, width, options, classes, changed)
                 guarded = changed[: t.size]
                 for k in range(t.size):
                     guarded[k] = t[k] * v.dtype.type(SUBNORMAL_GUARD)
@@ -84,14 +84,14 @@ def _target_sums(
     b: Block, y: Array, options: Any, top: Array, sums: TargetSums, ahead: Any
 ) -> None:
     """Sum the targets y of a block and their gaps, and pick those of the largest logits."""
-    (class_weight, smoothing), v, rows = options, b.x, b.rows
+    v, rows = b.x, b.rows
     classes, piece = b.classes, piece_size(b.classes)
     changed, terms = b.scratch.temporaries, b.scratch.temporaries[b.scratch.room :]
     for c in range(0, classes, piece):
         width = min(piece, classes - c)
         size = rows * width
         prefetch_piece(ahead, c, size)
-        t = dense_targets(y[c : c + size], rows, c, class_weight, smoothing, classes, changed)
+        t = target_piece(y, 0, rows, c, width, options, classes, changed)
         # Where the exponentials will be there is room: one array less in the cache.
         gaps = terms[:size] if b.in_place else b.out[c * b.whole : c * b.whole + size]
         for r in range(rows):
@@ -105,13 +105,12 @@ def _target_sums(
 @block
 def _subtract_targets(b: Block, y: Array, options: Any, factor: Array, minus: Array) -> None:
     """Turn the exponentials of a block into factor e^x + minus t."""
-    (class_weight, smoothing), rows = options, b.rows
-    classes, piece = b.classes, piece_size(b.classes)
+    rows, classes, piece = b.rows, b.classes, piece_size(b.classes)
     kind, changed = b.out.dtype.type, b.scratch.temporaries
     for c in range(0, classes, piece):
         width = min(piece, classes - c)
-        y_piece, w = y[c : c + rows * width], b.out[c : c + rows * width]
-        t = dense_targets(y_piece, rows, c, class_weight, smoothing, classes, changed)
+        w = b.out[c : c + rows * width]
+        t = target_piece(y, 0, rows, c, width, options, classes, changed)
         for r in range(rows):
             row, t_row = w[r * width : (r + 1) * width], t[r * width : (r + 1) * width]
             f, m = kind(factor[r]), minus[r]
@@ -120,9 +119,11 @@ def _subtract_targets(b: Block, y: Array, options: Any, factor: Array, minus: Ar
 
 
 @block
-def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
+def process_targets(
+    b: Block, batch: Batch, y: Array, options: Any, grad: Array | None, ahead: Any
+) -> None:
+    """Process a block with the targets y, see `target_piece`; `ahead` prefetches the next ones."""
     rows, classes = b.rows, b.classes
-    y = load_block(batch.targets, b.first, rows, b.scratch.targets)
     top, factor = stack_array(np.int64), row_array()
     sums = ExpSums(row_array(), row_array(), row_array(), row_array())
     scaling = RowExponents(stack_array(np.int64), row_array(), row_array(), row_array())
@@ -130,7 +131,7 @@ def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
         row_array(), row_array(), row_array(), row_array(), row_array(), row_array()
     )
     x_early, x_late = prefetch_passes(batch.x, b.first, rows)
-    t_early, t_late = prefetch_passes(batch.targets, b.first, rows)
+    t_early, t_late = ahead
     if is_long(batch.x):  # a block by itself
         top[0] = top_class_ahead(b.x, x_early)
     else:
@@ -150,6 +151,13 @@ def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
         _subtract_targets(b, y, options, factor, minus)
         for r in range(rows):
             b.out[r * classes + top[r]] = b.loss.dtype.type(sums.label[r])
+
+
+@block
+def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
+    y = load_block(batch.targets, b.first, b.rows, b.scratch.targets)
+    ahead = prefetch_passes(batch.targets, b.first, b.rows)
+    process_targets(b, batch, y, options, grad, ahead)
 
 
 rows = rows_part(__name__, "rows", _block, temporaries=2)
