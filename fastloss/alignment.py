@@ -43,23 +43,22 @@ class Alignment(NamedTuple):
                 if self.by_element:
                     return np.broadcast_to(fitting.reshape(rows.keepdims_shape), rows.shape)
                 return fitting
-        raise ValueError(self._message(name, array.shape))
+        raise ValueError(
+            f"{name} must fit the shape of the losses, {rows.loss_shape}, from the left or by"
+            f" broadcasting{self._what_else_fits(array.shape)}, got shape {array.shape}"
+        )
 
-    def _message(self, name: str, given: Shape) -> str:
-        shape, elements = self.rows.loss_shape, self.rows.shape
-        fitting = [f"the shape of the losses, {shape}"]
-        if shape:
-            fitting += [f"that of the samples, {shape[:1]}", "one that broadcasts to the losses"]
+    def _what_else_fits(self, given: Shape) -> str:
+        rows = self.rows
         if self.elementwise:
-            fitting.append(f"y_pred's own, {elements}, a value for each element")
-        message = f"{name} must have {', or '.join(fitting)}: got {given}"
-        if given == elements and not self.elementwise:
-            message += (
-                f". All {self.rows.classes} classes of a row share one loss: weights of classes are"
-                f" class_weight, of shape ({self.rows.classes},), and elements of {elements} have"
-                " losses of their own in binary_crossentropy and poisson alone"
-            )
-        return message
+            return f", or have one value for each element, {rows.shape}"
+        if given != rows.shape:
+            return ""
+        return (
+            f" (the {rows.classes} classes of a row share one loss: categorical_crossentropy weighs"
+            f" them by class_weight, of shape ({rows.classes},); elements of {rows.shape} have"
+            " losses of their own in binary_crossentropy and poisson alone)"
+        )
 
 
 def align(rows: Layout, elementwise: bool, *shapes: Shape | None) -> Alignment:

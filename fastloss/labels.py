@@ -45,15 +45,13 @@ class Labels:
             index = np.unravel_index(first + row, layout.loss_shape)
             place += f", index {tuple(map(int, index))}"
         classes = layout.classes
-        if isinstance(label, float):
-            return ValueError(
-                f"y_true must hold labels, whole numbers in [0, {classes}): got {label} at {place};"
-                " for targets that are probabilities there is categorical_crossentropy"
-            )
-        return ValueError(
+        message = (
             f"y_true must hold labels in [0, {classes}), as y_pred has {classes} classes:"
             f" got {label} at {place}"
         )
+        if isinstance(label, float):
+            message += "; labels are whole numbers, and categorical_crossentropy takes others"
+        return ValueError(message)
 
 
 def class_labels(y_true: Array, layout: Layout, ignore_class: int | None) -> Labels:

@@ -289,7 +289,7 @@ def get(identifier: Any) -> Loss | Callable[..., Value] | None:
     >>> fl.get("kld").__name__
     'kl_divergence'
     >>> fl.get({"class_name": "Poisson", "config": {"reduction": "sum"}})
-    Poisson(reduction='sum', name='poisson', dtype=None)
+    Poisson(reduction='sum', name='poisson', axis=-1, log_input=False, dtype=None)
     """
     if identifier is None or isinstance(identifier, Loss):
         return identifier

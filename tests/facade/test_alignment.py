@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastloss as fl
+from fastloss.alignment import align
+from fastloss.layout import layout_for
 
 RNG = np.random.default_rng(14)
 LOGITS = RNG.normal(0, 3, (6, 5))
@@ -44,6 +46,59 @@ def check(loss, y_true, y_pred, expected, **weights):
     np.testing.assert_allclose(value, expected[0], rtol=1e-14, atol=1e-15)
     np.testing.assert_allclose(grad, expected[1], rtol=1e-13, atol=1e-15)
     assert np.array_equal(loss(y_true, y_pred, **weights), value)
+
+
+def of_rows(losses):
+    """Return the alignment with losses of a shape, each that of a row of 7 classes."""
+    return align(layout_for((*losses, 7), -1), elementwise=False)
+
+
+@pytest.mark.parametrize(
+    ("array", "losses", "expected"),
+    [
+        ((), (4,), ()),
+        ((), (), ()),
+        ((1,), (), ()),
+        ((1,), (4,), (1,)),
+        ((4,), (4,), (4,)),
+        ((4, 1), (4,), (4,)),
+        ((2, 3), (2, 3), (2, 3)),
+        ((2, 3, 1), (2, 3), (2, 3)),
+        ((2,), (2, 3), (2, 1)),
+        ((3,), (2, 3), (1, 3)),
+        ((3,), (3, 3), (3, 1)),
+        ((2, 1), (2, 3), (2, 1)),
+        ((1, 3), (2, 3), (1, 3)),
+        ((2, 3), (2, 3, 4), (2, 3, 1)),
+        ((3, 4), (2, 3, 4), (1, 3, 4)),
+        ((2,), (2, 3, 2), (2, 1, 1)),
+        ((2, 1, 1), (2, 3), (2, 1)),
+    ],
+)
+def test_align_matches_from_the_left_then_from_the_right(array, losses, expected):
+    values = np.arange(1.0, 1 + np.prod(array, dtype=int)).reshape(array)
+    aligned = of_rows(losses).broadcast("sample_weight", values)
+    np.testing.assert_array_equal(aligned, np.broadcast_to(values.reshape(expected), losses))
+
+
+@pytest.mark.parametrize(
+    ("array", "losses"),
+    [
+        ((3,), (4,)),
+        ((2,), (4,)),
+        ((4, 2), (4,)),
+        ((3, 1), (4,)),
+        ((1, 4), (4,)),
+        ((2, 2, 1), (4,)),
+        ((2, 3, 2), (2, 3)),
+        ((4,), (1,)),
+        ((2,), (1, 1)),
+        ((0,), (4,)),
+    ],
+)
+def test_align_never_enlarges_the_losses(array, losses):
+    with pytest.raises(ValueError, match="mask must fit the shape of the losses"):
+        of_rows(losses).broadcast("mask", np.ones(array))
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -167,16 +222,22 @@ def test_length_1_on_the_axis_of_the_classes(loss):
 class TestErrors:
     def test_one_loss_a_row_has_no_weights_of_classes(self, name):
         for loss in (fl.CategoricalCrossentropy(), fl.KLDivergence()):
-            message = rf"{name} .*class_weight, of shape \(5,\).* elements of \(6, 5\)"
+            message = rf"{name} .*class_weight, of shape \(5,\).*elements of \(6, 5\)"
             with pytest.raises(ValueError, match=message):
                 loss(TARGETS, TARGETS, **{name: KNOWN})
 
     def test_shapes_that_would_fit_are_named(self, name):
-        with pytest.raises(ValueError, match=r"\(6,\).*\(6, 5\), a value for each.*got \(4,\)"):
+        with pytest.raises(
+            ValueError, match=r"\(6,\), .*each element, \(6, 5\), got shape \(4,\)$"
+        ):
             fl.BinaryCrossentropy()(TARGETS, TARGETS, **{name: np.ones(4)})
-        with pytest.raises(ValueError, match=r"the losses, \(\).*\(5,\), a value.*got \(4,\)"):
+        with pytest.raises(
+            ValueError, match=r"the losses, \(\), .*each element, \(5,\), got shape \(4,\)$"
+        ):
             fl.Poisson()(TARGETS[0], TARGETS[0], **{name: np.ones(4)})
-        with pytest.raises(ValueError, match=r"the losses, \(6,\).*got \(3, 5\)$"):
+        with pytest.raises(
+            ValueError, match=r"the losses, \(6,\), .*broadcasting, got shape \(3, 5\)$"
+        ):
             fl.KLDivergence()(TARGETS, TARGETS, **{name: np.ones((3, 5))})
 
 

@@ -70,10 +70,13 @@ def test_bad_input_raises_in_words(case, entry):
     assert_unchanged(case, before)
 
 
-def assert_close(found, expected):
+def assert_close(case, found, expected):
     found, expected = np.asarray(found), np.asarray(expected)
     assert found.shape == expected.shape
-    relative = {2: 1e-3, 4: 1e-6, 8: 1e-14}[found.itemsize]
+    y_pred = case.argument("y_pred")  # reduced values are float64 of what was computed
+    wide = isinstance(y_pred, np.ndarray) and y_pred.dtype.kind == "f" and y_pred.itemsize >= 8
+    computed = 8 if wide or case.given.get("dtype") == "float64" else 4
+    relative = {2: 1e-3, 4: 1e-6, 8: 1e-14}[min(found.itemsize, computed)]
     np.testing.assert_allclose(np.float64(found), np.float64(expected), rtol=relative, atol=0)
 
 
@@ -81,9 +84,9 @@ def assert_close(found, expected):
 def test_odd_input_has_its_value(case, entry):
     before = copies(case)
     value, grad = entry.call(case, {})
-    assert_close(value, case.value)
+    assert_close(case, value, case.value)
     if grad is not None and case.grad is not None:
-        assert_close(grad, case.grad)
+        assert_close(case, grad, case.grad)
     assert_unchanged(case, before)
 
 
@@ -123,9 +126,9 @@ def test_odd_files_have_their_value(case, tmp_path):
     assert result.exit_code == 0, result.stderr
     rows = np.load("r.npy")
     if case.given.get("reduction") is None:
-        assert_close(rows, case.value)
+        assert_close(case, rows, case.value)
     if case.grad is not None:
-        assert_close(np.load("g.npy"), case.grad)
+        assert_close(case, np.load("g.npy"), case.grad)
 
 
 def test_exceptions_of_others_are_theirs():

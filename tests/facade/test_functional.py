@@ -1,5 +1,7 @@
 """The five functions and value_and_grad, against the formulas written out in float64."""
 
+import json
+
 import numpy as np
 import pytest
 from formulas import EPS, FUNCTIONS, RNG, WITH_AXIS, differences, draw, formula
@@ -180,7 +182,23 @@ def test_a_value_beyond_the_dtype_is_infinite_without_a_warning():
     y, x = [[1e6, 1e6]], [[0.0, 0.0]]
     assert fl.value_and_grad(fl.poisson)(y, x, reduction="sum", dtype="float16")[0] == np.inf
     wide = np.full((4, 2), 3e38, np.float32)
-    assert fl.value_and_grad(fl.poisson)(np.zeros((4, 2)), wide, reduction="sum")[0] == np.inf
+    total = fl.value_and_grad(fl.poisson)
+    assert total(np.zeros((4, 2)), wide, reduction="sum", dtype="float32")[0] == np.inf
+    assert total(np.zeros((4, 2)), wide, reduction="sum")[0] == 4 * np.float64(np.float32(3e38))
+
+
+@every_function
+@pytest.mark.parametrize("reduction", ["sum", "mean", "mean_with_sample_weight"])
+def test_reduced_values_are_python_floats(fn, reduction):
+    y, x = draw(fn)
+    value, gradient = fl.value_and_grad(fn)(y, x.astype(np.float32), reduction=reduction)
+    assert type(value) is np.float64
+    assert gradient.dtype == np.float32
+    assert json.loads(json.dumps({"loss": value})) == {"loss": value}
+    total = 0.0
+    total += value
+    assert type(total) is not np.float32
+    assert total == value
 
 
 @every_function

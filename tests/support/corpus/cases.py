@@ -39,10 +39,10 @@ LOSSES = {
         fl.sparse_categorical_crossentropy,
         fl.SparseCategoricalCrossentropy,
         np.array([1, 2]),
-        CLASS | {"ignore_class"},
+        CLASS | {"ignore_class", "label_smoothing"},
     ),
-    "poisson": Family(fl.poisson, fl.Poisson, ONE_HOT, frozenset()),
-    "kld": Family(fl.kl_divergence, fl.KLDivergence, ONE_HOT, frozenset()),
+    "poisson": Family(fl.poisson, fl.Poisson, ONE_HOT, frozenset({"axis", "log_input"})),
+    "kld": Family(fl.kl_divergence, fl.KLDivergence, ONE_HOT, frozenset({"axis"})),
 }
 DENSE = ("bce", "cce", "poisson", "kld")
 

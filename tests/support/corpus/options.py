@@ -33,8 +33,13 @@ def _bad(
     BAD.append(Bad(f"{loss}: {name}", loss, given, error, says))
 
 
-for loss in ("bce", "cce", "scce"):
-    says = "^from_logits must be True or False, got "
+for loss, switch in {
+    "bce": "from_logits",
+    "cce": "from_logits",
+    "scce": "from_logits",
+    "poisson": "log_input",
+}.items():
+    says = f"^{switch} must be True or False, got "
     for what, value in {
         **NOTHING,
         "None": None,
@@ -43,8 +48,8 @@ for loss in ("bce", "cce", "scce"):
         "1.0": 1.0,
         "'True'": "True",
     }.items():
-        _bad(f"from_logits is {what}", loss, says, from_logits=value)
-for loss in ("bce", "cce"):
+        _bad(f"{switch} is {what}", loss, says, **{switch: value})
+for loss in ("bce", "cce", "scce"):
     says = r"^label_smoothing must be a number in \[0, 1\], got "
     for what, value in {
         **NOTHING, "None": None, "True": True, "'0.1'": "0.1", "-0.1": -0.1, "-5e-324": -5e-324, "1.5": 1.5,
@@ -53,7 +58,7 @@ for loss in ("bce", "cce"):
         "an array of one": np.array([0.1]), "a boolean of NumPy": np.True_,
     }.items():  # fmt: skip
         _bad(f"label_smoothing is {what}", loss, says, label_smoothing=value)
-for loss in ("bce", "cce", "scce"):
+for loss in LOSSES:
     values = {
         **NOTHING,
         "True": True,
@@ -64,7 +69,7 @@ for loss in ("bce", "cce", "scce"):
     }
     values["a list of floats"] = [0.0]
     values["a list of booleans"] = [True]
-    if loss != "bce":
+    if loss not in ("bce", "poisson"):
         values |= {"None": None, "a tuple": (0, 1), "an empty tuple": (), "a tuple of one": (1,)}
     for what, value in values.items():
         _bad(f"axis is {what}", loss, "^axis must be an integer, got ", axis=value)
@@ -122,7 +127,7 @@ for loss in LOSSES:
 
 NEUTRAL = {
     "from_logits": True, "label_smoothing": 0.1, "axis": -1, "ignore_class": 1, "class_weight": [1, 1, 1],
-    "pos_weight": 1.0,
+    "pos_weight": 1.0, "log_input": True,
 }  # fmt: skip
 for loss, family in LOSSES.items():
     for option, value in NEUTRAL.items():

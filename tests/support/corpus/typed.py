@@ -41,7 +41,7 @@ def words(case: Case) -> list[str] | None:
                 return None
             if name in SWITCHES:
                 arguments += [SWITCHES[name], FILES.get(name, "c.npy")]
-        elif name == "from_logits" and value is True:
+        elif name in ("from_logits", "log_input") and value is True:
             arguments.append(switch)
         elif name == "axis" and type(value) is int:
             arguments += [switch, str(value)]

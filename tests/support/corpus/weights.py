@@ -18,9 +18,11 @@ MISFITS = [(3,), (2, 2), (3, 1), (2, 3), (1, 2, 1), (2, 1, 1), (0,), (0, 1), (1,
 for loss in LOSSES:
     for place in ("sample_weight", "mask"):
         for shape in MISFITS:
+            if shape == (2, 3) and loss in ("bce", "poisson"):  # one for each element
+                continue
             says = rf"^{place} must fit the shape of the losses, \(2,\),.*got shape {re.escape(str(shape))}$"
             _bad(f"{place} of shape {shape}", loss, says, **{place: np.ones(shape)})
-for shape in [(2,), (2, 3), (4, 3), (3, 2, 2), (3, 4, 2), (1, 3, 4)]:
+for shape in [(2,), (2, 3), (4, 3), (3, 2, 2), (3, 4, 3), (1, 3, 4)]:
     says = rf"must fit the shape of the losses, \(3, 4\),.*got shape {re.escape(str(shape))}$"
     matrix = {"y_true": np.ones((3, 4, 2)), "y_pred": np.full((3, 4, 2), 0.5)}
     _bad(f"sample_weight {shape} on (3, 4)", "bce", says, **matrix, sample_weight=np.ones(shape))
@@ -148,5 +150,5 @@ ODD += [
     Odd("scce: a sum beyond float64", "scce", {"sample_weight": [1e308, 1e308], "reduction": "sum"},
         INF),
     Odd("scce: a mean beyond float32", "scce", {"sample_weight": [1e300, 1e300], "reduction": "mean"},
-        INF),
+        1e300 * ROWS.mean()),
 ]  # fmt: skip
