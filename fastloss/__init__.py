@@ -8,7 +8,6 @@ from fastloss.functional import (
     kl_divergence,
     poisson,
     sparse_categorical_crossentropy,
-    value_and_grad,
 )
 from fastloss.loss_base import Loss
 from fastloss.losses import (
@@ -19,6 +18,7 @@ from fastloss.losses import (
     SparseCategoricalCrossentropy,
     get,
 )
+from fastloss.transforms import value_and_grad
 
 if TYPE_CHECKING:
     from fastloss.selfcheck.check import check

@@ -1,4 +1,4 @@
-"""Conversion of array-likes to the arrays that kernels take; shape and dtype errors.
+"""Arrays as kernels take them; errors for shapes and dtypes. `array_likes` has other packages'.
 
 Native float32 and float64 arrays are used as they are, float16 and bfloat16 arrays as views of
 their bits. Everything else is copied once. `layout` maps axes to those of a kernel.
@@ -10,6 +10,7 @@ import numpy as np
 from fastloss_kernels.overlap import overlapped, overlaps_itself
 from numpy.typing import ArrayLike, NDArray
 
+from fastloss.array_likes import REAL, as_numpy, no_numbers
 from fastloss.layout import Array, Shape
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
@@ -27,35 +28,10 @@ def as_array(name: str, value: ArrayLike) -> Array:
 
     `name` is the argument's name, for error messages.
     """
-    array = value if type(value) is np.ndarray else _converted_to_array(name, value)
-    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
-        source = "" if isinstance(value, np.ndarray) else f" from a {type(value).__name__}"
-        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}{source}")
+    array = value if type(value) is np.ndarray else as_numpy(name, value)
+    if array.dtype.kind not in REAL and array.dtype.name != "bfloat16":
+        raise no_numbers(name, value, array)
     return array
-
-
-def _converted_to_array(name: str, value: ArrayLike) -> Array:
-    if _contains_masked_array(value):
-        raise TypeError(f"{name} must be a plain array, got a masked array: pass mask= instead")
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
-
-
-def _contains_masked_array(value: object, depth: int = 64) -> bool:
-    """Return whether `value` is a masked array or a list with one, up to NumPy's depth of 64.
-
-    From a list NumPy takes the data below the mask, and converts a masked element to NaN.
-    """
-    if isinstance(value, np.ma.MaskedArray):
-        return True
-    if not isinstance(value, list | tuple) or depth == 0:
-        return False
-    types = set(map(type, value))  # one fast loop over a million floats
-    return any(issubclass(t, np.ma.MaskedArray | list | tuple) for t in types) and any(
-        _contains_masked_array(item, depth - 1) for item in value
-    )
 
 
 def float_dtype(name: object) -> DType | None:
@@ -150,7 +126,8 @@ def dense_targets(y_true: Array, shape: Shape, dtype: DType, broadcast: bool) ->
             broadcast = broadcasts_to(lengths, shape)
         if not broadcast:
             raise ValueError(
-                f"y_true and y_pred must have {wanted}, got {targets.shape} and {shape}"
+                f"y_true and y_pred must have {wanted}, got {targets.shape} and {shape}:"
+                f" y_true of shape {shape} fits"
             )
         targets = np.broadcast_to(targets, shape)
     return targets
@@ -171,7 +148,8 @@ def check_out(out: object, y_pred: Array, working: DType, inputs: dict[str, Arra
     include y_pred.
     """
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
-        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
+        hint = ": pass out.numpy(), which is the same memory" if hasattr(out, "numpy") else ""
+        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}{hint}")
     if out.shape != y_pred.shape:
         raise ValueError(f"out must have the shape of y_pred, {y_pred.shape}, got {out.shape}")
     own = working if y_pred.dtype.kind in "iub" else y_pred.dtype

@@ -22,6 +22,7 @@ from fastloss.arrays import (
     scalar,
     squeeze_or_expand_to_same_rank,
 )
+from fastloss.class_weights import weight_of_each_class
 from fastloss.labels import Labels, class_labels, label_weights
 from fastloss.layout import Array, Layout, layout_for
 from fastloss.loss_specs import LossSpec
@@ -113,7 +114,9 @@ def _inputs(
             "sample_weight": weights,
             "mask": row_mask,
             "upstream": cotangent,
-            "class_weight": spec.class_weight,
+            "class_weight": spec.class_weight
+            if isinstance(spec.class_weight, np.ndarray)
+            else None,
             "pos_weight": spec.pos_weight,
         }
         check_out(out, predictions, working, may_overlap)
@@ -219,18 +222,13 @@ def _result(
 def _element_weights(spec: LossSpec, layout: Layout, dtype: DType) -> FloatArray | None:
     """Return the class or positive weight of each element of a row, or None without weights."""
     if spec.class_weight is not None:
-        name, given = "class_weight", spec.class_weight
-        if given.shape != layout.reduced_shape:
-            raise ValueError(
-                f"class_weight must have one weight for each of the {layout.classes} classes,"
-                f" got shape {given.shape}"
-            )
+        name, given = "class_weight", weight_of_each_class(spec.class_weight, layout.classes)
     elif spec.pos_weight is not None:
         name, given = "pos_weight", spec.pos_weight
         reduced = layout.reduced_shape
         if not broadcasts_to((1,) * (len(reduced) - given.ndim) + given.shape, reduced):
             raise ValueError(
-                f"pos_weight must broadcast to the averaged axes, {reduced},"
+                f"pos_weight must be a number or broadcast to the averaged axes, {reduced},"
                 f" got shape {given.shape}"
             )
         given = layout.repeated(np.broadcast_to(given, reduced))

@@ -4,16 +4,15 @@ The functions return the unreduced losses, one per row. `value_and_grad` and the
 `fastloss.losses` can also weight and reduce them.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 
 from numpy.typing import ArrayLike
 
 from fastloss import loss_specs
-from fastloss.arrays import FloatArray, float_dtype
 from fastloss.evaluate import Value, evaluate
 from fastloss.loss_specs import LossSpec
-from fastloss.reduction import check_reduction
 
 
 def binary_crossentropy(
@@ -82,7 +81,7 @@ def categorical_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
     *,
-    class_weight: ArrayLike | None = None,
+    class_weight: ArrayLike | Mapping[int, float] | None = None,
 ) -> Value:
     """Return the crossentropy of probability (or one-hot) targets, summed over `axis`.
 
@@ -143,7 +142,7 @@ def sparse_categorical_crossentropy(
     axis: int = -1,
     label_smoothing: float = 0.0,
     *,
-    class_weight: ArrayLike | None = None,
+    class_weight: ArrayLike | Mapping[int, float] | None = None,
 ) -> Value:
     """Return the crossentropy of integer labels.
 
@@ -297,99 +296,3 @@ SPEC_FUNCTIONS: dict[Callable[..., Value], Callable[..., LossSpec]] = {
 }
 for _loss, _make_spec in SPEC_FUNCTIONS.items():
     _make_spec.__qualname__ = _loss.__qualname__  # in Python's errors for wrong arguments
-
-
-def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, FloatArray]]:
-    """Return a function that gives the value and the gradient of one of the five losses.
-
-    It takes the arguments of `fn` and any of the keywords below, and returns (value, grad).
-
-    Parameters
-    ----------
-    fn : function
-        binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy, poisson or
-        kl_divergence.
-
-    Other Parameters
-    ----------------
-    sample_weight : array_like, optional
-        Multiplies the losses. It has their shape or is broadcast to it: from the left, so that
-        (batch,) weights samples, else as in NumPy. Weight 0 gives 0, whatever the row holds.
-        Binary crossentropy and Poisson also take y_pred's shape: each element is then a loss.
-    mask : array_like, optional
-        Where False, the loss is left out, whatever its row holds. Broadcast like sample_weight.
-    reduction : str, optional
-        None (or "none"): no reduction. "sum". "sum_over_batch_size" (or "mean"): the sum divided
-        by the number of losses not masked or ignored. "mean_with_sample_weight": divided by the
-        sum of their weights. A divisor of 0 gives 0.
-    upstream : array_like, optional
-        The derivative of some objective with respect to the value, of the value's shape. The
-        gradient becomes that of sum(upstream * value). Without upstream, the gradient of an
-        unreduced value is that of its sum.
-    out : ndarray, optional
-        Receives the gradient. It has y_pred's shape, and y_pred's dtype or that of the computation
-        (float64 for float64, else float32). It may be y_pred itself, which is then overwritten,
-        and must not overlap any other input.
-    dtype : str, optional
-        "float16", "bfloat16", "float32" or "float64": the dtype of the value and the gradient.
-        Without it a reduced value is a float64.
-
-    Returns
-    -------
-    function
-        The value has the same bits as without a gradient. The gradient has y_pred's shape and, if
-        it is a new array, y_pred's memory order.
-
-    Raises
-    ------
-    TypeError
-        If `fn` is anything else.
-
-    Examples
-    --------
-    >>> import fastloss as fl
-    >>> scce = fl.value_and_grad(fl.sparse_categorical_crossentropy)
-    >>> value, grad = scce([1, 0], [[0.0, 0.0], [2.0, 1.0]], from_logits=True, reduction="mean")
-    >>> print(f"{value:.4f}")
-    0.5032
-    >>> grad.round(4)
-    array([[ 0.25  , -0.25  ],
-           [-0.1345,  0.1345]], dtype=float32)
-    """
-    make_spec = next((spec for loss, spec in SPEC_FUNCTIONS.items() if loss is fn), None)
-    if make_spec is None:
-        names = ", ".join(f.__name__ for f in SPEC_FUNCTIONS)
-        raise TypeError(f"fn must be one of {names} (classes have value_and_grad), got {fn!r}")
-
-    def value_and_grad_of_fn(
-        y_true: ArrayLike,
-        y_pred: ArrayLike,
-        *args: Any,
-        sample_weight: ArrayLike | None = None,
-        mask: ArrayLike | None = None,
-        reduction: str | None = None,
-        upstream: ArrayLike | None = None,
-        out: FloatArray | None = None,
-        dtype: str | None = None,
-        **options: Any,
-    ) -> tuple[Value, FloatArray]:
-        value, grad, _ = evaluate(
-            make_spec(*args, **options),
-            y_true,
-            y_pred,
-            sample_weight,
-            mask,
-            reduction=check_reduction(reduction),
-            upstream=upstream,
-            out=out,
-            dtype=float_dtype(dtype),
-            gradient=True,
-        )
-        return value, grad
-
-    name = fn.__name__
-    value_and_grad_of_fn.__name__ = value_and_grad_of_fn.__qualname__ = f"value_and_grad({name})"
-    value_and_grad_of_fn.__doc__ = (
-        f"Return the value and the gradient of {name}: see value_and_grad."
-    )
-    return value_and_grad_of_fn

@@ -54,6 +54,17 @@ class Labels:
         return ValueError(message)
 
 
+def check_label_shape(shape: Shape, layout: Layout) -> None:
+    """Raise ValueError unless labels of this shape fit the predictions."""
+    if shape not in (layout.loss_shape, layout.keepdims_shape):
+        hint = "; one-hot targets are for categorical_crossentropy" * (shape == layout.shape)
+        raise ValueError(
+            "y_true and y_pred must have the same shape apart from the class axis, got"
+            f" {shape} and {layout.shape}: y_true of shape {layout.loss_shape} or"
+            f" {layout.keepdims_shape} fits{hint}"
+        )
+
+
 def class_labels(y_true: Array, layout: Layout, ignore_class: int | None) -> Labels:
     """Return the labels of a sparse loss.
 
@@ -61,11 +72,7 @@ def class_labels(y_true: Array, layout: Layout, ignore_class: int | None) -> Lab
     Every integer, boolean and float dtype is accepted; a float that is no whole number is an
     invalid label.
     """
-    if y_true.shape != layout.loss_shape and y_true.shape != layout.keepdims_shape:
-        raise ValueError(
-            "y_true and y_pred must have the same shape apart from the class axis,"
-            f" got {y_true.shape} and {layout.shape}, where {layout.loss_shape} was expected"
-        )
+    check_label_shape(y_true.shape, layout)
     given = y_true if y_true.ndim == 1 else y_true.reshape(-1)
     if ignore_class is None and given.dtype == INT64:
         flags = given.flags

@@ -136,7 +136,9 @@ def layout_for(shape: Shape, axis: Axis) -> Layout:
     """Return the layout of predictions of `shape` when `axis` (None: all axes) is reduced."""
     rank = len(shape)
     if rank == 0:
-        raise ValueError("y_pred must have at least one axis, got shape ()")
+        raise ValueError(
+            "y_pred must have at least one axis, got shape (): [y_pred], of shape (1,), fits"
+        )
     given = range(rank) if axis is None else (axis,) if isinstance(axis, int) else axis
     if not all(-rank <= a < rank for a in given):
         raise ValueError(

@@ -1,5 +1,7 @@
 """The base class of the five losses: a frozen configuration, called and saved as in Keras."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable
@@ -12,12 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastloss.arrays import DType, FloatArray, float_dtype
+from fastloss.class_weights import ClassWeights
 from fastloss.evaluate import Value, evaluate
 from fastloss.loss_specs import LossSpec
 from fastloss.reduction import check_reduction
 
 _NOT_IN_KERAS = ("dtype", "class_weight", "pos_weight")
-_name_counts: defaultdict[str, "count[int]"] = defaultdict(count)
+_name_counts: defaultdict[str, count[int]] = defaultdict(count)
 
 
 class Loss(ABC):
@@ -45,12 +48,13 @@ class Loss(ABC):
             raise ValueError(f"name must be None or a string, got {self.name!r}")
         self._set(reduction=check_reduction(self.reduction), name=self.name or self._unique_name())
         self._set(dtype=None if output is None else output.name, _output_dtype=output)
-        spec = self._make_spec()  # its weights may be the caller's arrays, so they are copied
-        self._set(
-            _spec=spec._replace(
-                class_weight=copy(spec.class_weight), pos_weight=copy(spec.pos_weight)
-            )
-        )
+        spec = self._make_spec()
+        weights = {  # they may be the caller's arrays, so they are copied
+            option: copy(weight)
+            for option in ("class_weight", "pos_weight")
+            if (weight := getattr(spec, option)) is not None
+        }
+        self._set(_spec=spec._replace(**weights), **weights)
         self._set(**{f.name: _as_python(getattr(self, f.name)) for f in fields(self)})
 
     def _set(self, **values: Any) -> None:
@@ -170,14 +174,34 @@ class Loss(ABC):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's keywords; keywords that Keras does not have only if given."""
         config = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {k: v for k, v in config.items() if v is not None or k not in _NOT_IN_KERAS}
+        return {
+            name: dict(value) if isinstance(value, ClassWeights) else value
+            for name, value in config.items()
+            if value is not None or name not in _NOT_IN_KERAS
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Return the loss of a configuration; the "fn" of old Keras versions is ignored."""
+        """Return the loss of a configuration; the "fn" of old Keras versions is ignored.
+
+        Raises ValueError for a key that is no option of the loss and for an illegal value.
+        """
         if not isinstance(config, dict):
             raise TypeError(f"config must be a dict, got {type(config).__name__}")
-        return cls(**{name: value for name, value in config.items() if name != "fn"})
+        options = {name: value for name, value in config.items() if name != "fn"}
+        legal = [f.name for f in fields(cls)]
+        unknown = [name for name in options if name not in legal]
+        if unknown:
+            raise ValueError(
+                f"config must hold options of {cls.__name__}, {', '.join(legal)};"
+                f" got {', '.join(map(repr, unknown))}"
+            )
+        try:
+            return cls(**options)
+        except TypeError as error:  # of a weight that is no number
+            raise ValueError(
+                f"config must hold legal options of {cls.__name__}: {error}"
+            ) from error
 
     def __reduce__(self) -> tuple[Callable[[dict[str, Any]], Self], tuple[dict[str, Any]]]:
         return type(self).from_config, (self.get_config(),)

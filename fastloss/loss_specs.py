@@ -7,7 +7,7 @@ ValueError.
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Literal, NamedTuple
 
@@ -15,7 +15,7 @@ import fastloss_kernels as kernels
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastloss.arrays import as_array
+from fastloss.class_weights import ClassWeights, checked_class_weight, checked_weights
 from fastloss.layout import Array, Axis
 
 EPSILON = 1e-7
@@ -31,7 +31,7 @@ class LossSpec(NamedTuple):
     axis: Axis
     scalars: tuple[float, ...]
     """The kernel's scalar arguments, in its order."""
-    class_weight: Array | None = None
+    class_weight: Array | ClassWeights | None = None
     pos_weight: Array | None = None
     ignore_class: int | None = None
     elementwise: bool = False
@@ -58,7 +58,7 @@ def binary_crossentropy_spec(
         "dense",
         _checked_axes(axis),
         (smoothing,) if logits else (smoothing, EPSILON),
-        pos_weight=None if pos_weight is None else _checked_weights("pos_weight", pos_weight),
+        pos_weight=None if pos_weight is None else checked_weights("pos_weight", pos_weight),
         elementwise=True,
     )
 
@@ -68,7 +68,7 @@ def categorical_crossentropy_spec(
     label_smoothing: float = 0.0,
     axis: int = -1,
     *,
-    class_weight: ArrayLike | None = None,
+    class_weight: ArrayLike | Mapping[int, float] | None = None,
 ) -> LossSpec:
     """Return the spec: sum over `axis` of -w t log p, w the class_weight."""
     smoothing = _checked_label_smoothing(label_smoothing)
@@ -78,7 +78,7 @@ def categorical_crossentropy_spec(
         "dense",
         _checked_axis(axis),
         (smoothing,) if logits else (smoothing, EPSILON),
-        class_weight=_checked_class_weight(class_weight),
+        class_weight=checked_class_weight(class_weight),
     )
 
 
@@ -88,7 +88,7 @@ def sparse_categorical_crossentropy_spec(
     axis: int = -1,
     label_smoothing: float = 0.0,
     *,
-    class_weight: ArrayLike | None = None,
+    class_weight: ArrayLike | Mapping[int, float] | None = None,
 ) -> LossSpec:
     """Return the spec: -w log p, with p and w of the label's class, or of smoothed labels."""
     logits = _checked_bool("from_logits", from_logits)
@@ -98,7 +98,7 @@ def sparse_categorical_crossentropy_spec(
         "labels",
         _checked_axis(axis),
         bounds,
-        class_weight=_checked_class_weight(class_weight),
+        class_weight=checked_class_weight(class_weight),
         ignore_class=_checked_ignore_class(ignore_class),
     )
     smoothing = _checked_label_smoothing(label_smoothing)
@@ -181,20 +181,3 @@ def _checked_integer(name: str, value: object, hint: str) -> int:
                 f"{name} must be an integer of 64 bits, got one of {number.bit_length()}"
             )
     raise ValueError(f"{name} must be an integer, got {value!r}{hint}")
-
-
-def _checked_class_weight(value: ArrayLike | None) -> Array | None:
-    if value is None:
-        return None
-    weights = _checked_weights("class_weight", value)
-    if weights.ndim != 1 or weights.size == 0:
-        raise ValueError(f"class_weight must be of shape (classes,), got {weights.shape}")
-    return weights
-
-
-def _checked_weights(name: str, value: ArrayLike) -> Array:
-    weights = as_array(name, value)
-    legal = (weights >= 0) & np.isfinite(weights)
-    if not np.all(legal):
-        raise ValueError(f"{name} must be finite and not negative, got {weights[~legal].flat[0]}")
-    return weights

@@ -3,7 +3,9 @@
 Names, keywords, defaults, `get_config`, `from_config` and `get` are those of Keras.
 """
 
-from collections.abc import Callable, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Never
 
@@ -92,7 +94,7 @@ class CategoricalCrossentropy(Loss):
     reduction: str | None = "sum_over_batch_size"
     name: str | None = "categorical_crossentropy"
     dtype: str | None = field(default=None, kw_only=True)
-    class_weight: ArrayLike | None = field(default=None, kw_only=True)
+    class_weight: ArrayLike | Mapping[int, float] | None = field(default=None, kw_only=True)
 
     def _make_spec(self) -> LossSpec:
         return loss_specs.categorical_crossentropy_spec(
@@ -136,7 +138,7 @@ class SparseCategoricalCrossentropy(Loss):
     name: str | None = "sparse_categorical_crossentropy"
     label_smoothing: float = 0.0
     dtype: str | None = None
-    class_weight: ArrayLike | None = None
+    class_weight: ArrayLike | Mapping[int, float] | None = None
 
     def __init__(
         self,
@@ -148,7 +150,7 @@ class SparseCategoricalCrossentropy(Loss):
         name: str | None = "sparse_categorical_crossentropy",
         label_smoothing: float = 0.0,
         dtype: str | None = None,
-        class_weight: ArrayLike | None = None,
+        class_weight: ArrayLike | Mapping[int, float] | None = None,
     ) -> None:
         if legacy:
             raise TypeError(

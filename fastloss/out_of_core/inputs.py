@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from fastloss.alignment import align
 from fastloss.arrays import FLOAT32, FloatArray, dense_targets, squeeze_or_expand_to_same_rank
-from fastloss.labels import Labels, class_labels, label_weights
+from fastloss.class_weights import weight_of_each_class
+from fastloss.labels import Labels, check_label_shape, class_labels, label_weights
 from fastloss.layout import Layout, Shape, layout_for
 from fastloss.loss_specs import LossSpec
 from fastloss.out_of_core.chunks import Chunk, chunk_shape, iter_chunks
@@ -106,11 +107,7 @@ class Inputs:
         self.axes = self.layout.axis_groups[1]
         self.y_pred = LazyView(y_pred, lambda a: a.reshape(shape))
         if by_label:
-            if targets.shape not in (self.loss_shape, self.layout.keepdims_shape):
-                raise ValueError(
-                    "y_true and y_pred must have the same shape apart from the class axis,"
-                    f" got {targets.shape} and {shape}, where {self.loss_shape} was expected"
-                )
+            check_label_shape(targets.shape, self.layout)
             self._y_true = LazyView(targets, lambda a: a.reshape(self.loss_shape))
         else:
             zeros = np.broadcast_to(np.float32(0), targets.shape)  # a shape without its memory
@@ -141,7 +138,8 @@ class Inputs:
         labels = class_labels(y_true, layout, self.spec.ignore_class)
         label_weight = None
         if self.spec.class_weight is not None:
-            label_weight = label_weights(labels, self.spec.class_weight, shape)
+            weights = weight_of_each_class(self.spec.class_weight, layout.classes)
+            label_weight = label_weights(labels, weights, shape)
         return RowInputs(self.spec, shape, y_true, weight, mask, labels, label_weight)
 
     def _spec_of(self, chunk: Chunk) -> LossSpec:

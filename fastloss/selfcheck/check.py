@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastloss import functional
+from fastloss import functional, transforms
 from fastloss.selfcheck import documented_examples, reference
 
 Array = NDArray[Any]
@@ -142,7 +142,7 @@ def _case_entries() -> Iterator[Entry]:
 
 def _worst_error(case: Case) -> float:
     """Return the largest error of losses and gradient, unreduced and as a weighted mean."""
-    value_and_grad = functional.value_and_grad(case.function)
+    value_and_grad = transforms.value_and_grad(case.function)
     true_rows, true_gradient = case.reference_result()
     rows, gradient = value_and_grad(case.y_true, case.y_pred, **case.options)
     weight = np.linspace(0.5, 2.0, len(true_rows))
@@ -172,7 +172,7 @@ def relative_error(computed: ArrayLike, true: ArrayLike, floor: float) -> float:
 
 def _same_bits(case: Case) -> bool:
     """Return whether a call without gradient and one in place give the bits of an ordinary call."""
-    value_and_grad = functional.value_and_grad(case.function)
+    value_and_grad = transforms.value_and_grad(case.function)
     rows, gradient = value_and_grad(case.y_true, case.y_pred, **case.options)
     value_only = case.function(case.y_true, case.y_pred, **case.options)
     in_place = case.y_pred.copy()

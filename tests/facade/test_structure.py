@@ -23,7 +23,8 @@ MAY_IMPORT = {
 }
 # Each may import those on its right.
 PATH_OF_A_CALL = (
-    "losses loss_base functional evaluate loss_specs reduction alignment labels arrays layout"
+    "losses loss_base transforms functional evaluate loss_specs class_weights reduction alignment"
+    " labels arrays array_likes layout"
 )
 # The package itself hands out `check`, and `python -m fastloss` is the command.
 ENTRIES = {("__init__", "selfcheck"), ("__main__", "cli")}
