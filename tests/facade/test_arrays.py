@@ -145,8 +145,9 @@ def test_dense_targets_have_the_shape_of_the_predictions():
     targets = arrays.dense_targets(np.zeros((4, 3), np.int8), (4, 3), FLOAT32, False)
     assert targets.dtype == FLOAT32
     for shape in [(4, 1), (3,), (4, 3, 1)]:
-        with pytest.raises(ValueError, match="must have the same shape, got"):
+        with pytest.raises(ValueError, match="must have the same shape, got") as caught:
             arrays.dense_targets(np.zeros(shape), (4, 3), FLOAT64, False)
+        assert str(caught.value).endswith(f"got {shape} and (4, 3): y_true of shape (4, 3) fits")
 
 
 def test_targets_may_broadcast_where_allowed_and_are_not_copied_for_it():
@@ -197,8 +198,14 @@ def test_labels_lack_the_class_axis_or_have_length_one_there(axis):
     for shape in (layout.loss_shape, tuple(keepdims)):
         labels = class_labels(expected.reshape(shape), layout, None)
         np.testing.assert_array_equal(labels.ids, expected)
-    with pytest.raises(ValueError, match="must have the same shape"):
-        class_labels(expected, layout, None)
+    for wrong in (expected, np.zeros(layout.shape, int)):
+        with pytest.raises(ValueError, match="must have the same shape apart from") as caught:
+            class_labels(wrong, layout, None)
+        fits = (
+            f"{layout.shape}: y_true of shape {layout.loss_shape} or {layout.keepdims_shape} fits"
+        )
+        assert f"got {wrong.shape} and {fits}" in str(caught.value)
+    assert str(caught.value).endswith("; one-hot targets are for categorical_crossentropy")
 
 
 @pytest.mark.parametrize(

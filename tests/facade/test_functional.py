@@ -82,7 +82,10 @@ def test_pos_weight_broadcasts_to_the_averaged_axes():
         expected = formula(fl.bce, y, x, axis=[1, 2], weights=np.array(pos_weight))
         value = fl.bce(y, x, axis=[1, 2], pos_weight=pos_weight)
         np.testing.assert_allclose(value, expected, rtol=1e-12)
-    with pytest.raises(ValueError, match="pos_weight must broadcast"):
+    text = (
+        r"pos_weight must be a number or broadcast to the averaged axes, \(4,\), got shape \(2,\)"
+    )
+    with pytest.raises(ValueError, match=text):
         fl.bce(y, x, pos_weight=[1.0, 2.0])
 
 
@@ -104,20 +107,6 @@ def test_a_class_weight_of_a_label_is_a_sample_weight(reduction):
 def test_class_weight_has_one_weight_a_class(fn, wrong):
     with pytest.raises(ValueError, match="class_weight must"):
         fn(*draw(fn), class_weight=wrong)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "text"),
-    [
-        ([1.0, 2.0], r"one weight for each of the 3 classes, got shape \(2,\)$"),
-        ([[1.0, 2.0, 3.0]], r"class_weight must be of shape \(classes,\), got \(1, 3\)$"),
-        ([], r"class_weight must be of shape \(classes,\), got \(0,\)$"),
-        ([1.0, -2.0, -3.0], "class_weight must be finite and not negative, got -2.0$"),
-    ],
-)
-def test_what_is_wrong_with_a_class_weight_is_said(wrong, text):
-    with pytest.raises(ValueError, match=text):
-        fl.sparse_categorical_crossentropy([0, 1], np.ones((2, 3)), class_weight=wrong)
 
 
 def test_one_class_has_one_weight():

@@ -172,6 +172,63 @@ def test_a_configuration_makes_an_equal_loss(loss):
     assert fl.get({"class_name": type(loss).__name__, "config": config}) == loss
 
 
+KERAS_CONFIGS = {  # what Keras 3.16 writes
+    fl.BinaryCrossentropy: {"from_logits": True, "label_smoothing": 0.1, "axis": -1},
+    fl.CategoricalCrossentropy: {"from_logits": True, "label_smoothing": 0.1, "axis": 1},
+    fl.SparseCategoricalCrossentropy: {"from_logits": True, "ignore_class": -1, "axis": 1},
+    fl.Poisson: {},
+    fl.KLDivergence: {},
+}
+
+
+@every_class
+def test_a_configuration_of_keras_loads(cls):
+    config = {"name": "mine", "reduction": "sum", **KERAS_CONFIGS[cls]}
+    loss = cls.from_config(config)
+    assert loss == cls(**config)
+    assert loss.get_config().items() >= config.items()
+    written = {"module": "keras.losses", "class_name": cls.__name__, "registered_name": None}
+    assert fl.get(json.loads(json.dumps(written | {"config": config}))) == loss
+
+
+@every_class
+def test_a_key_that_is_no_option_is_named(cls):
+    text = f"config must hold options of {cls.__name__}, .*; got 'nonsense', 'fns'$"
+    config = {"nonsense": 1, "reduction": "sum", "fns": 2}
+    with pytest.raises(ValueError, match=text) as caught:
+        cls.from_config(config)
+    assert all(option in str(caught.value) for option in cls().get_config())
+    with pytest.raises(ValueError, match=text):
+        fl.get({"class_name": cls.__name__, "config": config})
+
+
+@every_class
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"reduction": "junk"},
+        {"reduction": ["sum"]},
+        {"name": 3},
+        {"dtype": "junk"},
+        {"axis": "x"},
+        {"from_logits": "yes"},
+        {"label_smoothing": 2},
+        {"ignore_class": 0.5},
+        {"class_weight": "balanced"},
+        {"class_weight": "junk"},
+        {"class_weight": {"cat": 1.0}},
+        {"class_weight": {"0": None}},
+        {"pos_weight": [None]},
+        {"pos_weight": -1.0},
+    ],
+    ids=repr,
+)
+def test_a_wrong_value_in_a_configuration_is_a_value_error(cls, wrong):
+    for call in (cls.from_config, lambda c: fl.get({"class_name": cls.__name__, "config": c})):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            call(wrong)
+
+
 @every_option
 def test_losses_can_be_pickled_and_copied(loss):
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
