@@ -76,7 +76,7 @@ def _remedy(value: object, array: Array) -> str:
 
 def _a(value: object) -> str:
     kind = type(value).__name__
-    return f"an {kind}" if kind[0] in "AEIOU" else f"a {kind}"
+    return f"an {kind}" if kind[0] in "AEIOUaeiou" else f"a {kind}"
 
 
 def _numpy_converts(name: str, value: Any, convert: Any = np.asarray) -> Array:

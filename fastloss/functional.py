@@ -1,7 +1,12 @@
-"""The five losses as functions, and their gradients.
+"""The five losses as functions.
 
-The functions return the unreduced losses, one per row. `value_and_grad` and the classes of
-`fastloss.losses` can also weight and reduce them.
+A function takes targets, predictions and its options, and returns the unreduced losses, one per
+row. `value_and_grad` of it and the class of the same name also take `sample_weight`, `mask`,
+`reduction` and `dtype`, and give the gradient.
+
+An array_like is a NumPy array, a number, a list, or what another package makes an array of: a frame
+or series of pandas or polars, a table or array of Arrow, an array of xarray, a tensor of torch in
+the CPU's memory, anything with `__array__` or `__dlpack__`. Missing values are refused.
 """
 
 from __future__ import annotations
@@ -57,6 +62,11 @@ def binary_crossentropy(
     TypeError
         For anything but real numbers, and for masked arrays.
 
+    See Also
+    --------
+    BinaryCrossentropy : The same with weights, masks and a reduction.
+    value_and_grad : The same with weights, masks, a reduction and the gradient.
+
     Notes
     -----
     A logit of +inf for target 1, or -inf for target 0, gives 0. NaN gives NaN. An average over no
@@ -101,8 +111,8 @@ def categorical_crossentropy(
         Moves the targets towards 1 / C.
     axis : int
         The axis of the classes. With length 1 the loss is meaningless; Keras warns.
-    class_weight : array_like of shape (C,), optional
-        The weight of each class.
+    class_weight : array_like of shape (C,) or mapping, optional
+        The weight of each class. In a mapping {class: weight}, a class left out weighs 1.
 
     Returns
     -------
@@ -115,6 +125,11 @@ def categorical_crossentropy(
         For an option out of range, shapes that differ or an axis that y_pred does not have.
     TypeError
         For anything but real numbers, and for masked arrays.
+
+    See Also
+    --------
+    CategoricalCrossentropy : The same with weights, masks and a reduction.
+    value_and_grad : The same with weights, masks, a reduction and the gradient.
 
     Notes
     -----
@@ -165,9 +180,10 @@ def sparse_categorical_crossentropy(
         The axis of the C classes.
     label_smoothing : float in [0, 1]
         Moves the targets towards 1 / C, without making an array of them.
-    class_weight : array_like of shape (C,), optional
-        The weight of each class. Without smoothing it acts as a sample weight of
-        class_weight[label]. Either way "mean_with_sample_weight" divides by the sum of these.
+    class_weight : array_like of shape (C,) or mapping, optional
+        The weight of each class. In a mapping {class: weight}, a class left out weighs 1. Without
+        smoothing it acts as a sample weight of class_weight[label]. Either way
+        "mean_with_sample_weight" divides by the sum of these.
 
     Returns
     -------
@@ -181,6 +197,11 @@ def sparse_categorical_crossentropy(
         shapes that do not match or an axis that y_pred does not have.
     TypeError
         For anything but real numbers, and for masked arrays.
+
+    See Also
+    --------
+    SparseCategoricalCrossentropy : The same with weights, masks and a reduction.
+    value_and_grad : The same with weights, masks, a reduction and the gradient.
 
     Notes
     -----
@@ -234,6 +255,11 @@ def poisson(
     TypeError
         For anything but real numbers, and for masked arrays.
 
+    See Also
+    --------
+    Poisson : The same with weights, masks and a reduction.
+    value_and_grad : The same with weights, masks, a reduction and the gradient.
+
     Notes
     -----
     An expected count below -1e-7 gives NaN, as its logarithm is undefined. A logarithm of -inf is
@@ -273,6 +299,11 @@ def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike, *, axis: int = -1) -> Va
         For shapes that do not match or an axis that y_pred does not have.
     TypeError
         For anything but real numbers, and for masked arrays.
+
+    See Also
+    --------
+    KLDivergence : The same with weights, masks and a reduction.
+    value_and_grad : The same with weights, masks, a reduction and the gradient.
 
     Notes
     -----

@@ -46,13 +46,13 @@ for place, losses in {"class_weight": ("cce", "scce"), "pos_weight": ("bce",)}.i
              **{place: np.array([1, 2, -1], np.int8)})  # fmt: skip
 for loss in ("cce", "scce"):
     for shape in [(2,), (4,), (1,)]:
-        says = rf"^class_weight must have one weight for each of the 3 classes, got shape {re.escape(str(shape))}$"
+        says = rf"^class_weight must be of shape \(3,\), one weight for each of the 3 classes, or a mapping .*, got shape {re.escape(str(shape))}$"
         _bad(f"class_weight of shape {shape}", loss, says, class_weight=np.ones(shape))
     for shape in [(), (0,), (1, 3), (3, 1), (2, 3)]:
-        says = rf"^class_weight must be of shape \(classes,\), got {re.escape(str(shape))}$"
+        says = rf"^class_weight must be of shape \(C,\), one weight for each of C classes, or a mapping .*, got shape {re.escape(str(shape))}$"
         _bad(f"class_weight of shape {shape}", loss, says, class_weight=np.ones(shape))
 for shape in [(2,), (4,), (2, 3), (3, 1), (0,), (1, 3), (1, 1)]:
-    says = rf"^pos_weight must broadcast to the averaged axes, \(3,\), got shape {re.escape(str(shape))}$"
+    says = rf"^pos_weight must be a number or broadcast to the averaged axes, \(3,\), got shape {re.escape(str(shape))}$"
     _bad(f"pos_weight of shape {shape}", "bce", says, pos_weight=np.ones(shape))
 HUGE = [1.0, 1e300, 1.0]
 _bad("class_weight beyond float32", "cce", r"^class_weight must be finite in float32, got 1e\+300$",
