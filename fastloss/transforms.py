@@ -76,8 +76,8 @@ def _without_annotations(signature: inspect.Signature) -> inspect.Signature:
 def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, FloatArray]]:
     """Return a function that gives the value and the gradient of one of the five losses.
 
-    It takes the arguments of `fn` and any of the keywords below, and returns (value, grad). There is
-    one such function for each `fn`, which can be pickled.
+    It takes the arguments of `fn` and any of the keywords below, and returns (value, grad). There
+    is one such function for each `fn`; it can be pickled.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, Float
 
     See Also
     --------
-    BinaryCrossentropy : A class that also keeps the options, and repairs ranks as Keras' classes do.
+    BinaryCrossentropy : A class, which keeps its options and repairs ranks as in Keras.
 
     Examples
     --------
