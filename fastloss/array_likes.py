@@ -14,6 +14,7 @@ from fastloss.layout import Array
 
 REAL = "fiub"
 """The kinds of dtype that hold real numbers."""
+_NUMBERS = {float, int, bool}
 _FRAMES = ("column_names", "get_columns", "iloc")
 """What only tables of Arrow, frames of polars and of pandas have, but for Series of pandas."""
 _TO_ARRAYS = ("collect", "toarray", "as_py")
@@ -96,8 +97,10 @@ def _with_arrays(name: str, items: Sequence[Any], depth: int) -> Sequence[Any]:
     NumPy would take the data below the mask of a masked array, and NaN for a missing value.
     """
     kinds = set(map(type, items))  # one fast loop over a million floats
+    if kinds <= _NUMBERS or depth == 0:
+        return items
     ours = {kind for kind in kinds if _is_foreign(kind)}
-    if not ours or depth == 0:
+    if not ours:
         return items
     return [
         item
