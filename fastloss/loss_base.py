@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable
 from copy import copy
-from dataclasses import Field, fields
+from dataclasses import Field, field, fields
 from itertools import count
 from typing import Any, ClassVar, Self
 
@@ -19,8 +19,16 @@ from fastloss.evaluate import Value, evaluate
 from fastloss.loss_specs import LossSpec
 from fastloss.reduction import check_reduction
 
-_NOT_IN_KERAS = ("dtype", "class_weight", "pos_weight")
 _name_counts: defaultdict[str, count[int]] = defaultdict(count)
+
+
+def extension(default: Any) -> Any:
+    """Return the field of an option that some version of Keras does not have.
+
+    It is a keyword, and in a configuration only if it is not the default, so that Keras can load
+    that.
+    """
+    return field(default=default, kw_only=True, metadata={"extension": True})
 
 
 class Loss(ABC):
@@ -172,12 +180,13 @@ class Loss(ABC):
         return value, grad
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's keywords; keywords that Keras does not have only if given."""
+        """Return the constructor's keywords; those that Keras may not have only if given."""
         config = {f.name: getattr(self, f.name) for f in fields(self)}
+        absent = [f.name for f in fields(self) if f.metadata and config[f.name] == f.default]
         return {
             name: dict(value) if isinstance(value, ClassWeights) else value
             for name, value in config.items()
-            if value is not None or name not in _NOT_IN_KERAS
+            if name not in absent
         }
 
     @classmethod

@@ -6,14 +6,14 @@ Names, keywords, defaults, `get_config`, `from_config` and `get` are those of Ke
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Never
 
 from numpy.typing import ArrayLike
 
 from fastloss import functional, loss_specs
 from fastloss.evaluate import Value
-from fastloss.loss_base import Loss
+from fastloss.loss_base import Loss, extension
 from fastloss.loss_specs import LossSpec
 
 
@@ -54,8 +54,8 @@ class BinaryCrossentropy(Loss):
     axis: int | Sequence[int] | None = -1
     reduction: str | None = "sum_over_batch_size"
     name: str | None = "binary_crossentropy"
-    dtype: str | None = field(default=None, kw_only=True)
-    pos_weight: ArrayLike | None = field(default=None, kw_only=True)
+    dtype: str | None = extension(None)
+    pos_weight: ArrayLike | None = extension(None)
 
     def _make_spec(self) -> LossSpec:
         return loss_specs.binary_crossentropy_spec(
@@ -93,8 +93,8 @@ class CategoricalCrossentropy(Loss):
     axis: int = -1
     reduction: str | None = "sum_over_batch_size"
     name: str | None = "categorical_crossentropy"
-    dtype: str | None = field(default=None, kw_only=True)
-    class_weight: ArrayLike | Mapping[int, float] | None = field(default=None, kw_only=True)
+    dtype: str | None = extension(None)
+    class_weight: ArrayLike | Mapping[int, float] | None = extension(None)
 
     def _make_spec(self) -> LossSpec:
         return loss_specs.categorical_crossentropy_spec(
@@ -136,9 +136,9 @@ class SparseCategoricalCrossentropy(Loss):
     reduction: str | None = "sum_over_batch_size"
     axis: int = -1
     name: str | None = "sparse_categorical_crossentropy"
-    label_smoothing: float = 0.0
-    dtype: str | None = None
-    class_weight: ArrayLike | Mapping[int, float] | None = None
+    label_smoothing: float = extension(0.0)
+    dtype: str | None = extension(None)
+    class_weight: ArrayLike | Mapping[int, float] | None = extension(None)
 
     def __init__(
         self,
@@ -200,9 +200,9 @@ class Poisson(Loss):
 
     reduction: str | None = "sum_over_batch_size"
     name: str | None = "poisson"
-    axis: int | Sequence[int] | None = field(default=-1, kw_only=True)
-    log_input: bool = field(default=False, kw_only=True)
-    dtype: str | None = field(default=None, kw_only=True)
+    axis: int | Sequence[int] | None = extension(-1)
+    log_input: bool = extension(False)
+    dtype: str | None = extension(None)
 
     def _make_spec(self) -> LossSpec:
         return loss_specs.poisson_spec(axis=self.axis, log_input=self.log_input)
@@ -234,8 +234,8 @@ class KLDivergence(Loss):
 
     reduction: str | None = "sum_over_batch_size"
     name: str | None = "kl_divergence"
-    axis: int = field(default=-1, kw_only=True)
-    dtype: str | None = field(default=None, kw_only=True)
+    axis: int = extension(-1)
+    dtype: str | None = extension(None)
 
     def _make_spec(self) -> LossSpec:
         return loss_specs.kl_divergence_spec(axis=self.axis)

@@ -26,8 +26,11 @@ OPTIONED = [
     fl.CategoricalCrossentropy(True, 0.2, 1, None, "mine", class_weight=np.array([1.0, 2.0])),
     fl.SparseCategoricalCrossentropy(True, -1, axis=np.int64(1), reduction="none", name="mine"),
     fl.SparseCategoricalCrossentropy(class_weight=(1, 2), dtype="bfloat16"),
+    fl.SparseCategoricalCrossentropy(True, label_smoothing=0.1),
     fl.Poisson("mean", "mine", dtype="float64"),
+    fl.Poisson(axis=(0, -1), log_input=True),
     fl.KLDivergence("mean_with_sample_weight"),
+    fl.KLDivergence(axis=0),
 ]
 every_option = pytest.mark.parametrize("loss", OPTIONED, ids=repr)
 

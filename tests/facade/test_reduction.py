@@ -188,7 +188,7 @@ def test_nan_is_no_mask(dtype):
 def test_upstream_multiplies_the_scale():
     np.testing.assert_array_equal(reduction_plan((4,), "mean", upstream=np.array(2.0)).scale, [0.5])
     upstream = np.array([[1.0, 0.0], [-2.0, 3.0]])
-    plan = reduction_plan((2, 2), None, np.array([1.0, 2.0]), upstream=upstream)
+    plan = reduction_plan((2, 2), None, np.array([[1.0] * 2, [2.0] * 2]), upstream=upstream)
     np.testing.assert_array_equal(plan.scale, [1.0, 0.0, -4.0, 6.0])
     assert plan.keep.all()  # an upstream of 0 does not hide the loss
 
