@@ -12,7 +12,7 @@ from fastloss_kernels.loops.kernel import kernel, run_labelled
 from fastloss_kernels.loops.packed import packed_part
 from fastloss_kernels.loops.row_inputs import Batch, load_labels
 from fastloss_kernels.loops.rows import rows_part
-from fastloss_kernels.losses.probability_dense import process_targets
+from fastloss_kernels.losses.probability_targets import process_targets
 from fastloss_kernels.memory.rows import Block
 from fastloss_kernels.memory.streaming import no_prefetch
 from fastloss_kernels.simd.raw_arrays import stack_array
