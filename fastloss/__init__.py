@@ -9,6 +9,9 @@ from fastloss.functional import (
     poisson,
     sparse_categorical_crossentropy,
 )
+from fastloss.linear import linear_crossentropy
+from fastloss.linear_gradients import LinearGradients
+from fastloss.linear_loss import LinearCrossentropy
 from fastloss.loss_base import Loss
 from fastloss.losses import (
     BinaryCrossentropy,
@@ -34,6 +37,8 @@ __all__ = [
     "BinaryCrossentropy",
     "CategoricalCrossentropy",
     "KLDivergence",
+    "LinearCrossentropy",
+    "LinearGradients",
     "Loss",
     "Poisson",
     "SparseCategoricalCrossentropy",
@@ -45,6 +50,7 @@ __all__ = [
     "get",
     "kl_divergence",
     "kld",
+    "linear_crossentropy",
     "poisson",
     "sparse_categorical_crossentropy",
     "value_and_grad",

@@ -140,27 +140,42 @@ def broadcasts_to(lengths: Shape, shape: Shape) -> bool:
     )
 
 
-def check_out(out: object, y_pred: Array, working: DType, inputs: dict[str, Array | None]) -> None:
-    """Raise unless `out` can receive the gradient for `y_pred`.
+def check_out(
+    out: object,
+    y_pred: Array,
+    working: DType,
+    inputs: dict[str, Array | None],
+    name: str = "out",
+    itself: str = "y_pred",
+    argument: str = "y_pred",
+) -> None:
+    """Raise unless `out`, the argument called `name`, can receive a derivative for `y_pred`.
 
     It must have y_pred's shape, native byte order and either the working dtype or y_pred's dtype.
-    It must be writeable, and be y_pred itself or share no memory with any of the `inputs`, which
-    include y_pred.
+    It must be writeable, and be the input called `itself`, if that is one of the `inputs`, or share
+    no memory with any of them. In messages y_pred has the name of the `argument`.
     """
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
-        hint = ": pass out.numpy(), which is the same memory" if hasattr(out, "numpy") else ""
-        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}{hint}")
+        hint = f": pass {name}.numpy(), which is the same memory" if hasattr(out, "numpy") else ""
+        raise TypeError(f"{name} must be a NumPy array, got {type(out).__name__}{hint}")
     if out.shape != y_pred.shape:
-        raise ValueError(f"out must have the shape of y_pred, {y_pred.shape}, got {out.shape}")
+        raise ValueError(
+            f"{name} must have the shape of {argument}, {y_pred.shape}, got {out.shape}"
+        )
     own = working if y_pred.dtype.kind in "iub" else y_pred.dtype
     if out.dtype not in (working, own) or not out.dtype.isnative:
         wanted = working.name if own.name == working.name else f"{working.name} or {own.name}"
         got = out.dtype.name if out.dtype.isnative else out.dtype.str
-        raise ValueError(f"out must have native dtype {wanted}, got {got}")
+        raise ValueError(f"{name} must have native dtype {wanted}, got {got}")
     if not out.flags.writeable:
-        raise ValueError("out must be writeable, got a read-only array")
+        raise ValueError(f"{name} must be writeable, got a read-only array")
     if overlaps_itself(out):
-        raise ValueError(f"out must not overlap itself, got strides {out.strides} for {out.shape}")
-    name = overlapped(out, inputs, itself="y_pred")
-    if name:
-        raise ValueError(f"out must be y_pred itself or overlap no input, but overlaps {name}")
+        raise ValueError(
+            f"{name} must not overlap itself, got strides {out.strides} for {out.shape}"
+        )
+    other = overlapped(out, inputs, itself=itself)
+    if other:
+        allowed = (
+            f"be {itself} itself or overlap no input" if itself else "overlap no other argument"
+        )
+        raise ValueError(f"{name} must {allowed}, but overlaps {other}")

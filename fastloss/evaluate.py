@@ -57,19 +57,16 @@ def evaluate(
     one are made equal, as Keras' classes do and its functions do not. Nothing is written to `out`
     before all arguments have been checked.
     """
-    arrays, layout, output, working = _inputs(
+    arrays, layout, output, working = inputs(
         spec, y_true, y_pred, sample_weight, mask, upstream, out, dtype, repair_ranks
     )
-    arguments, layout, labels, plan, losses, kernel_grad, grad = _kernel_arguments(
+    arguments, layout, labels, plan, losses, kernel_grad, grad = kernel_arguments(
         spec, arrays, layout, output, working, reduction, out, gradient
     )
     bad_row = launch(spec.kernel, *arguments)
     if labels is not None and bad_row >= 0:
         raise labels.invalid_label(bad_row, layout)
-    value = _result(layout, plan, losses, kernel_grad, grad, output)
-    if isinstance(value, float):  # reduced, in float64
-        return np.float64(value) if dtype is None else scalar(value, dtype), grad, losses
-    return value, grad, losses
+    return result(layout, plan, losses, kernel_grad, grad, output, dtype), grad, losses
 
 
 # The three steps exchange plain tuples: to create a NamedTuple or a dataclass for each would take
@@ -78,7 +75,7 @@ _Arrays: TypeAlias = tuple[Array, Array, Array | None, Array | None, Array | Non
 """y_true, y_pred, sample_weight, mask and upstream."""
 
 
-def _inputs(
+def inputs(
     spec: LossSpec,
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -136,7 +133,7 @@ def _aligned(
     )
 
 
-def _kernel_arguments(
+def kernel_arguments(
     spec: LossSpec,
     arrays: _Arrays,
     layout: Layout,
@@ -196,14 +193,15 @@ def _kernel_arguments(
     return arguments, layout, labels, plan, losses, kernel_grad, grad
 
 
-def _result(
+def result(
     layout: Layout,
     plan: ReductionPlan,
     losses: FloatArray,
     kernel_grad: Output,
     grad: Output,
     output: DType,
-) -> Value | float:
+    dtype: DType | None,
+) -> Value:
     """Return the reduced loss, and complete `grad` if it is not what the kernel wrote."""
     if (
         grad is not None
@@ -213,8 +211,8 @@ def _result(
     ):
         layout.restore(kernel_grad, np.asarray(grad).reshape(layout.shape))
     value = plan.reduce(losses)
-    if isinstance(value, float):
-        return value
+    if isinstance(value, float):  # reduced, in float64
+        return np.float64(value) if dtype is None else scalar(value, dtype)
     value = convert(value, output)
     return value if value.ndim else value[()]
 

@@ -1,78 +1,16 @@
-"""The base class of the five losses: a frozen configuration, called and saved as in Keras."""
+"""The base class of the five losses: a frozen configuration, called as in Keras."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections import defaultdict
-from collections.abc import Callable
-from copy import copy
-from dataclasses import Field, field, fields
-from itertools import count
-from typing import Any, ClassVar, Self
-
-import numpy as np
 from numpy.typing import ArrayLike
 
-from fastloss.arrays import DType, FloatArray, float_dtype
-from fastloss.class_weights import ClassWeights
+from fastloss.arrays import FloatArray
 from fastloss.evaluate import Value, evaluate
-from fastloss.loss_specs import LossSpec
-from fastloss.reduction import check_reduction
-
-_name_counts: defaultdict[str, count[int]] = defaultdict(count)
+from fastloss.loss_config import LossConfig
 
 
-def extension(default: Any) -> Any:
-    """Return the field of an option that some version of Keras does not have.
-
-    It is a keyword, and in a configuration only if it is not the default, so that Keras can load
-    that.
-    """
-    return field(default=default, kw_only=True, metadata={"extension": True})
-
-
-class Loss(ABC):
-    """What the five losses share. A subclass is a frozen dataclass of its options.
-
-    Losses are compared, hashed, copied and pickled by their configuration, which cannot be
-    changed after construction.
-    """
-
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-    reduction: str | None
-    name: str | None
-    dtype: str | None
-    _spec: LossSpec
-    _output_dtype: DType | None
-
-    @abstractmethod
-    def _make_spec(self) -> LossSpec:
-        """Return the specification of the loss for `evaluate`."""
-
-    def __post_init__(self) -> None:
-        """Check every option and convert it to plain Python values."""
-        output = float_dtype(self.dtype)
-        if not isinstance(self.name, str | None):
-            raise ValueError(f"name must be None or a string, got {self.name!r}")
-        self._set(reduction=check_reduction(self.reduction), name=self.name or self._unique_name())
-        self._set(dtype=None if output is None else output.name, _output_dtype=output)
-        spec = self._make_spec()
-        weights = {  # they may be the caller's arrays, so they are copied
-            option: copy(weight)
-            for option in ("class_weight", "pos_weight")
-            if (weight := getattr(spec, option)) is not None
-        }
-        self._set(_spec=spec._replace(**weights), **weights)
-        self._set(**{f.name: _as_python(getattr(self, f.name)) for f in fields(self)})
-
-    def _set(self, **values: Any) -> None:
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
-
-    def _unique_name(self) -> str:
-        name = str(type(self).__dataclass_fields__["name"].default)
-        number = next(_name_counts[name])
-        return f"{name}_{number}" if number else name
+class Loss(LossConfig):
+    """A loss of targets and predictions. A subclass is a frozen dataclass of its options."""
 
     def __call__(
         self,
@@ -178,41 +116,3 @@ class Loss(ABC):
             repair_ranks=True,
         )
         return value, grad
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's keywords; those that Keras may not have only if given."""
-        config = {f.name: getattr(self, f.name) for f in fields(self)}
-        absent = [f.name for f in fields(self) if f.metadata and config[f.name] == f.default]
-        return {
-            name: dict(value) if isinstance(value, ClassWeights) else value
-            for name, value in config.items()
-            if name not in absent
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Return the loss of a configuration; the "fn" of old Keras versions is ignored.
-
-        Raises ValueError for a key that is no option of the loss.
-        """
-        if not isinstance(config, dict):
-            raise TypeError(f"config must be a dict, got {type(config).__name__}")
-        options = {name: value for name, value in config.items() if name != "fn"}
-        legal = [f.name for f in fields(cls)]
-        unknown = [name for name in options if name not in legal]
-        if unknown:
-            raise ValueError(
-                f"config must hold options of {cls.__name__}, {', '.join(legal)};"
-                f" got {', '.join(map(repr, unknown))}"
-            )
-        return cls(**options)
-
-    def __reduce__(self) -> tuple[Callable[[dict[str, Any]], Self], tuple[dict[str, Any]]]:
-        return type(self).from_config, (self.get_config(),)
-
-
-def _as_python(value: Any) -> Any:
-    """Return `value` as a hashable and comparable Python value that JSON can write."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    return tuple(map(_as_python, value)) if isinstance(value, list | tuple) else value

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 
 from fastloss import functional, loss_specs
 from fastloss.evaluate import Value
-from fastloss.loss_base import Loss, extension
+from fastloss.loss_base import Loss
+from fastloss.loss_config import extension
 from fastloss.loss_specs import LossSpec
 
 

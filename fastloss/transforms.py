@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from fastloss.arrays import FloatArray, float_dtype
 from fastloss.evaluate import Value, evaluate
 from fastloss.functional import SPEC_FUNCTIONS
+from fastloss.linear import linear_crossentropy, linear_crossentropy_value_and_grad
 from fastloss.loss_specs import LossSpec
 from fastloss.reduction import check_reduction
 
@@ -73,7 +74,7 @@ def _without_annotations(signature: inspect.Signature) -> inspect.Signature:
     return inspect.Signature(parameters)
 
 
-def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, FloatArray]]:
+def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, Any]]:
     """Return a function that gives the value and the gradient of one of the five losses.
 
     It takes the arguments of `fn` and any of the keywords below, and returns (value, grad). There
@@ -83,7 +84,7 @@ def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, Float
     ----------
     fn : function
         binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy, poisson or
-        kl_divergence.
+        kl_divergence; or linear_crossentropy, see `linear.linear_crossentropy_value_and_grad`.
 
     Other Parameters
     ----------------
@@ -135,9 +136,11 @@ def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, Float
     array([[ 0.25  , -0.25  ],
            [-0.1345,  0.1345]], dtype=float32)
     """
+    if fn is linear_crossentropy:
+        return linear_crossentropy_value_and_grad
     loss = next((loss for loss in SPEC_FUNCTIONS if loss is fn), None)
     if loss is None:
-        names = ", ".join(f.__name__ for f in SPEC_FUNCTIONS)
+        names = ", ".join(f.__name__ for f in (*SPEC_FUNCTIONS, linear_crossentropy))
         raise TypeError(f"fn must be one of {names} (classes have value_and_grad), got {fn!r}")
     return _value_and_grad_of(loss)
 

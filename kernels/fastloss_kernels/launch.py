@@ -96,6 +96,19 @@ def launch(kernel: Any, *arguments: Any) -> Any:
     return None if parts.check is None else found
 
 
+def launch_alone(kernel: Any, *arguments: Any) -> Any:
+    """Do as `launch`, with the same bits, but on the calling thread.
+
+    For callers between whose launches another library's threads compute: those of BLAS wait in
+    busy loops, and would keep ours from the cores for milliseconds.
+    """
+    parts = kernel.parts
+    found = _alone(select_part(parts, arguments[0], arguments[-2]), arguments)
+    if found == NOT_DIRECT:
+        found = _alone(parts.packed, arguments)
+    return None if parts.check is None else found
+
+
 def _launch(parts: Parts, part: Any, arguments: tuple[Any, ...]) -> Any:
     """Run a part on all rows; return what it found."""
     if arguments[0].size < tuning.PARALLEL:

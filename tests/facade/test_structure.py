@@ -23,8 +23,9 @@ MAY_IMPORT = {
 }
 # Each may import those on its right.
 PATH_OF_A_CALL = (
-    "losses loss_base transforms functional evaluate loss_specs class_weights reduction alignment"
-    " labels arrays array_likes layout"
+    "losses loss_base linear_loss loss_config transforms functional linear linear_blocks"
+    " linear_gradients evaluate loss_specs class_weights reduction alignment labels arrays"
+    " array_likes layout"
 )
 # The package itself hands out `check`, and `python -m fastloss` is the command.
 ENTRIES = {("__init__", "selfcheck"), ("__main__", "cli")}
@@ -93,6 +94,8 @@ def test_dir_is_the_public_api():
         "CategoricalCrossentropy",
         "KLD",
         "KLDivergence",
+        "LinearCrossentropy",
+        "LinearGradients",
         "Loss",
         "Poisson",
         "SparseCategoricalCrossentropy",
@@ -104,6 +107,7 @@ def test_dir_is_the_public_api():
         "get",
         "kl_divergence",
         "kld",
+        "linear_crossentropy",
         "poisson",
         "sparse_categorical_crossentropy",
         "value_and_grad",

@@ -15,6 +15,7 @@ NEEDS = {
     "train_digits.py": [],
     "fit_poisson.py": ["scipy", "statsmodels"],
     "fit_breast_cancer.py": ["scipy", "sklearn"],
+    "softmax_regression.py": ["scipy", "sklearn"],
 }
 
 

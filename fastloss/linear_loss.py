@@ -1,0 +1,105 @@
+"""`LinearCrossentropy`: the crossentropy of a linear layer as a frozen configuration."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from fastloss.evaluate import Value
+from fastloss.linear import linear_spec
+from fastloss.linear_blocks import checked_block_rows, evaluate_linear
+from fastloss.linear_gradients import LinearGradients, wanted_gradients
+from fastloss.loss_config import LossConfig
+from fastloss.loss_specs import LossSpec
+
+
+@dataclass(frozen=True)
+class LinearCrossentropy(LossConfig):
+    """Crossentropy of a linear layer: see `linear_crossentropy` for formula and shapes.
+
+    Parameters
+    ----------
+    ignore_class, label_smoothing, class_weight, block_rows
+        As for `linear_crossentropy`. Ignored rows do not count in a mean.
+    reduction, name, dtype
+        As for `BinaryCrossentropy`.
+
+    Raises
+    ------
+    ValueError
+        For an option out of range.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.LinearCrossentropy()
+    >>> kernel = [[0.0, 0.0], [0.0, 0.0]]
+    >>> value, grads = loss.value_and_grad([1], [[1.0, 2.0]], kernel, wrt="kernel")
+    >>> print(f"{value:.4f}", grads.inputs, grads.kernel[1])
+    0.6931 None [ 1. -1.]
+    """
+
+    ignore_class: int | None = field(default=None, kw_only=True)
+    label_smoothing: float = field(default=0.0, kw_only=True)
+    class_weight: ArrayLike | None = field(default=None, kw_only=True)
+    block_rows: int | None = field(default=None, kw_only=True)
+    reduction: str | None = field(default="sum_over_batch_size", kw_only=True)
+    name: str | None = field(default="linear_crossentropy", kw_only=True)
+    dtype: str | None = field(default=None, kw_only=True)
+
+    def _make_spec(self) -> LossSpec:
+        checked_block_rows(self.block_rows)
+        return linear_spec(self.ignore_class, self.label_smoothing, self.class_weight)
+
+    def __call__(
+        self,
+        y_true: ArrayLike,
+        inputs: ArrayLike,
+        kernel: ArrayLike,
+        bias: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+    ) -> Value:
+        """Return the loss, weighted and reduced; see `linear_crossentropy` for the arguments."""
+        return self._evaluate(y_true, inputs, kernel, bias, sample_weight, mask)[0]
+
+    def value_and_grad(
+        self,
+        y_true: ArrayLike,
+        inputs: ArrayLike,
+        kernel: ArrayLike,
+        bias: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        upstream: ArrayLike | None = None,
+        *,
+        wrt: str | Sequence[str] | None = None,
+        out: LinearGradients | None = None,
+    ) -> tuple[Value, LinearGradients]:
+        """Return the loss, bit for bit that of a call, and its gradients.
+
+        The arguments are those of `linear_crossentropy_value_and_grad`.
+        """
+        wanted = wanted_gradients(wrt, bias is not None)
+        return self._evaluate(
+            y_true,
+            inputs,
+            kernel,
+            bias,
+            sample_weight,
+            mask,
+            upstream=upstream,
+            wanted=wanted,
+            out=out,
+        )
+
+    def _evaluate(self, *arguments: Any, **keywords: Any) -> tuple[Value, LinearGradients]:
+        return evaluate_linear(
+            self._spec,
+            *arguments,
+            reduction=self.reduction,
+            dtype=self._output_dtype,
+            block_rows=self.block_rows,
+            **keywords,
+        )
