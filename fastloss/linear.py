@@ -4,7 +4,9 @@ The layer is that of Keras' Dense: logits = inputs @ kernel + bias. Its logits, 
 array of a model, are never held for more than a block of rows; see `linear_blocks`.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 from numpy.typing import ArrayLike
 
@@ -24,7 +26,7 @@ def linear_crossentropy(
     *,
     ignore_class: int | None = None,
     label_smoothing: float = 0.0,
-    class_weight: ArrayLike | None = None,
+    class_weight: ArrayLike | Mapping[int, float] | None = None,
     block_rows: int | None = None,
 ) -> Value:
     """Return the crossentropy of integer labels and the logits inputs @ kernel + bias.
@@ -47,8 +49,8 @@ def linear_crossentropy(
         Rows with this label give 0 and no gradient, whatever they hold, and take no time.
     label_smoothing : float in [0, 1]
         Moves the labels, as one-hot targets, towards 1 / C.
-    class_weight : array_like of shape (C,), optional
-        The weight of each class.
+    class_weight : array_like of shape (C,) or mapping, optional
+        The weight of each class, or {class: weight}; other classes weigh 1.
     block_rows : int, optional
         How many rows have their logits in memory at a time. By default 256 to 4,096: as many as
         make 2 MiB of logits.
@@ -102,7 +104,7 @@ def linear_crossentropy_value_and_grad(
     *,
     ignore_class: int | None = None,
     label_smoothing: float = 0.0,
-    class_weight: ArrayLike | None = None,
+    class_weight: ArrayLike | Mapping[int, float] | None = None,
     block_rows: int | None = None,
     sample_weight: ArrayLike | None = None,
     mask: ArrayLike | None = None,
@@ -178,7 +180,9 @@ def linear_crossentropy_value_and_grad(
 
 
 def linear_spec(
-    ignore_class: int | None, label_smoothing: float, class_weight: ArrayLike | None
+    ignore_class: int | None,
+    label_smoothing: float,
+    class_weight: ArrayLike | Mapping[int, float] | None,
 ) -> LossSpec:
     """Return the spec of the loss of the logits; a bad option raises ValueError."""
     return sparse_categorical_crossentropy_spec(

@@ -89,7 +89,9 @@ def evaluate_linear(
     )
     size = checked_block_rows(block_rows) or _rows_for_cache(w.shape[1] * working.itemsize)
     names = ("y_true", "logits", "sample_weight", "mask", "upstream")
-    read = dict(zip(names, arrays, strict=True), class_weight=spec.class_weight)
+    read = dict(zip(names, arrays, strict=True))
+    if isinstance(spec.class_weight, np.ndarray):
+        read["class_weight"] = spec.class_weight
     results = gradient_arrays(out, arguments, wanted, read, output, working)
     if labels is not None:
         labels.check_classes(layout, plan.valid)

@@ -1,6 +1,8 @@
 """`LinearCrossentropy`: the crossentropy of a linear layer as a frozen configuration."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +44,7 @@ class LinearCrossentropy(LossConfig):
 
     ignore_class: int | None = field(default=None, kw_only=True)
     label_smoothing: float = field(default=0.0, kw_only=True)
-    class_weight: ArrayLike | None = field(default=None, kw_only=True)
+    class_weight: ArrayLike | Mapping[int, float] | None = field(default=None, kw_only=True)
     block_rows: int | None = field(default=None, kw_only=True)
     reduction: str | None = field(default="sum_over_batch_size", kw_only=True)
     name: str | None = field(default="linear_crossentropy", kw_only=True)

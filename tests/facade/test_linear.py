@@ -590,6 +590,18 @@ def test_the_class_reduces_like_every_loss():
     assert loss.value_and_grad(y, x, kernel, bias, wrt="bias", out=out)[1].bias is out.bias
 
 
+def test_class_weights_may_be_a_mapping():
+    arguments = problem()
+    weights = np.ones(7)
+    weights[2] = 3.0
+    value, grads = VALUE_AND_GRAD(*arguments, class_weight={2: 3.0})
+    again, others = VALUE_AND_GRAD(*arguments, class_weight=weights)
+    assert np.array_equal(value, again)
+    assert np.array_equal(grads.kernel, others.kernel)
+    mapped = fl.LinearCrossentropy(class_weight={2: 3.0})
+    assert fl.LinearCrossentropy.from_config(mapped.get_config()) == mapped
+
+
 def test_the_class_is_its_configuration():
     loss = fl.LinearCrossentropy(class_weight=np.array([1.0, 2.0]), block_rows=64, reduction="sum")
     again = fl.LinearCrossentropy.from_config(loss.get_config())
