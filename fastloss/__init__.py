@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from fastloss.activations import log_sigmoid, log_softmax, logsumexp, sigmoid, softmax
 from fastloss.functional import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -51,7 +52,12 @@ __all__ = [
     "kl_divergence",
     "kld",
     "linear_crossentropy",
+    "log_sigmoid",
+    "log_softmax",
+    "logsumexp",
     "poisson",
+    "sigmoid",
+    "softmax",
     "sparse_categorical_crossentropy",
     "value_and_grad",
 ]

@@ -11,7 +11,7 @@ from fastloss_kernels.overlap import overlapped, overlaps_itself
 from numpy.typing import ArrayLike, NDArray
 
 from fastloss.array_likes import REAL, as_numpy, no_numbers
-from fastloss.layout import Array, Shape
+from fastloss.layout import Array, Layout, Shape
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 DType: TypeAlias = np.dtype[Any]
@@ -179,3 +179,15 @@ def check_out(
             f"be {itself} itself or overlap no input" if itself else "overlap no other argument"
         )
         raise ValueError(f"{name} must {allowed}, but overlaps {other}")
+
+
+def kernel_output(out: FloatArray, layout: Layout, working: DType) -> FloatArray:
+    """Return the array for what a kernel writes: a view of `out` if possible, else a new one."""
+    halves = half_bits(out)
+    if halves is not None and working == FLOAT32:
+        rows = layout.rows_of(halves)
+        if np.may_share_memory(rows, out):  # bits in a copy could not be converted back
+            return rows
+    if out.dtype == working and out.flags.aligned:
+        return layout.rows_of(out)
+    return np.empty(layout.shape3, working)

@@ -18,6 +18,7 @@ from fastloss.arrays import (
     convert,
     dense_targets,
     half_bits,
+    kernel_output,
     result_dtype,
     scalar,
     squeeze_or_expand_to_same_rank,
@@ -188,7 +189,7 @@ def kernel_arguments(
     grad = kernel_grad = None
     if gradient:
         grad = np.empty_like(y_pred, output) if out is None else out  # keeps y_pred's memory order
-        kernel_grad = _kernel_output(np.asarray(grad), layout, working)  # asarray: no subclass
+        kernel_grad = kernel_output(np.asarray(grad), layout, working)  # asarray: no subclass
     arguments = (x, kernel_targets, options, plan.scale, plan.keep, losses, kernel_grad)
     return arguments, layout, labels, plan, losses, kernel_grad, grad
 
@@ -236,15 +237,3 @@ def _element_weights(spec: LossSpec, layout: Layout, dtype: DType) -> FloatArray
     if not np.isfinite(weights).all():
         raise ValueError(f"{name} must be finite in {dtype.name}, got {given.max()}")
     return weights
-
-
-def _kernel_output(grad: FloatArray, layout: Layout, working: DType) -> FloatArray:
-    """Return the array for the kernel's gradient: a view of `grad` if possible, else a new one."""
-    halves = half_bits(grad)
-    if halves is not None and working == FLOAT32:
-        rows = layout.rows_of(halves)
-        if np.may_share_memory(rows, grad):  # bits in a copy could not be converted back
-            return rows
-    if grad.dtype == working and grad.flags.aligned:
-        return layout.rows_of(grad)
-    return np.empty(layout.shape3, working)

@@ -132,21 +132,24 @@ def _layout_with_most_views(default: Layout, *strides: Shape) -> Layout:
 
 
 @lru_cache(maxsize=256)
-def layout_for(shape: Shape, axis: Axis) -> Layout:
-    """Return the layout of predictions of `shape` when `axis` (None: all axes) is reduced."""
+def layout_for(shape: Shape, axis: Axis, name: str = "y_pred") -> Layout:
+    """Return the layout of an array of `shape` when `axis` (None: all axes) is reduced.
+
+    `name` is the argument's name, for error messages.
+    """
     rank = len(shape)
     if rank == 0:
         raise ValueError(
-            "y_pred must have at least one axis, got shape (): [y_pred], of shape (1,), fits"
+            f"{name} must have at least one axis, got shape (): [{name}], of shape (1,), fits"
         )
     given = range(rank) if axis is None else (axis,) if isinstance(axis, int) else axis
     if not all(-rank <= a < rank for a in given):
         raise ValueError(
-            f"axis must lie in [{-rank}, {rank}) for y_pred of shape {shape}, got {axis}"
+            f"axis must lie in [{-rank}, {rank}) for {name} of shape {shape}, got {axis}"
         )
     axes = tuple(sorted(a % rank for a in given))
     if len(set(axes)) < len(axes):
-        raise ValueError(f"axis must name each axis once, got {axis} for y_pred of shape {shape}")
+        raise ValueError(f"axis must name each axis once, got {axis} for {name} of shape {shape}")
     first = axes[0] if axes else rank
     adjacent = axes == tuple(range(first, first + len(axes)))
     return _split_layout(shape, axes, first if adjacent else rank - len(axes))

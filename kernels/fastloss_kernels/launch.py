@@ -19,7 +19,7 @@ from numba import types as nb
 from fastloss_kernels import tuning
 from fastloss_kernels.compiler.linking import address
 from fastloss_kernels.compiler.part_types import part_types
-from fastloss_kernels.typing import NOT_DIRECT, Parts
+from fastloss_kernels.typing import KEEP_ALL, NO_TARGETS, NOT_DIRECT, SCALE_ONE, Parts
 
 
 def signature(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -107,6 +107,11 @@ def launch_alone(kernel: Any, *arguments: Any) -> Any:
     if found == NOT_DIRECT:
         found = _alone(parts.packed, arguments)
     return None if parts.check is None else found
+
+
+def launch_activation(kernel: Any, x: Any, values: Any, out: Any) -> None:
+    """Run a kernel without targets as `launch` does; `values` has room for a number of each row."""
+    launch(kernel, x, NO_TARGETS, (), SCALE_ONE, KEEP_ALL, values, out)
 
 
 def _launch(parts: Parts, part: Any, arguments: tuple[Any, ...]) -> Any:

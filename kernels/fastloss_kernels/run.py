@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from fastloss_kernels.launch import launch
+from fastloss_kernels.launch import launch, launch_activation
 from fastloss_kernels.overlap import overlapped, overlaps_itself
 from fastloss_kernels.typing import Parts
 
@@ -19,7 +19,8 @@ _FLOAT32, _FLOAT64, _INT64, _BOOL = map(np.dtype, ("float32", "float64", "int64"
 
 _PREDICTIONS = (_FLOAT32, _FLOAT64, np.dtype("int16"), np.dtype("uint16"))  # see `half`
 
-_NUMBERS, _OUTPUTS = ("smoothing", "eps"), ("loss", "grad")
+_NUMBERS, _OUTPUTS = ("smoothing", "eps"), ("loss", "grad", "logsumexp", "out")
+_OPTIONAL = ("grad", "out")  # if there is another output
 
 _Shapes: TypeAlias = tuple[tuple[int, ...], ...]
 
@@ -47,11 +48,12 @@ def run(kernel: Any, x: Any, *rest: Any) -> Any:
         - smoothing, eps : finite numbers
         - scale : (1,) or (n,) float64
         - keep : (1,) or (n,) bool
-        - loss : (n,), float64 for a float64 x, else float32; written
-        - grad : None, or (outer, classes, inner), x's or loss's dtype; any strides; written
+        - loss, logsumexp : (n,), float64 for a float64 x, else float32; written
+        - grad, out : None, or (outer, classes, inner), x's or loss's dtype; any strides; written.
+          An `out` without `logsumexp` is not None
 
         Arrays are aligned, in native byte order, and those of one axis contiguous. What is written
-        is writeable and shares no memory with another argument; but grad may be x.
+        is writeable and shares no memory with another argument; but grad and out may be x.
 
     Returns
     -------
@@ -89,12 +91,18 @@ def run(kernel: Any, x: Any, *rest: Any) -> Any:
         ...
     ValueError: labels must have shape (2,), got (1,)
     """
-    x, targets, *options, scale, keep, loss, grad = _checked(kernel, x, rest)
+    given = _checked(kernel, x, rest)
+    if "out" in given:
+        values = given.get("logsumexp")
+        if values is None:  # room that stays unused
+            values = np.empty(x.shape[0] * x.shape[2], _working(x.dtype))
+        return launch_activation(kernel, x, values, given["out"])
+    x, targets, *options, scale, keep, loss, grad = given.values()
     return launch(kernel, x, targets, tuple(options), scale, keep, loss, grad)
 
 
-def _checked(kernel: Any, x: Any, rest: tuple[Any, ...]) -> list[Any]:
-    """Return the arguments with every number as a float; raise where they do not fit together."""
+def _checked(kernel: Any, x: Any, rest: tuple[Any, ...]) -> dict[str, Any]:
+    """Return the arguments by name, numbers as floats; raise where they do not fit together."""
     if not isinstance(getattr(kernel, "parts", None), Parts):
         raise TypeError(f"kernel must be a kernel of fastloss_kernels, got {kernel!r}")
     names = _parameters(kernel)
@@ -114,13 +122,14 @@ def _checked(kernel: Any, x: Any, rest: tuple[Any, ...]) -> list[Any]:
         elif name not in _OUTPUTS:
             _check_array(name, value, *forms[name])
             inputs[name] = value
-        elif value is not None or name != "grad":
+        elif value is not None or name not in _OPTIONAL or not outputs:
             _check_array(name, value, *forms[name])
             if not value.flags.writeable:
                 raise ValueError(f"{name} must be writeable, got a read-only array")
             outputs[name] = value
-    _check_overlaps(inputs, **outputs)
-    return [numbers.get(name, value) for name, value in zip(names, (x, *rest), strict=True)]
+    _check_overlaps(inputs, outputs)
+    given = zip(names, (x, *rest), strict=True)
+    return {name: numbers.get(name, value) for name, value in given}
 
 
 @cache
@@ -129,12 +138,16 @@ def _parameters(kernel: Any) -> tuple[str, ...]:
     return tuple(inspect.signature(kernel).parameters)[:-1]
 
 
+def _working(dtype: Any) -> Any:
+    return _FLOAT64 if dtype == _FLOAT64 else _FLOAT32
+
+
 @lru_cache(maxsize=256)
 def _forms(shape: tuple[int, ...], dtype: Any) -> dict[str, tuple[tuple[Any, ...], _Shapes]]:
     """Return the dtypes and the shapes an array may have beside predictions of these."""
     outer, classes, inner = shape
     rows = (outer * inner,)
-    working = _FLOAT64 if dtype == _FLOAT64 else _FLOAT32
+    working = _working(dtype)
     per_class: _Shapes = ((0,), (classes,))
     of_rows: _Shapes = (rows,) if classes == 1 else ()
     return {
@@ -145,7 +158,9 @@ def _forms(shape: tuple[int, ...], dtype: Any) -> dict[str, tuple[tuple[Any, ...
         "scale": ((_FLOAT64,), ((1,), rows)),
         "keep": ((_BOOL,), ((1,), rows)),
         "loss": ((working,), (rows,)),
+        "logsumexp": ((working,), (rows,)),
         "grad": ((dtype, working), (shape,)),
+        "out": ((dtype, working), (shape,)),
     }
 
 
@@ -172,19 +187,18 @@ def _check_dtype(name: str, value: Any, dtypes: tuple[Any, ...]) -> None:
         raise ValueError(f"{name} must be aligned, got an array that is not")
 
 
-def _check_overlaps(inputs: dict[str, Any], loss: Any, grad: Any = None) -> None:
-    name = overlapped(loss, {**inputs, "grad": grad}, itself="")
-    if name:
-        raise ValueError(f"loss must overlap no other argument, but overlaps {name}")
-    if grad is None:
-        return
-    if overlaps_itself(grad):
-        raise ValueError(
-            f"grad must not overlap itself, got strides {grad.strides} for {grad.shape}"
-        )
-    name = overlapped(grad, inputs, itself="x")
-    if name:
-        raise ValueError(f"grad must be x itself or overlap no input, but overlaps {name}")
+def _check_overlaps(inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+    for name, output in outputs.items():
+        if overlaps_itself(output):
+            raise ValueError(
+                f"{name} must not overlap itself, got strides {output.strides} for {output.shape}"
+            )
+        others = {other: array for other, array in {**inputs, **outputs}.items() if other != name}
+        of_rows = output.ndim == 1
+        found = overlapped(output, others, itself="" if of_rows else "x")
+        if found:
+            wanted = "overlap no other argument" if of_rows else "be x itself or overlap no input"
+            raise ValueError(f"{name} must {wanted}, but overlaps {found}")
 
 
 def _number(name: str, value: Any) -> float:

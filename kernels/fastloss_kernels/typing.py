@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -9,6 +10,12 @@ Scalar = Any
 
 NOT_DIRECT = -2
 """What a `rows` part returns, having written nothing, if it cannot process an array's layout."""
+
+
+NO_TARGETS, SCALE_ONE, KEEP_ALL = np.empty(0, np.int64), np.ones(1), np.ones(1, np.bool_)
+"""The labels, `scale` and `keep` that parts of activations are given, which have none."""
+for _array in (NO_TARGETS, SCALE_ONE, KEEP_ALL):
+    _array.flags.writeable = False
 
 
 class Parts(NamedTuple):

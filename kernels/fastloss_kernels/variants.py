@@ -9,6 +9,7 @@ from numba import from_dtype
 from numba import types as nb
 
 from fastloss_kernels.launch import signature
+from fastloss_kernels.typing import NO_TARGETS
 
 _WORKING = {"float32": np.float32, "float64": np.float64, "int16": np.float32, "uint16": np.float32}
 
@@ -32,15 +33,15 @@ class Variant(NamedTuple):
 
 
 def variants(kernel: Any, dtype: str) -> Iterator[Variant]:
-    """Yield the variants of a kernel for predictions of a dtype, value and gradient.
+    """Yield the variants of a kernel for predictions of a dtype: with and without gradient or out.
 
     Parameters
     ----------
     kernel : kernel of this package, or `total`
         What is called.
     dtype : {"float32", "float64", "int16", "uint16"}
-        Of the predictions; the integers are the bits of float16 and bfloat16. A gradient has the
-        working dtype: float64 beside float64, else float32.
+        Of the predictions; the integers are the bits of float16 and bfloat16. Gradient and `out`
+        have the working dtype: float64 beside float64, else float32.
 
     Examples
     --------
@@ -68,11 +69,16 @@ def variants(kernel: Any, dtype: str) -> Iterator[Variant]:
     forms |= {"class_weight": of_class, "pos_weight": of_class, "smoothing": 0.0, "eps": 0.0}
     names = list(inspect.signature(kernel).parameters)
     given = [forms[name] for name in names if name in forms]
+    outputs = [(targets, ", gradient" if "grad" in names else ", out")]
+    if "loss" in names or "logsumexp" in names:  # which may be wanted alone
+        outputs = [(None, ""), *outputs]
+    if len(given) == 1:
+        given.append(NO_TARGETS)
     options, (rows, short_rows, packed, columns, check, loop) = tuple(given[2:]), kernel.parts
     parts = [packed, columns, check]
     if x.dtype == working:
         parts = [rows, short_rows, *parts]
-    for grad, form in ((None, ""), (targets, ", gradient")):
+    for grad, form in outputs:
         rest = np.empty(1), np.empty(1, bool), np.empty(1, working), grad
         kinds = signature((*given[:2], options, *rest))
         for function in dict.fromkeys(part for part in parts if part is not None):

@@ -111,7 +111,7 @@ def packed_part(
         if not (direct and in_blocks(wanted)):  # of labels the predictions' layout stands in
             step = min(step, _pack_rows(source, wanted, block_rows_of(x)))
         own = heap_array(0 if direct else step * source.classes, loss.dtype)
-        targets_stay = labels or in_blocks(wanted)
+        targets_stay = targets.ndim == 1 or in_blocks(wanted)
         own_targets = heap_array(0 if targets_stay else step * source.classes, loss.dtype)
         large = out.packed and size_of(out) >= tuning.STREAM
         streamed = large and source.data.ctypes.data != out.data.ctypes.data

@@ -97,6 +97,27 @@ def load_block(x: Layout, first: int, rows: int, scratch: Array) -> Array:
 
 
 @block
+def with_output(b: Block, out: Array) -> Block:
+    """Return the block with another output: `out`, with room for a piece of each row."""
+    return Block(
+        first=b.first,
+        rows=b.rows,
+        classes=b.classes,
+        starts=b.starts,
+        x=b.x,
+        out=out,
+        whole=0,
+        in_place=False,
+        streamed=b.streamed,
+        queue=b.queue,
+        scratch=b.scratch,
+        scale=b.scale,
+        new_scale=b.new_scale,
+        loss=b.loss,
+    )
+
+
+@block
 def scratch_size(x: Layout, size: int) -> int:
     """Return the length of the scratch for blocks of `size` elements that are copied."""
     return 0 if x.direct else size

@@ -39,11 +39,13 @@ def ordered(b: Any, zero: Any, lowest: Any) -> Any:
 def top_bits(row: Array) -> Any:
     """Return the largest element as bits; NaN counts as the largest."""
     zero = bits(row.dtype.type(0))
-    lowest = bits(row.dtype.type(-0.0))  # the most negative integer
-    best = lowest
+    best = bits(row.dtype.type(-0.0))  # the most negative integer
     for k in range(row.size):
-        best = max(best, ordered(bits(row[k]), zero, lowest))
-    return best if best >= zero else wrap_int(~best ^ lowest, zero)
+        best = max(best, bits(row[k]))
+    if best < zero:  # all are negative, and ordered the other way round
+        for k in range(row.size):
+            best = min(best, bits(row[k]))
+    return best
 
 
 @block
