@@ -4,7 +4,7 @@ A kernel reads and writes rows of shape (outer, classes, inner), as those of los
 """
 
 import operator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from fastloss_kernels.launch import launch_activation
@@ -25,6 +25,8 @@ from fastloss.arrays import (
 )
 from fastloss.layout import Array, Axis, Layout, layout_for
 
+Value: TypeAlias = np.floating[Any] | FloatArray
+
 _FLAT_ROW = 4096
 """Elements of a row where rows mean nothing: some for each thread, and more than a block has."""
 
@@ -38,7 +40,7 @@ def of_rows(kernel: Any, x: ArrayLike, axis: object, out: Any, dtype: Any) -> Fl
     return result
 
 
-def of_elements(kernel: Any, x: ArrayLike, out: Any, dtype: Any) -> Any:
+def of_elements(kernel: Any, x: ArrayLike, out: Any, dtype: Any) -> Value:
     """Return `out` of a kernel to which axes mean nothing."""
     array, output, working = _checked(x, dtype)
     result = _result(array, out, output, working)
@@ -47,15 +49,16 @@ def of_elements(kernel: Any, x: ArrayLike, out: Any, dtype: Any) -> Any:
     pieces = [(source, target)]
     if source.flags.c_contiguous and target.flags.c_contiguous:
         whole = source.size // _FLAT_ROW * _FLAT_ROW
-        flat = source.reshape(-1), target.reshape(-1)
-        pieces = [tuple(a[:whole].reshape(-1, _FLAT_ROW) for a in flat)] if whole else []
-        pieces += [tuple(a[whole:].reshape(1, -1) for a in flat)]
+        a, b = source.reshape(-1), target.reshape(-1)
+        pieces = [(a[:whole].reshape(-1, _FLAT_ROW), b[:whole].reshape(-1, _FLAT_ROW))]
+        pieces += [(a[whole:].reshape(1, -1), b[whole:].reshape(1, -1))]
     for source, target in pieces:
-        _write(kernel, source, target, layout_for(source.shape, -1), working)
+        if source.size:
+            _write(kernel, source, target, layout_for(source.shape, -1), working)
     return result if result.ndim or out is not None else result[()]
 
 
-def row_values(kernel: Any, x: ArrayLike, axis: object, out: Any, dtype: Any) -> Any:
+def row_values(kernel: Any, x: ArrayLike, axis: object, out: Any, dtype: Any) -> Value:
     """Return what a kernel computes of each row of x: an array without `axis`, or a scalar."""
     array, output, working = _checked(x, dtype)
     layout = layout_for(array.shape, _axes(axis), "x")
@@ -64,11 +67,12 @@ def row_values(kernel: Any, x: ArrayLike, axis: object, out: Any, dtype: Any) ->
     layout = layout.with_fewest_copies(array, None, None)
     values = np.empty(layout.row_count, working)
     launch_activation(kernel, _rows(array, layout, working), values, None)
-    result = convert(values, output if out is None else out.dtype).reshape(layout.loss_shape)
     if out is None:
+        result = convert(values, output).reshape(layout.loss_shape)
         return result if result.ndim else result[()]
-    out[...] = result
-    return out
+    given: FloatArray = out
+    given[...] = convert(values, given.dtype).reshape(layout.loss_shape)
+    return given
 
 
 def _checked(x: ArrayLike, dtype: Any) -> tuple[Array, DType, DType]:
@@ -82,8 +86,9 @@ def _axes(axis: object) -> Axis:
     if axis is None:
         return None
     several = isinstance(axis, list | tuple)
+    given: Any = axis if several else (axis,)
     try:
-        axes = tuple(map(operator.index, axis if several else (axis,)))  # type: ignore[arg-type]
+        axes = tuple(map(operator.index, given))
     except TypeError:
         raise ValueError(
             f"axis must be an integer, a sequence of integers or None, got {axis!r}"

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import fastloss_kernels as kernels
-import numpy as np
 from numpy.typing import ArrayLike
 
-from fastloss.activate import of_elements, of_rows, row_values
+from fastloss.activate import Value, of_elements, of_rows, row_values
 from fastloss.arrays import FloatArray
 
 
@@ -109,7 +108,7 @@ def logsumexp(
     *,
     out: FloatArray | None = None,
     dtype: Any = None,
-) -> np.floating[Any] | FloatArray:
+) -> Value:
     """Return log(sum(e^x)), the sum over `axis`.
 
     Parameters
@@ -144,9 +143,7 @@ def logsumexp(
     return row_values(kernels.log_softmax, x, axis, out, dtype)
 
 
-def sigmoid(
-    x: ArrayLike, *, out: FloatArray | None = None, dtype: Any = None
-) -> np.floating[Any] | FloatArray:
+def sigmoid(x: ArrayLike, *, out: FloatArray | None = None, dtype: Any = None) -> Value:
     """Return the logistic function 1 / (1 + e^-x) of each element.
 
     Parameters
@@ -180,9 +177,7 @@ def sigmoid(
     return of_elements(kernels.sigmoid, x, out, dtype)
 
 
-def log_sigmoid(
-    x: ArrayLike, *, out: FloatArray | None = None, dtype: Any = None
-) -> np.floating[Any] | FloatArray:
+def log_sigmoid(x: ArrayLike, *, out: FloatArray | None = None, dtype: Any = None) -> Value:
     """Return log(1 / (1 + e^-x)) of each element.
 
     Parameters

@@ -61,10 +61,11 @@ def result_dtype(value: ArrayLike, array: Array) -> DType:
     """Return the default dtype of the loss of predictions `value`, already converted to `array`.
 
     float64 for arrays of float64 or wider floats. float32 for half precision, integers, booleans
-    and Python lists.
+    and Python's own numbers and lists.
     """
     wide = array.itemsize >= 8 and array.dtype.kind == "f"
-    return FLOAT64 if wide and not isinstance(value, list | tuple) else FLOAT32
+    own = isinstance(value, list | tuple) or type(value) is float  # of which np.float64 is a kind
+    return FLOAT64 if wide and not own else FLOAT32
 
 
 def half_bits(array: Array) -> Array | None:

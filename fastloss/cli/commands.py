@@ -95,7 +95,8 @@ def doctor_command(as_json: Json = False) -> None:
 @app.command("warmup")
 def warmup_command(
     loss: Annotated[
-        list[str] | None, typer.Argument(help="Functions or classes; by default all losses.")
+        list[str] | None,
+        typer.Argument(help="Functions or classes; by default all losses and activations."),
     ] = None,
     dtype: Annotated[
         list[str] | None, typer.Option(help="float32, float64, float16, bfloat16; all.")
@@ -121,7 +122,7 @@ def warmup_command(
             raise ValueError(f"target {target} is for bundles: name a file by --export")
         if not warmup.compiles():
             raise ValueError("NUMBA_DISABLE_JIT is set: nothing is compiled")
-        todo = warmup.jobs(loss or tuple(warmup.LOSSES), dtype or tuple(warmup.DTYPES))
+        todo = warmup.jobs(loss or (*warmup.LOSSES, *warmup.ACTIVATIONS), dtype or tuple(warmup.DTYPES))
         done: list[warmup.Done] = []
         with progress(quiet, TextColumn("{task.completed} of {task.total}")) as bar:
             task = bar.add_task("starting", total=len(todo))

@@ -33,6 +33,13 @@ LOSSES = {
     "kl_divergence": ("kullback_leibler",),
 }
 """Function of a loss -> its kernels."""
+ACTIVATIONS = {
+    "softmax": ("softmax",),
+    "log_softmax": ("log_softmax",),
+    "logsumexp": ("log_softmax",),
+    "sigmoid": ("sigmoid",),
+    "log_sigmoid": ("log_sigmoid",),
+}
 DTYPES = {"float32": "float32", "float64": "float64", "float16": "int16", "bfloat16": "uint16"}
 """dtype -> what kernels are given: half precision as the integers of its bits."""
 TARGETS = ("native", *LEVELS)
@@ -64,20 +71,22 @@ class Done(NamedTuple):
 
 
 def jobs(names: Iterable[str], dtypes: Iterable[str]) -> list[Job]:
-    """Return the jobs for losses, by the names of their functions or classes.
+    """Return the jobs for losses and activations, by the names of their functions or classes.
 
     Raises
     ------
     ValueError
-        For an unknown loss or dtype.
+        For an unknown name or dtype.
     """
     found = []
-    for loss in names:
-        function = _function_name(loss)
+    for name in names:
+        kernels = ACTIVATIONS.get(name)
+        if kernels is None:
+            kernels = (*LOSSES[_function_name(name)], "total")  # which reduces the losses
         for dtype in dtypes:
             if dtype not in DTYPES:
                 raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-            for kernel in (*LOSSES[function], "total"):  # which reduces the losses
+            for kernel in kernels:
                 count = len(list(variants(getattr(fastloss_kernels, kernel), DTYPES[dtype])))
                 found += [Job(kernel, DTYPES[dtype], number) for number in range(count)]
     # Parts of one kernel wait for each other, where one calls another: neighbours are of several.
@@ -86,7 +95,10 @@ def jobs(names: Iterable[str], dtypes: Iterable[str]) -> list[Job]:
 
 def _function_name(loss: str) -> str:
     """Return the name of the function for a name that `evaluate` takes."""
-    found: Any = losses.get(loss)
+    try:
+        found: Any = losses.get(loss)
+    except ValueError as error:
+        raise ValueError(f"{error}; or one of {', '.join(ACTIVATIONS)}") from None
     return str(getattr(found, "__name__", None) or found.name)  # of a function, of a class's loss
 
 

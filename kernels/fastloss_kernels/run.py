@@ -115,7 +115,8 @@ def _checked(kernel: Any, x: Any, rest: tuple[Any, ...]) -> dict[str, Any]:
     if x.ndim != 3:
         raise ValueError(f"x must have the three axes (outer, classes, inner), got shape {x.shape}")
     numbers, forms = {}, _forms(x.shape, x.dtype)
-    inputs, outputs = {"x": x}, {}
+    inputs: dict[str, Any] = {"x": x}
+    outputs: dict[str, Any] = {}
     for name, value in zip(names[1:], rest, strict=True):
         if name in _NUMBERS:
             numbers[name] = _number(name, value)

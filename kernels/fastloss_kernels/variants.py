@@ -69,7 +69,7 @@ def variants(kernel: Any, dtype: str) -> Iterator[Variant]:
     forms |= {"class_weight": of_class, "pos_weight": of_class, "smoothing": 0.0, "eps": 0.0}
     names = list(inspect.signature(kernel).parameters)
     given = [forms[name] for name in names if name in forms]
-    outputs = [(targets, ", gradient" if "grad" in names else ", out")]
+    outputs: list[tuple[Any, str]] = [(targets, ", gradient" if "grad" in names else ", out")]
     if "loss" in names or "logsumexp" in names:  # which may be wanted alone
         outputs = [(None, ""), *outputs]
     if len(given) == 1:

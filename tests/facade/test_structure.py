@@ -23,7 +23,8 @@ MAY_IMPORT = {
 }
 # Each may import those on its right.
 PATH_OF_A_CALL = (
-    "losses loss_base linear_loss loss_config transforms functional linear linear_blocks"
+    "activations activate"
+    " losses loss_base linear_loss loss_config transforms functional linear linear_blocks"
     " linear_gradients evaluate loss_specs class_weights reduction alignment labels arrays"
     " array_likes layout"
 )
@@ -108,7 +109,12 @@ def test_dir_is_the_public_api():
         "kl_divergence",
         "kld",
         "linear_crossentropy",
+        "log_sigmoid",
+        "log_softmax",
+        "logsumexp",
         "poisson",
+        "sigmoid",
+        "softmax",
         "sparse_categorical_crossentropy",
         "value_and_grad",
     ]

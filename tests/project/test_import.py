@@ -17,6 +17,8 @@ LAZY = {
     "fastloss_kernels.simd.scalar",
     "fastloss_kernels.losses.probability_sparse",
     "fastloss_kernels.losses.probability_dense",
+    "fastloss_kernels.losses.sigmoid",
+    "fastloss_kernels.losses.softmax",
     "fastloss_kernels.losses.softmax_sparse",
     "fastloss_kernels.losses.softmax_dense",
     "fastloss_kernels.reductions.sum_rows",
