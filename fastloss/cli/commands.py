@@ -122,7 +122,8 @@ def warmup_command(
             raise ValueError(f"target {target} is for bundles: name a file by --export")
         if not warmup.compiles():
             raise ValueError("NUMBA_DISABLE_JIT is set: nothing is compiled")
-        todo = warmup.jobs(loss or (*warmup.LOSSES, *warmup.ACTIVATIONS), dtype or tuple(warmup.DTYPES))
+        names = loss or (*warmup.LOSSES, *warmup.ACTIVATIONS)
+        todo = warmup.jobs(names, dtype or tuple(warmup.DTYPES))
         done: list[warmup.Done] = []
         with progress(quiet, TextColumn("{task.completed} of {task.total}")) as bar:
             task = bar.add_task("starting", total=len(todo))

@@ -140,8 +140,8 @@ def test_scipys_values_at_infinities(function, dtype):
     x = SPECIAL.astype(dtype)
     with np.errstate(all="ignore"):
         wanted = PEERS[function](x, **along(function, 1))
-    for given in (x, np.asfortranarray(x), np.tile(x, (400, 1))[-len(x) :]):
-        got = function(given)
+    for array in (x, np.asfortranarray(x), np.tile(x, (400, 1))[-len(x) :]):
+        got = function(array)
         np.testing.assert_allclose(got, wanted, rtol=1e-6)
         np.testing.assert_array_equal(np.isnan(got), np.isnan(wanted))
     if function is not fl.logsumexp:
@@ -187,16 +187,16 @@ def test_same_bits_in_every_layout_and_in_place(function, dtype):
             if function is not fl.logsumexp:
                 wanted = np.moveaxis(wanted, -1, axis)
             where = along(function, axis)
-            for given in layouts(x):
-                np.testing.assert_array_equal(function(given, **where), wanted)
+            for array in layouts(x):
+                np.testing.assert_array_equal(function(array, **where), wanted)
                 if function is fl.logsumexp:
                     continue
-                if given.flags.writeable and given.dtype.isnative:
+                if array.flags.writeable and array.dtype.isnative:
                     other = np.full(shape[::-1], np.nan, dtype).T
-                    assert function(given, **where, out=other) is other
+                    assert function(array, **where, out=other) is other
                     np.testing.assert_array_equal(other, wanted)
-                    assert function(given, **where, out=given) is given
-                    np.testing.assert_array_equal(given, wanted)
+                    assert function(array, **where, out=array) is array
+                    np.testing.assert_array_equal(array, wanted)
 
 
 @settings(max_examples=60, deadline=None)
@@ -231,11 +231,11 @@ def test_halves_are_computed_in_float32_and_rounded_once(function, dtype):
     for shape in ((50, 33), (9, 700), (3, 9000)):
         x = (4 * np.random.default_rng(5).standard_normal(shape)).astype(dtype)
         wide = function(x.astype(np.float32))
-        for given in (x, x.copy(order="F"), np.repeat(x, 2, axis=1)[:, ::2]):
-            got = function(given)
+        for array in (x, x.copy(order="F"), np.repeat(x, 2, axis=1)[:, ::2]):
+            got = function(array)
             assert got.dtype == np.float32
             np.testing.assert_array_equal(got, wide)
-            rounded = function(given, dtype=dtype)
+            rounded = function(array, dtype=dtype)
             assert rounded.dtype == dtype
             np.testing.assert_array_equal(rounded, wide.astype(dtype))
         if function is not fl.logsumexp:
