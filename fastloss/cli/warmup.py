@@ -40,6 +40,7 @@ ACTIVATIONS = {
     "sigmoid": ("sigmoid",),
     "log_sigmoid": ("log_sigmoid",),
 }
+"""Function of an activation -> its kernel."""
 DTYPES = {"float32": "float32", "float64": "float64", "float16": "int16", "bfloat16": "uint16"}
 """dtype -> what kernels are given: half precision as the integers of its bits."""
 TARGETS = ("native", *LEVELS)
@@ -80,8 +81,8 @@ def jobs(names: Iterable[str], dtypes: Iterable[str]) -> list[Job]:
     """
     found = []
     for name in names:
-        kernels = ACTIVATIONS.get(name)
-        if kernels is None:
+        kernels: tuple[str, ...] = ACTIVATIONS.get(name, ())
+        if not kernels:
             kernels = (*LOSSES[_function_name(name)], "total")  # which reduces the losses
         for dtype in dtypes:
             if dtype not in DTYPES:
