@@ -35,7 +35,7 @@ def of_rows(kernel: Any, x: ArrayLike, axis: object, out: Any, dtype: Any) -> Fl
     """Return a kernel's `out`, an array of x's shape."""
     array, output, working = _checked(x, dtype)
     layout = layout_for(array.shape, _axes(axis), "x")
-    result = _result(array, out, output, working)
+    result = _destination(array, out, output, working)
     _write(kernel, array, np.asarray(result), layout, working)
     return result
 
@@ -43,7 +43,7 @@ def of_rows(kernel: Any, x: ArrayLike, axis: object, out: Any, dtype: Any) -> Fl
 def of_elements(kernel: Any, x: ArrayLike, out: Any, dtype: Any) -> Value:
     """Return `out` of a kernel to which axes mean nothing."""
     array, output, working = _checked(x, dtype)
-    result = _result(array, out, output, working)
+    result = _destination(array, out, output, working)
     order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
     source, target = array.transpose(order), np.asarray(result).transpose(order)
     pieces = [(source, target)]
@@ -96,7 +96,7 @@ def _axes(axis: object) -> Axis:
     return axes if several else axes[0]
 
 
-def _result(array: Array, out: Any, output: DType, working: DType) -> FloatArray:
+def _destination(array: Array, out: Any, output: DType, working: DType) -> FloatArray:
     """Return the array that receives the result: `out`, or a new one in x's memory order."""
     if out is None:
         return np.empty_like(array, output)
