@@ -86,6 +86,6 @@ def log_sigmoid(x: Array, out: Array, threads: int) -> None:
     >>> x = np.array([[-1.0, 0.0, 1.0]], np.float32).reshape(1, 3, 1)
     >>> log_sigmoid(x, x, 1)
     >>> x.ravel()
-    array([-1.3132616 , -0.6931472 , -0.31326166], dtype=float32)
+    array([-1.3132617, -0.6931472, -0.3132617], dtype=float32)
     """
     run_map(log_packed, threads, x, out)

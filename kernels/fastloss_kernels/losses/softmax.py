@@ -180,7 +180,7 @@ def log_softmax(x: Array, logsumexp: Array, out: Array | None, threads: int) -> 
     >>> logsumexp = np.empty(1, np.float32)
     >>> log_softmax(x, logsumexp, x, 1)
     >>> x.ravel()
-    array([-4.1223073e-09, -2.0000000e+01, -2.0000000e+01], dtype=float32)
+    array([-4.1223074e-09, -2.0000000e+01, -2.0000000e+01], dtype=float32)
     >>> logsumexp
     array([20.], dtype=float32)
     """
