@@ -63,7 +63,8 @@ def row_values(kernel: Any, x: ArrayLike, axis: object, out: Any, dtype: Any) ->
     array, output, working = _checked(x, dtype)
     layout = layout_for(array.shape, _axes(axis), "x")
     if out is not None:
-        check_out(out, array, working, {"x": array}, "x", layout.loss_shape)
+        like = np.broadcast_to(array.dtype.type(0), layout.loss_shape)
+        check_out(out, like, working, {"x": array}, itself="", argument="x without axis")
     layout = layout.with_fewest_copies(array, None, None)
     values = np.empty(layout.row_count, working)
     launch_activation(kernel, _rows(array, layout, working), values, None)
@@ -100,7 +101,7 @@ def _destination(array: Array, out: Any, output: DType, working: DType) -> Float
     """Return the array that receives the result: `out`, or a new one in x's memory order."""
     if out is None:
         return np.empty_like(array, output)
-    check_out(out, array, working, {"x": array}, "x")
+    check_out(out, array, working, {"x": array}, itself="x", argument="x")
     given: FloatArray = out
     return given
 

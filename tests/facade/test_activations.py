@@ -301,7 +301,7 @@ def test_out_of_logsumexp():
     assert single == fl.logsumexp(x, None)
     with pytest.raises(ValueError, match=r"shape of x without axis, \(4, 5\), got \(4, 6\)"):
         fl.logsumexp(x, 1, out=np.empty((4, 6)))
-    with pytest.raises(ValueError, match="out must overlap no input, but overlaps x"):
+    with pytest.raises(ValueError, match="out must overlap no other argument, but overlaps x"):
         fl.logsumexp(x, 1, out=x[:, 0])
 
 
