@@ -214,3 +214,24 @@ def test_nan_in_one_row_stays_in_that_row(case, rows, classes, seed, dtype, data
     others = np.arange(rows) != row
     assert_same_bits((value[others], gradient[others]),
                      [part[others] for part in ask(case, y_true, y_pred)])  # fmt: skip
+
+
+@every_case
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("nan", [np.nan, np.copysign(np.nan, -1)], ids=["nan", "-nan"])
+@pytest.mark.parametrize("classes", [3, 200])
+def test_a_nan_of_either_sign_makes_its_row_nan_and_no_other(case, dtype, order, nan, classes):
+    y_true, y_pred = case.data(70, classes, dtype)
+    if not case.sparse:
+        y_true[:, 1] = 0  # a target that takes no part
+    both = fl.value_and_grad(case.function)
+    expected, _ = both(y_true, y_pred, **case.options)
+    spoilt = np.array(y_pred, order=order)
+    spoilt[7, 1] = nan
+    value, grad = both(y_true, spoilt, **case.options)
+    assert np.isnan(value[7])
+    assert np.isnan(grad[7, 1])
+    others = np.arange(70) != 7
+    np.testing.assert_array_equal(value[others], expected[others])
+    assert not np.isnan(grad[others]).any()

@@ -147,6 +147,8 @@ def target_losses(sums: ExpSums, targets: TargetSums, rows: int, loss: Array) ->
         total = rounded_sum(targets.total[r], targets.lost[r])
         gaps = rounded_sum(targets.gaps[r], targets.gaps_lost[r])
         below = log1p_ratio(sums.others[r], sums.label[r], loss)  # log S - largest logit
+        exponentials = sums.total[r]
+        below = below if exponentials == exponentials else exponentials  # NaN of either sign
         loss[r] = loss.dtype.type(gaps + total * below)
 
 
