@@ -39,7 +39,11 @@ def add_sums(first: bool, total: Array, lost: Array, more: Array, rest: Array, r
 def add_rows(w: Array, rows: int, first: bool, total: Array, lost: Array) -> None:
     """Add the sums of the rows w, a piece of each, to (total, lost), or set these if `first`."""
     more, rest = row_array(), row_array()
-    row_sums(w, rows, w.size // rows, more, rest)
+    if w.size == rows:  # rows of one element: vector code over all of them
+        for r in range(rows):
+            more[r], rest[r] = np.float64(w[r]) + 0.0, 0.0  # of -0 the sum is 0
+    else:
+        row_sums(w, rows, w.size // rows, more, rest)
     add_sums(first, total, lost, more, rest, rows)
 
 
