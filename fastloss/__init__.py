@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from fastloss.activations import log_sigmoid, log_softmax, logsumexp, sigmoid, softmax
+from fastloss.curvature import hessian_vector_product, value_grad_and_hessian
 from fastloss.functional import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -49,6 +50,7 @@ __all__ = [
     "categorical_crossentropy",
     "check",
     "get",
+    "hessian_vector_product",
     "kl_divergence",
     "kld",
     "linear_crossentropy",
@@ -60,6 +62,7 @@ __all__ = [
     "softmax",
     "sparse_categorical_crossentropy",
     "value_and_grad",
+    "value_grad_and_hessian",
 ]
 
 

@@ -143,7 +143,7 @@ def kernel_arguments(
     reduction: str | None,
     out: FloatArray | None,
     gradient: bool,
-) -> tuple[tuple[Any, ...], Layout, Labels | None, ReductionPlan, FloatArray, Output, Output]:
+) -> tuple[tuple[Any, ...], Layout, Labels | None, ReductionPlan, FloatArray, Any, Any]:
     """Return (arguments, layout, labels, plan, losses, kernel_grad, grad).
 
     The kernel writes its last two arguments, losses and kernel_grad. kernel_grad is a view of grad,
@@ -203,16 +203,14 @@ def result(
     output: DType,
     dtype: DType | None,
 ) -> Value:
-    """Return the reduced loss, and complete `grad` if it is not what the kernel wrote."""
-    if (
-        grad is not None
-        and kernel_grad is not None
-        and kernel_grad.base is not grad  # a view of grad: a faster test than the next one
-        and not np.may_share_memory(grad, kernel_grad)
-    ):
-        layout.restore(kernel_grad, np.asarray(grad).reshape(layout.shape))
+    """Return the weighted loss, and complete `grad` if it is not what the kernel wrote.
+
+    A reduced loss is a float64, or of `dtype`.
+    """
+    if grad is not None and kernel_grad is not None and kernel_grad.base is not grad:
+        complete(grad, kernel_grad, layout)
     value = plan.reduce(losses)
-    if isinstance(value, float):  # reduced, in float64
+    if isinstance(value, float):
         return np.float64(value) if dtype is None else scalar(value, dtype)
     value = convert(value, output)
     return value if value.ndim else value[()]
@@ -237,3 +235,9 @@ def _element_weights(spec: LossSpec, layout: Layout, dtype: DType) -> FloatArray
     if not np.isfinite(weights).all():
         raise ValueError(f"{name} must be finite in {dtype.name}, got {given.max()}")
     return weights
+
+
+def complete(grad: FloatArray, kernel_grad: FloatArray, layout: Layout) -> None:
+    """Copy what a kernel wrote to `grad`, unless it is a view of that."""
+    if not np.may_share_memory(grad, kernel_grad):
+        layout.restore(kernel_grad, np.asarray(grad).reshape(layout.shape))

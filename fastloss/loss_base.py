@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike
 
 from fastloss.arrays import FloatArray
 from fastloss.evaluate import Value, evaluate
+from fastloss.hessians import evaluate_hessian, evaluate_product
 from fastloss.loss_config import LossConfig
 
 
@@ -116,3 +117,114 @@ class Loss(LossConfig):
             repair_ranks=True,
         )
         return value, grad
+
+    def value_grad_and_hessian(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        upstream: ArrayLike | None = None,
+        out: FloatArray | None = None,
+        hessian_out: FloatArray | None = None,
+    ) -> tuple[Value, FloatArray, FloatArray]:
+        """Return loss and gradient, bit for bit those of `value_and_grad`, and the Hessian.
+
+        Of the Hessian with respect to y_pred that is the diagonal: see the function
+        `value_grad_and_hessian` for formulas and errors.
+
+        Parameters
+        ----------
+        y_true, y_pred, sample_weight, mask, upstream, out
+            As for `value_and_grad`.
+        hessian_out : ndarray, optional
+            Receives the Hessian. Shape and dtype are as for `out`; it must overlap no other
+            argument.
+
+        Returns
+        -------
+        value, grad
+            As from `value_and_grad`.
+        hessian : ndarray
+            `hessian_out`, or a new array like grad.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As from `value_and_grad`, and for an illegal `hessian_out`. Nothing is written then.
+
+        Examples
+        --------
+        >>> import fastloss as fl
+        >>> loss = fl.BinaryCrossentropy(from_logits=True)
+        >>> value, grad, hessian = loss.value_grad_and_hessian([[0, 1]], [[0.0, 0.0]])
+        >>> print(grad, hessian)
+        [[ 0.25 -0.25]] [[0.125 0.125]]
+        """
+        return evaluate_hessian(
+            self._spec,
+            y_true,
+            y_pred,
+            sample_weight,
+            mask,
+            reduction=self.reduction,
+            upstream=upstream,
+            out=out,
+            hessian_out=hessian_out,
+            dtype=self._output_dtype,
+            repair_ranks=True,
+        )
+
+    def hessian_vector_product(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        vector: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        upstream: ArrayLike | None = None,
+        out: FloatArray | None = None,
+    ) -> FloatArray:
+        """Return the Hessian of the loss with respect to y_pred times a vector.
+
+        See the function `hessian_vector_product` for formulas and errors.
+
+        Parameters
+        ----------
+        y_true, y_pred, sample_weight, mask, upstream
+            As for `value_and_grad`.
+        vector : array_like
+            The vector, of y_pred's shape.
+        out : ndarray, optional
+            Receives the product. As for `value_and_grad`; it must not overlap `vector`.
+
+        Returns
+        -------
+        ndarray
+            `out`, or a new array of y_pred's shape, like the gradient.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As from `value_and_grad`, and for a vector of another shape. `out` is then unchanged.
+
+        Examples
+        --------
+        >>> import fastloss as fl
+        >>> loss = fl.CategoricalCrossentropy(from_logits=True)
+        >>> loss.hessian_vector_product([[1, 0]], [[0.0, 0.0]], [[4.0, 0.0]])
+        array([[ 1., -1.]], dtype=float32)
+        """
+        return evaluate_product(
+            self._spec,
+            y_true,
+            y_pred,
+            vector,
+            sample_weight,
+            mask,
+            reduction=self.reduction,
+            upstream=upstream,
+            out=out,
+            dtype=self._output_dtype,
+            repair_ranks=True,
+        )

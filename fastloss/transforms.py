@@ -74,6 +74,20 @@ def _without_annotations(signature: inspect.Signature) -> inspect.Signature:
     return inspect.Signature(parameters)
 
 
+def loss_function(
+    fn: object, transform: str, *others: Callable[..., Value]
+) -> Callable[..., Value]:
+    """Return `fn` if it is one of the five losses; else raise TypeError.
+
+    The error names the `others` that the transform takes too.
+    """
+    loss = next((loss for loss in SPEC_FUNCTIONS if loss is fn), None)
+    if loss is None:
+        names = ", ".join(f.__name__ for f in (*SPEC_FUNCTIONS, *others))
+        raise TypeError(f"fn must be one of {names} (classes have {transform}), got {fn!r}")
+    return loss
+
+
 def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, Any]]:
     """Return a function that gives the value and the gradient of one of the five losses.
 
@@ -138,11 +152,7 @@ def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, Any]]
     """
     if fn is linear_crossentropy:
         return linear_crossentropy_value_and_grad
-    loss = next((loss for loss in SPEC_FUNCTIONS if loss is fn), None)
-    if loss is None:
-        names = ", ".join(f.__name__ for f in (*SPEC_FUNCTIONS, linear_crossentropy))
-        raise TypeError(f"fn must be one of {names} (classes have value_and_grad), got {fn!r}")
-    return _value_and_grad_of(loss)
+    return _value_and_grad_of(loss_function(fn, "value_and_grad", linear_crossentropy))
 
 
 @cache

@@ -101,6 +101,7 @@ def warmup_command(
     dtype: Annotated[
         list[str] | None, typer.Option(help="float32, float64, float16, bfloat16; all.")
     ] = None,
+    curvature: Annotated[bool, typer.Option("--curvature", help="Second derivatives too.")] = False,
     export: Annotated[
         Path | None, typer.Option(help="Write a bundle of prebuilt kernels here, a .zip file.")
     ] = None,
@@ -123,7 +124,7 @@ def warmup_command(
         if not warmup.compiles():
             raise ValueError("NUMBA_DISABLE_JIT is set: nothing is compiled")
         names = loss or (*warmup.LOSSES, *warmup.ACTIVATIONS)
-        todo = warmup.jobs(names, dtype or tuple(warmup.DTYPES))
+        todo = warmup.jobs(names, dtype or tuple(warmup.DTYPES), curvature)
         done: list[warmup.Done] = []
         with progress(quiet, TextColumn("{task.completed} of {task.total}")) as bar:
             task = bar.add_task("starting", total=len(todo))

@@ -19,6 +19,7 @@ from fastloss_kernels.compiler.disk_cache import LEVEL_FEATURES, LEVELS
 from fastloss_kernels.variants import variants
 
 from fastloss import losses
+from fastloss.hessians import product_kernel
 
 LOSSES = {
     "binary_crossentropy": ("binary_crossentropy", "binary_crossentropy_logits"),
@@ -71,8 +72,10 @@ class Done(NamedTuple):
     """Where new files are written."""
 
 
-def jobs(names: Iterable[str], dtypes: Iterable[str]) -> list[Job]:
+def jobs(names: Iterable[str], dtypes: Iterable[str], curvature: bool = False) -> list[Job]:
     """Return the jobs for losses and activations, by the names of their functions or classes.
+
+    With `curvature` they include those for second derivatives.
 
     Raises
     ------
@@ -83,7 +86,7 @@ def jobs(names: Iterable[str], dtypes: Iterable[str]) -> list[Job]:
     for name in names:
         kernels: tuple[str, ...] = ACTIVATIONS.get(name, ())
         if not kernels:
-            kernels = (*LOSSES[_function_name(name)], "total")  # which reduces the losses
+            kernels = tuple(_kernels_of(LOSSES[_function_name(name)], curvature))
         for dtype in dtypes:
             if dtype not in DTYPES:
                 raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
@@ -92,6 +95,16 @@ def jobs(names: Iterable[str], dtypes: Iterable[str]) -> list[Job]:
                 found += [Job(kernel, DTYPES[dtype], number) for number in range(count)]
     # Parts of one kernel wait for each other, where one calls another: neighbours are of several.
     return sorted(dict.fromkeys(found), key=lambda job: job.number)
+
+
+def _kernels_of(names: Iterable[str], curvature: bool) -> Iterator[str]:
+    """Yield the kernels that calls of a loss with these kernels may need, by name."""
+    for name in names:
+        yield name
+        if curvature:
+            yield f"{name}_hessian"
+            yield product_kernel(name)
+    yield "total"  # which reduces the losses
 
 
 def _function_name(loss: str) -> str:

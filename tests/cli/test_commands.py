@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import fastloss as fl
-from fastloss.cli import commands
+from fastloss.cli import commands, warmup
 from fastloss.cli.commands import app
 from fastloss.out_of_core import evaluation
 from fastloss.selfcheck import check
@@ -249,6 +249,13 @@ def test_warmup_compiles_what_was_asked_for(tmp_path, monkeypatch) -> None:
     second = started("--quiet")
     assert second.stdout.startswith("0 kernels compiled, 8 found; they are in ")
     assert not second.stderr
+
+
+def test_warmup_takes_second_derivatives_if_asked() -> None:
+    plain, more = (warmup.jobs(["kl_divergence"], ["float32"], one) for one in (False, True))
+    assert {job.kernel for job in plain} == {"kullback_leibler", "total"}
+    second = {"kullback_leibler_hessian", "rank_one_product"}
+    assert {job.kernel for job in more} == {"kullback_leibler", "total", *second}
 
 
 def test_warmup_refuses_what_there_is_not() -> None:

@@ -86,6 +86,31 @@ def test_values_and_gradients(fn, from_logits, shape, axis):
 
 
 @every_case
+@pytest.mark.parametrize(("shape", "axis"), [((7, 3), -1), ((3, 21), -1), ((3, 5), 0)])
+def test_second_derivatives(fn, from_logits, shape, axis):
+    y, x = draw(fn, shape, axis, from_logits)
+    options = {"from_logits": from_logits, "axis": axis} if fn in WITH_AXIS else {}
+    if fn not in WITH_AXIS and axis == 0:
+        y, x = y.T, x.T
+    alone, vector = fl.value_and_grad(fn), np.random.default_rng(1).normal(size=x.shape)
+    value, gradient, hessian = fl.value_grad_and_hessian(fn)(y, x, **options)
+    product = fl.hessian_vector_product(fn)(y, x, vector, **options)
+    for a, b in zip((value, gradient), alone(y, x, **options), strict=True):
+        np.testing.assert_array_equal(a, b)
+    step = 1e-5
+    for i in np.ndindex(x.shape):
+        there, back = x.copy(), x.copy()
+        there[i] += step
+        back[i] -= step
+        row = (alone(y, there, **options)[1] - alone(y, back, **options)[1]) / (2 * step)
+        np.testing.assert_allclose(hessian[i], row[i], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(product[i], np.sum(row * vector), rtol=1e-4, atol=1e-4)
+    inside = x.copy()
+    fl.hessian_vector_product(fn)(y, inside, vector, **options, out=inside)
+    np.testing.assert_array_equal(inside, product)
+
+
+@every_case
 @pytest.mark.parametrize("width", [3, 21, 70])
 @pytest.mark.parametrize("step", [1, 2, -1])
 def test_rows_apart_from_each_other(fn, from_logits, width, step):

@@ -24,8 +24,8 @@ MAY_IMPORT = {
 # Each may import those on its right.
 PATH_OF_A_CALL = (
     "activations activate"
-    " losses loss_base linear_loss loss_config transforms functional linear linear_blocks"
-    " linear_gradients evaluate loss_specs class_weights reduction alignment labels arrays"
+    " losses loss_base linear_loss loss_config curvature transforms functional linear linear_blocks"
+    " linear_gradients hessians evaluate loss_specs class_weights reduction alignment labels arrays"
     " array_likes layout"
 )
 # The package itself hands out `check`, and `python -m fastloss` is the command.
@@ -106,6 +106,7 @@ def test_dir_is_the_public_api():
         "categorical_crossentropy",
         "check",
         "get",
+        "hessian_vector_product",
         "kl_divergence",
         "kld",
         "linear_crossentropy",
@@ -117,6 +118,7 @@ def test_dir_is_the_public_api():
         "softmax",
         "sparse_categorical_crossentropy",
         "value_and_grad",
+        "value_grad_and_hessian",
     ]
 
 

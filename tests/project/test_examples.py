@@ -13,6 +13,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 DIGITS = EXAMPLES / "digits"
 NEEDS = {
     "train_digits.py": [],
+    "newton_digits.py": ["scipy"],
     "fit_poisson.py": ["scipy", "statsmodels"],
     "fit_breast_cancer.py": ["scipy", "sklearn"],
     "softmax_regression.py": ["scipy", "sklearn"],

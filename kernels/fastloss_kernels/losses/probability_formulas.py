@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.elementary.log import log, log1p
+from fastloss_kernels.elementary.log_ratio import nearest_binade, power_of_two
 from fastloss_kernels.memory.layout import piece_size
 from fastloss_kernels.memory.streaming import Prefetch, prefetch_piece
 from fastloss_kernels.reductions.sum_rows import add_rows_f64
@@ -61,6 +62,31 @@ def subnormal_guard(total: float, like: Array) -> Any:
 def unclipped(s: Scalar, low: Scalar, high: Scalar) -> tuple[Scalar, Scalar]:
     """Return the least and the largest x of a row with sum s that is not clipped."""
     return min(low * s, high * s), max(low * s, high * s)
+
+
+@block
+def row_sum(kind: Any, total: float, lost: float, by: Scalar, low: Scalar, high: Scalar) -> Any:
+    """Return (the sum of a row times `by`, its rounding error, least and largest unclipped x)."""
+    s = kind(total * by)
+    least, most = unclipped(s, low, high)
+    return s, kind((total * by - s) + lost * by), least, most
+
+
+@block
+def guarded(v: Array, by: Scalar, own: Array) -> Array:
+    """Return the elements v of a row times `by`: in `own`, or v itself if that is 1."""
+    if by == 1:
+        return v
+    for k in range(v.size):
+        own[k] = v[k] * by
+    return own
+
+
+@block
+def ratio(s: Scalar, rest: Scalar, x: Scalar) -> tuple[Scalar, Any]:
+    """Return (f, e) with (s + rest) / x = (1 + f) 2^e."""
+    near, e = nearest_binade(s, x)
+    return ((near - x) + rest * power_of_two(-e, s)) / x, e
 
 
 @block

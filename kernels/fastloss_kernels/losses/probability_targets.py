@@ -8,10 +8,16 @@ from typing import Any
 
 from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.elementary.log import log
-from fastloss_kernels.elementary.log_ratio import log_reduced, nearest_binade, power_of_two
+from fastloss_kernels.elementary.log_ratio import log_reduced, power_of_two
 from fastloss_kernels.loops.row_inputs import Batch
 from fastloss_kernels.loops.targets import target_piece
-from fastloss_kernels.losses.probability_formulas import row_totals, subnormal_guard, unclipped
+from fastloss_kernels.losses.probability_formulas import (
+    guarded,
+    ratio,
+    row_sum,
+    row_totals,
+    subnormal_guard,
+)
 from fastloss_kernels.memory.layout import piece_size
 from fastloss_kernels.memory.rows import Block
 from fastloss_kernels.memory.streaming import (
@@ -26,40 +32,15 @@ from fastloss_kernels.typing import Array, Scalar
 
 
 @block
-def _row_sum(kind: Any, total: float, lost: float, by: Scalar, low: Scalar, high: Scalar) -> Any:
-    """Return (the sum of a row times `by`, its rounding error, least and largest unclipped x)."""
-    s = kind(total * by)
-    least, most = unclipped(s, low, high)
-    return s, kind((total * by - s) + lost * by), least, most
-
-
-@block
-def _guarded(v: Array, by: Scalar, own: Array) -> Array:
-    """Return the elements v of a row times `by`: in `own`, or v itself if that is 1."""
-    if by == 1:
-        return v
-    for k in range(v.size):
-        own[k] = v[k] * by
-    return own
-
-
-@block
-def _ratio(s: Scalar, rest: Scalar, x: Scalar) -> tuple[Scalar, Any]:
-    """Return (f, e) with (s + rest) / x = (1 + f) 2^e."""
-    near, e = nearest_binade(s, x)
-    return ((near - x) + rest * power_of_two(-e, s)) / x, e
-
-
-@block
 def _log_terms(v: Array, t: Array, row: Any, ends: Any, terms: Array, kept: Array) -> None:
     """Set `terms` to -t log(p) for elements v of one row, and `kept` to the t not clipped.
 
-    `row` is a `_row_sum`, and ``ends = (-log p at the lower bound, at the upper)``.
+    `row` is a `row_sum`, and ``ends = (-log p at the lower bound, at the upper)``.
     """
     (s, rest, least, most), (at_least, at_most) = row, ends
     zero = at_most - at_most
     for k in range(t.size):
-        f, e = _ratio(s, rest, v[k])
+        f, e = ratio(s, rest, v[k])
         y = log_reduced(f, e, v[k] - v[k])
         below, above = v[k] < least, v[k] > most
         terms[k] = t[k] * (at_least if below else at_most if above else y)
@@ -75,7 +56,7 @@ def _slopes(v: Array, t: Array, row: Any, factors: Any, one: Scalar, slopes: Arr
     """
     (s, rest, least, most), (factor, kept, lost) = row, factors
     for k in range(t.size):
-        f, e = _ratio(s, rest, v[k])
+        f, e = ratio(s, rest, v[k])
         scale = power_of_two(e, s)
         odds = fma(f, scale, scale - one)
         own = fma(-t[k], odds, (kept - t[k]) + lost)
@@ -107,12 +88,12 @@ def process_targets(
         t = target_piece(y, 0, rows, c, width, change, classes, changed)
         for r in range(rows):
             by = subnormal_guard(total[r], b.loss)
-            row_sum = _row_sum(kind, total[r], lost[r], by, low, high)
+            sums = row_sum(kind, total[r], lost[r], by, low, high)
             ends = (log_low, log_high) if total[r] >= 0 else (log_high, log_low)
             row = slice(r * width, (r + 1) * width)
             prefetch_chunks(ahead, c + r * width, width)
-            x = _guarded(v[row], by, terms[row])
-            _log_terms(x, t[row], row_sum, ends, terms[row], kept[row])
+            x = guarded(v[row], by, terms[row])
+            _log_terms(x, t[row], sums, ends, terms[row], kept[row])
         add_rows(terms[:size], rows, c == 0, value, value_lost)
         add_rows_f64(kept[:size], rows, c == 0, slope, slope_lost)
     for r in range(rows):
@@ -125,10 +106,10 @@ def process_targets(
             t = target_piece(y, 0, rows, c, width, change, classes, changed)
             for r in range(rows):
                 by = subnormal_guard(total[r], b.loss)
-                row_sum = _row_sum(kind, total[r], lost[r], by, low, high)
+                sums = row_sum(kind, total[r], lost[r], by, low, high)
                 a = kind(slope[r])
                 factors = kind(b.scale[r] / total[r]), a, kind((slope[r] - a) + slope_lost[r])
                 row = slice(r * width, (r + 1) * width)
-                x = _guarded(v[row], by, terms[row])
-                _slopes(x, t[row], row_sum, factors, kind(1), terms[row])
+                x = guarded(v[row], by, terms[row])
+                _slopes(x, t[row], sums, factors, kind(1), terms[row])
             write_chunk(terms, b.out[c : c + size], size, b.streamed)

@@ -1,0 +1,154 @@
+"""Second derivatives of the Poisson loss, of rates and of log rates.
+
+The mean over C classes has the diagonal Hessian
+
+    of rates      t_c / (x_c + eps)^2 / C
+    of log rates  e^(x_c) / C
+
+For rates below -eps, where the loss is NaN, that is what the formula says.
+"""
+
+from typing import Any
+
+import numpy as np
+from fastloss_kernels.compiler.jit import block
+from fastloss_kernels.elementary.exp import exp
+from fastloss_kernels.loops.elementwise import elementwise
+from fastloss_kernels.loops.kernel import kernel, run_part
+from fastloss_kernels.typing import Array, Scalar
+
+
+@block
+def _rate(
+    x: Scalar, t: Scalar, targets: Any, scaled: Any, plain: bool, eps: Scalar, infinity: Scalar
+) -> Any:
+    z = x + eps
+    return eps - eps, t / z / z  # z z may be infinite where t is as large
+
+
+@block
+def _bounds(options: Any) -> tuple[float, float]:
+    return options[0], np.inf
+
+
+@block
+def _log_rate(
+    x: Scalar, t: Scalar, targets: Any, scaled: Any, plain: bool, zero: Scalar, infinity: Scalar
+) -> Any:
+    return zero, exp(x) + (t - t)  # t - t is 0, or the NaN that would be lost
+
+
+@block
+def _log_bounds(options: Any) -> tuple[float, float]:
+    return 0.0, np.inf
+
+
+rows, packed, columns = elementwise(__name__, _rate, _bounds, weighted=False, mean=True)
+log_rows, log_packed, log_columns = elementwise(
+    __name__, _log_rate, _log_bounds, weighted=False, mean=True, prefix="log_"
+)
+
+
+@kernel(rows, packed, columns)
+def poisson_hessian(
+    x: Array,
+    targets: Array,
+    eps: float,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+    threads: int,
+) -> None:
+    """Hessian of the Poisson loss of rates; it is diagonal.
+
+    Row i of the n = outer * inner rows is ``x[i // inner, :, i % inner]``; the formulas stand at
+    the top of this module.
+
+    Parameters
+    ----------
+    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `half`)
+        Rates. Any strides; may be read-only.
+    targets : (outer, classes, inner), loss's dtype
+        Counts t. Any strides, 0 included.
+    eps : float
+        Added to the rate inside the logarithm.
+    scale : (1,) or (n,) float64
+        d result / d loss of each row: the factor of its derivatives.
+    keep : (1,) or (n,) bool
+        Rows to compute. Others get zeros and are not looked at.
+    loss : (n,), the working dtype: float64 for a float64 x, else float32
+        Receives 0: these Hessians are diagonal.
+    grad : None or (outer, classes, inner), x's or loss's dtype
+        Receives ``scale * d^2 loss / d x^2``. It is x itself, or shares no memory with any input.
+    threads : int
+        How many threads share the rows; 1 is a plain loop. No result depends on it.
+
+    Notes
+    -----
+    Error of an element: at most 4 ulp. NaN gives NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastloss_kernels import poisson_hessian
+    >>> x = np.array([[2.0, 1.0]], np.float32).reshape(1, 2, 1)
+    >>> none, hessian = np.empty(1, np.float32), np.empty_like(x)
+    >>> one, all_rows = np.ones(1), np.ones(1, bool)
+    >>> t = np.array([[[2.0], [0.0]]], np.float32)
+    >>> poisson_hessian(x, t, 1e-7, one, all_rows, none, hessian, 1)
+    >>> hessian.ravel().round(5)
+    array([0.25, 0.  ], dtype=float32)
+    """
+    run_part(None, columns, threads, (x, targets, (eps,), scale, keep, loss, grad))
+
+
+@kernel(log_rows, log_packed, log_columns)
+def poisson_log_rates_hessian(
+    x: Array,
+    targets: Array,
+    scale: Array,
+    keep: Array,
+    loss: Array,
+    grad: Array | None,
+    threads: int,
+) -> None:
+    """Hessian of the Poisson loss of log rates; it is diagonal.
+
+    Row i of the n = outer * inner rows is ``x[i // inner, :, i % inner]``; the formulas stand at
+    the top of this module.
+
+    Parameters
+    ----------
+    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `half`)
+        Log rates. Any strides; may be read-only.
+    targets : (outer, classes, inner), loss's dtype
+        Counts t. Any strides, 0 included.
+    scale : (1,) or (n,) float64
+        d result / d loss of each row: the factor of its derivatives.
+    keep : (1,) or (n,) bool
+        Rows to compute. Others get zeros and are not looked at.
+    loss : (n,), the working dtype: float64 for a float64 x, else float32
+        Receives 0: these Hessians are diagonal.
+    grad : None or (outer, classes, inner), x's or loss's dtype
+        Receives ``scale * d^2 loss / d x^2``. It is x itself, or shares no memory with any input.
+    threads : int
+        How many threads share the rows; 1 is a plain loop. No result depends on it.
+
+    Notes
+    -----
+    Error of an element: at most 4 ulp. It is inf where e^x is; NaN gives NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastloss_kernels import poisson_log_rates_hessian
+    >>> x = np.array([[0.0, 1.0]], np.float32).reshape(1, 2, 1)
+    >>> none, hessian = np.empty(1, np.float32), np.empty_like(x)
+    >>> one, all_rows = np.ones(1), np.ones(1, bool)
+    >>> t = np.array([[[2.0], [0.0]]], np.float32)
+    >>> poisson_log_rates_hessian(x, t, one, all_rows, none, hessian, 1)
+    >>> hessian.ravel().round(5)
+    array([0.5    , 1.35914], dtype=float32)
+    """
+    run_part(None, log_columns, threads, (x, targets, (), scale, keep, loss, grad))
