@@ -317,3 +317,21 @@ def test_top_slopes_beyond_all_numbers_are_infinite(order):
     arguments = (np.empty(0), 0.0, np.full(70, 1e300), ALL, loss, grad)
     kernels.run(kernels.softmax_crossentropy_dense, x, t, *arguments)
     assert np.isinf(grad[np.arange(70), top, 0]).all()
+
+
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize(("kind", "tiny"), [(np.float32, 1e-40), (np.float64, 1e-310)])
+def test_a_clipped_share_of_a_subnormal_sum_is_flat(kind, tiny, order):
+    """The loss is -log eps and the gradient 0, as of any other row with these shares."""
+    x = np.array([[tiny, 0, 0], [tiny / 2, tiny / 2, 0]] * 40, kind, order=order)
+    labels, eps = np.full(80, 2), 1e-7
+    t = np.eye(3, dtype=kind)[labels]
+    none = np.empty(0, kind)
+    for kernel, arguments in {
+        kernels.probability_crossentropy_sparse: (labels, eps),
+        kernels.probability_crossentropy_dense: (t, none, 0.0, eps),
+        kernels.probability_crossentropy_smoothed: (labels, none, 0.0, eps),
+    }.items():
+        _, loss, grad = run(kernel, x, *arguments)
+        np.testing.assert_allclose(loss, -np.log(kind(eps)), rtol=4 * np.finfo(kind).eps)
+        assert not grad.any()
