@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from fastloss.accumulate import Accumulator
 from fastloss.activations import log_sigmoid, log_softmax, logsumexp, sigmoid, softmax
 from fastloss.curvature import hessian_vector_product, value_grad_and_hessian
 from fastloss.functional import (
@@ -36,6 +37,7 @@ KLD = kld = kl_divergence
 __all__ = [
     "BCE",
     "KLD",
+    "Accumulator",
     "BinaryCrossentropy",
     "CategoricalCrossentropy",
     "KLDivergence",

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fastloss.arrays import FLOAT32, FLOAT64, result_dtype, scalar
 from fastloss.evaluate import evaluate
+from fastloss.exact_sum import ZERO, ExactSum
 from fastloss.layout import Shape
 from fastloss.loss_base import Loss
 from fastloss.losses import BinaryCrossentropy, CategoricalCrossentropy
@@ -27,7 +28,6 @@ from fastloss.out_of_core.inputs import Inputs, RowCounts, RowInputs, count_rows
 from fastloss.out_of_core.lazy_view import ChunkedArray
 from fastloss.out_of_core.npy_files import Sink
 from fastloss.out_of_core.row_statistics import RowStatistics
-from fastloss.reduction import float_sum
 
 BLOCK_BYTES = 1 << 24
 """Maximum size of the predictions of a block, unless a single row is larger."""
@@ -115,9 +115,11 @@ def evaluate_in_blocks(
         for chunk in iter_chunks(inputs.loss_shape, limit):
             progress(second.block(chunk))
         seconds = time.perf_counter() - start
-    value = None if counts.divisor is None else second.reduced_loss()
-    if value is not None and loss._output_dtype is not None:
-        value = float(scalar(value, loss._output_dtype))
+    value = None
+    if counts.divisor is not None:
+        value = replace(counts.seen, total=second.total).result(loss.reduction)
+        if loss._output_dtype is not None:
+            value = float(scalar(value, loss._output_dtype))
     return Summary(
         value,
         counts,
@@ -150,9 +152,9 @@ class _SecondPass:
         self._loss, self._inputs = loss, inputs
         self._divisor = 1.0 if divisor is None else divisor
         self._rows, self._grad = rows, grad
-        self._sums: list[float] = []
         self._correct: list[float] = []
         self._row_count = 0
+        self.total = ZERO
         self.losses = losses
         self.bytes = 0
 
@@ -170,7 +172,7 @@ class _SecondPass:
         plan = row_inputs.plan("sum")
         kept = np.flatnonzero(np.broadcast_to(plan.keep, rows.shape))
         self.losses.add(self._row_count + kept, rows[kept])
-        self._sums.append(float(plan.reduce(rows)))
+        self.total += ExactSum.of(float(plan.reduce(rows)))
         correct = _correct_rows(self._loss, row_inputs, x, self._inputs.axes)
         if correct is not None:
             self._correct.append(float(correct.reshape(-1)[kept].sum()))
@@ -202,10 +204,6 @@ class _SecondPass:
             gradient=self._grad is not None,
         )
         return x, grad, rows
-
-    def reduced_loss(self) -> float:
-        """Return the sum of the weighted losses over the divisor, 0 for divisor 0."""
-        return float_sum(np.array(self._sums)) / self._divisor if self._divisor else 0.0
 
     def accuracy(self) -> float | None:
         """Return the fraction of correct rows, None for a loss without classes."""

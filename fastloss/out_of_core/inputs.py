@@ -19,7 +19,8 @@ from fastloss.layout import Layout, Shape, layout_for
 from fastloss.loss_specs import LossSpec
 from fastloss.out_of_core.chunks import Chunk, chunk_shape, iter_chunks
 from fastloss.out_of_core.lazy_view import ChunkedArray, LazyView
-from fastloss.reduction import ReductionPlan, float_sum, reduction_plan, weight_sum
+from fastloss.partial_loss import PartialLoss
+from fastloss.reduction import ReductionPlan, reduction_plan
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,20 @@ class RowCounts:
     rows: int
     masked: int
     """Rows where the mask is False."""
-    ignored: int
-    """Rows that are not masked and whose label is ignore_class."""
-    weight: float
-    """Sum of the weights of the other rows; without weights, their number."""
+    seen: PartialLoss
+    """Of all rows, but with total 0."""
     divisor: float | None
     """The sum of the weighted losses is divided by it; None: no reduction."""
+
+    @property
+    def ignored(self) -> int:
+        """The number of rows that are not masked and whose label is ignore_class."""
+        return self.rows - self.masked - self.seen.count
+
+    @property
+    def weight(self) -> float:
+        """The sum of the weights of the other rows; without weights, their number."""
+        return float(self.seen.weight_sum)
 
 
 @dataclass(frozen=True)
@@ -153,29 +162,19 @@ class Inputs:
 
 def count_rows(inputs: Inputs, reduction: str | None, limit: int) -> RowCounts:
     """Run the first pass: over all inputs but the predictions, at most `limit` rows at once."""
-    rows = masked = valid = 0
-    weights: list[float] = []
+    rows = masked = 0
+    seen = PartialLoss()
     for chunk in iter_chunks(inputs.loss_shape, limit):
         block = inputs.read(chunk)
         block.check_labels(inputs.layout, rows)
         size = math.prod(block.shape)
-        plan = block.plan("sum")
-        block_valid = size if plan.valid is None else int(np.count_nonzero(plan.valid))
         rows += size
         masked += 0 if block.mask is None else size - int(np.count_nonzero(block.mask))
-        valid += block_valid
-        weights.append(
-            block_valid if plan.summed is None else weight_sum(plan.summed, plan.counted)
-        )
-    weight = float_sum(np.array(weights))
-    divisor: float | None = float(valid)
+        seen += PartialLoss.of(block.plan("sum"))
     if reduction in (None, "none"):
-        divisor = None
-    elif reduction == "sum":
-        divisor = 1.0
-    elif reduction == "mean_with_sample_weight":
-        divisor = weight
-        # Each block is multiplied by its reciprocal, which must be finite too.
-        if math.isinf(weight) or 0 < abs(weight) < sys.float_info.min:
-            raise ValueError(f"sample_weight must add up to a normal float64, got {weight}")
-    return RowCounts(rows, masked, rows - masked - valid, weight, divisor)
+        return RowCounts(rows, masked, seen, None)
+    divisor = float(seen.divisor(reduction))
+    # Each block is multiplied by its reciprocal, which must be finite too.
+    if math.isinf(divisor) or 0 < abs(divisor) < sys.float_info.min:
+        raise ValueError(f"sample_weight must add up to a normal float64, got {divisor}")
+    return RowCounts(rows, masked, seen, divisor)

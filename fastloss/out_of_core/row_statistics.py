@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastloss.exact_sum import ZERO, ExactSum
 from fastloss.reduction import float_sum
 
 EXACT_ROWS = 1 << 22
@@ -56,7 +57,7 @@ class RowStatistics:
         self.nan_rows = 0
         self.minimum = math.inf
         self.maximum = -math.inf
-        self._sums: list[float] = []
+        self._total = ZERO
         self._pending: list[NDArray[Any]] = []
         self._pending_rows = 0
         self._bin_counts: NDArray[np.int64] | None = None
@@ -76,7 +77,7 @@ class RowStatistics:
         self.count += losses.size
         self.minimum = min(self.minimum, float(losses.min()))
         self.maximum = max(self.maximum, float(losses.max()))
-        self._sums.append(float_sum(losses))
+        self._total += ExactSum.of(float_sum(losses))
         self._pending.append(losses)
         self._pending_rows += losses.size
         if self._pending_rows > EXACT_ROWS:
@@ -104,7 +105,7 @@ class RowStatistics:
     @property
     def mean(self) -> float:
         """Mean of the row losses, NaN if there are none."""
-        return math.fsum(self._sums) / self.count if self.count else math.nan
+        return self._total / ExactSum.of(float(self.count)) if self.count else math.nan
 
     def worst(self) -> list[tuple[int, float]]:
         """Return (row, loss) of the rows with the largest losses, the worst first."""

@@ -24,9 +24,9 @@ MAY_IMPORT = {
 # Each may import those on its right.
 PATH_OF_A_CALL = (
     "activations activate"
-    " losses loss_base linear_loss loss_config curvature transforms functional linear linear_blocks"
-    " linear_gradients hessians evaluate loss_specs class_weights reduction alignment labels arrays"
-    " array_likes layout"
+    " accumulate losses loss_base linear_loss loss_config curvature transforms functional linear"
+    " linear_blocks linear_gradients hessians partial_loss evaluate loss_specs class_weights"
+    " exact_sum reduction alignment labels arrays array_likes layout"
 )
 # The package itself hands out `check`, and `python -m fastloss` is the command.
 ENTRIES = {("__init__", "selfcheck"), ("__main__", "cli")}
@@ -90,6 +90,7 @@ def test_a_function_name_means_one_thing():
 def test_dir_is_the_public_api():
     assert dir(fastloss) == sorted(fastloss.__all__)
     assert dir(fastloss) == [
+        "Accumulator",
         "BCE",
         "BinaryCrossentropy",
         "CategoricalCrossentropy",

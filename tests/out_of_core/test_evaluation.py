@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import fastloss as fl
+from fastloss.alignment import align
+from fastloss.layout import layout_for
 from fastloss.out_of_core import evaluation, row_statistics
 from fastloss.out_of_core.evaluation import evaluate_in_blocks
 from fastloss.out_of_core.lazy_view import LazyView
 from fastloss.out_of_core.npy_files import FileError, Source
 from fastloss.out_of_core.row_statistics import QUANTILE_ERROR, RowStatistics
-from fastloss.reduction import align
 
 REDUCTIONS = [None, "sum", "mean", "mean_with_sample_weight"]
 RNG = np.random.default_rng(11)
@@ -119,6 +120,18 @@ def test_summary_of_known_numbers() -> None:
     assert (losses.maximum, losses.minimum) == tuple(value for _, value in losses.worst())
     assert summary.accuracy == 0.5
     assert summary.bytes == logits.nbytes + 5 * (8 + 8 + 1)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS[1:])
+def test_value_is_that_of_an_accumulator(reduction: str) -> None:
+    loss = SPARSE(reduction=reduction, ignore_class=3, class_weight=CLASS_WEIGHTS)
+    seen = fl.Accumulator(loss)
+    seen.update_state(LABELS, SHARES, WEIGHTS, MASK)
+    for size in (1, 2, 7, 1000):
+        found = evaluate_in_blocks(loss, LABELS, SHARES, WEIGHTS, MASK, block_rows=size)
+        np.testing.assert_array_max_ulp(found.value, seen.result(), 1)
+        np.testing.assert_array_max_ulp(found.counts.weight, seen.weight_sum, 1)
+        assert found.counts.seen.count == seen.count
 
 
 @pytest.mark.parametrize(
@@ -297,8 +310,9 @@ def test_lazy_view_shows_what_the_operation_gives(
     weights: np.ndarray, shape: tuple[int, int], order: Any
 ) -> None:
     weights = np.asarray(weights, order=order)
-    view = LazyView(weights, lambda array: align("sample_weight", array, shape))
-    whole = align("sample_weight", weights, shape)
+    alignment = align(layout_for((*shape, 7), -1), False, weights.shape)
+    view = LazyView(weights, lambda array: alignment.broadcast("sample_weight", array))
+    whole = alignment.broadcast("sample_weight", weights)
     for i, j in np.ndindex(shape):
         chunk = (slice(i // 2, i + 1), slice(j // 2, j + 1))
         np.testing.assert_array_equal(view[chunk], whole[chunk])
@@ -336,6 +350,7 @@ def test_infinite_and_missing_losses(monkeypatch: pytest.MonkeyPatch) -> None:
         statistics = fed(values, 2, worst=5)
         assert (statistics.count, statistics.nan_rows) == (6, 2)
         assert (statistics.minimum, statistics.maximum) == (-np.inf, np.inf)
+        assert np.isnan(statistics.mean)
         assert statistics.quantiles((0.0, 0.5, 1.0)) == [-np.inf, 1.0, np.inf]
         assert [row for row, _ in statistics.worst()] == [1, 2, 5, 6, 4]
 
