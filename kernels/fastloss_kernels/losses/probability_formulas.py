@@ -103,8 +103,9 @@ def losses_and_slopes(
     for r in range(rows):
         others = (total[r] - label[r]) + lost[r]
         odds = others / label[r]
-        least, most = unclipped(kind(total[r]), low, high)
-        x = kind(label[r])
+        by = np.float64(subnormal_guard(total[r], loss))
+        least, most = unclipped(kind(total[r] * by), low, high)
+        x = kind(label[r] * by)
         clipped = (x < least) | (x > most)  # a NaN goes on as NaN
         below = (x < least) == (total[r] >= 0)  # a negative sum turns the bounds round
         loss[r] = kind(-(log_low if below else log_high) if clipped else log1p(odds))

@@ -6,6 +6,7 @@ smoothed one-hot rows are made; see `target_piece`.
 
 from typing import Any
 
+import numpy as np
 from fastloss_kernels.compiler.jit import block
 from fastloss_kernels.elementary.log import log
 from fastloss_kernels.elementary.log_ratio import log_reduced, power_of_two
@@ -48,19 +49,32 @@ def _log_terms(v: Array, t: Array, row: Any, ends: Any, terms: Array, kept: Arra
 
 
 @block
+def _factors(scale: float, total: float, kind: Any) -> Any:
+    """Return scale / S, and what an element is multiplied by where the loss is flat: 0 stays 0.
+
+    It is finite with the scale, while 1 / S is infinite of a sum S below 2^-128 (float32).
+    """
+    factor = kind(scale / total)
+    tiny = abs(factor) == np.inf and abs(scale) < np.inf
+    sign = kind(1) if factor > 0 else kind(-1)
+    return factor, (sign if tiny else factor)
+
+
+@block
 def _slopes(v: Array, t: Array, row: Any, factors: Any, one: Scalar, slopes: Array) -> None:
     """Set `slopes` to those of elements v of one row, A - t S / x: each difference on its own.
 
-    ``factors = (scale / S, A rounded, its rounding error)``. As A - t S / x = (A - t) - t (S / x -
-    1), nothing is lost where t is nearly A and x nearly S.
+    ``factors = (*_factors of the row, A rounded, its rounding error)``. As A - t S / x = (A - t) -
+    t (S / x - 1), nothing is lost where t is nearly A and x nearly S.
     """
-    (s, rest, least, most), (factor, kept, lost) = row, factors
+    (s, rest, least, most), (factor, flat, kept, lost) = row, factors
     for k in range(t.size):
         f, e = ratio(s, rest, v[k])
         scale = power_of_two(e, s)
         odds = fma(f, scale, scale - one)
         own = fma(-t[k], odds, (kept - t[k]) + lost)
-        slopes[k] = factor * (kept + lost if (v[k] < least) | (v[k] > most) else own)
+        own = kept + lost if (v[k] < least) | (v[k] > most) else own
+        slopes[k] = (factor if own != 0 else flat) * own
 
 
 @block
@@ -108,7 +122,8 @@ def process_targets(
                 by = subnormal_guard(total[r], b.loss)
                 sums = row_sum(kind, total[r], lost[r], by, low, high)
                 a = kind(slope[r])
-                factors = kind(b.scale[r] / total[r]), a, kind((slope[r] - a) + slope_lost[r])
+                factor, flat = _factors(b.scale[r], total[r], kind)
+                factors = factor, flat, a, kind((slope[r] - a) + slope_lost[r])
                 row = slice(r * width, (r + 1) * width)
                 x = guarded(v[row], by, terms[row])
                 _slopes(x, t[row], sums, factors, kind(1), terms[row])
