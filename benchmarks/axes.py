@@ -7,7 +7,6 @@ them, a class of neighbours side by side. Both are called in turn, and medians c
 from __future__ import annotations
 
 import argparse
-import inspect
 import statistics
 import time
 from collections.abc import Callable
@@ -35,14 +34,8 @@ Calls = dict[str, Callable[[], Any]]
 
 
 def works() -> list[tuple[Case, tuple[int, ...]]]:
-    """Return what is timed; a loss that takes no axis is given the transposed matrix alone."""
-    return [
-        (case, shape) for case in CASES for shape in SHAPES if _takes_axis(case) or len(shape) == 2
-    ]
-
-
-def _takes_axis(case: Case) -> bool:
-    return "axis" in inspect.signature(case.loss).parameters
+    """Return what is timed."""
+    return [(case, shape) for case in CASES for shape in SHAPES]
 
 
 def calls(case: Case, shape: tuple[int, ...], axis: int) -> Calls:
@@ -53,11 +46,7 @@ def calls(case: Case, shape: tuple[int, ...], axis: int) -> Calls:
     scores, truth = (a.reshape(*rows, *a.shape[1:]) for a in (y_pred, y_true))
     apart, their_truth = _apart(scores, axis), truth if case.sparse else _apart(truth, axis)
     out, their_out = np.empty_like(scores), np.empty_like(apart)
-    loss = theirs = case.loss(**case.options)
-    if _takes_axis(case):
-        theirs = case.loss(**case.options, axis=axis)
-    else:
-        apart, their_truth, their_out = apart.T, their_truth.T, their_out.T
+    loss, theirs = case.loss(**case.options), case.loss(**case.options, axis=axis)
     return {
         "value": lambda: loss(truth, scores),
         "value, apart": lambda: theirs(their_truth, apart),

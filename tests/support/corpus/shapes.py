@@ -29,7 +29,7 @@ for loss in LOSSES:
         _add(
             f"y_pred is {what}",
             loss,
-            r"^y_pred must have at least one axis, got shape \(\)$",
+            r"^y_pred must have at least one axis, got shape \(\): \[y_pred\], .*fits$",
             y_pred=y_pred,
         )
 
