@@ -96,7 +96,9 @@ def doctor_command(as_json: Json = False) -> None:
 def warmup_command(
     loss: Annotated[
         list[str] | None,
-        typer.Argument(help="Functions or classes; by default all losses and activations."),
+        typer.Argument(
+            help="Functions, classes or kernels; by default all losses and activations."
+        ),
     ] = None,
     dtype: Annotated[
         list[str] | None, typer.Option(help="float32, float64, float16, bfloat16; all.")

@@ -73,9 +73,10 @@ class Done(NamedTuple):
 
 
 def jobs(names: Iterable[str], dtypes: Iterable[str], curvature: bool = False) -> list[Job]:
-    """Return the jobs for losses and activations, by the names of their functions or classes.
+    """Return the jobs for losses and activations, by the names of functions or classes.
 
-    With `curvature` they include those for second derivatives.
+    A name may also be that of a kernel alone. With `curvature` the jobs of functions and classes
+    include those for second derivatives.
 
     Raises
     ------
@@ -85,7 +86,9 @@ def jobs(names: Iterable[str], dtypes: Iterable[str], curvature: bool = False) -
     found = []
     for name in names:
         kernels: tuple[str, ...] = ACTIVATIONS.get(name, ())
-        if not kernels:
+        if not kernels and name in fastloss_kernels.__all__ and name not in ("run", *LOSSES):
+            kernels = (name,)
+        elif not kernels:
             kernels = tuple(_kernels_of(LOSSES[_function_name(name)], curvature))
         for dtype in dtypes:
             if dtype not in DTYPES:

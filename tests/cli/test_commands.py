@@ -252,6 +252,13 @@ def test_warmup_compiles_what_was_asked_for(tmp_path, monkeypatch) -> None:
     assert not second.stderr
 
 
+def test_warmup_takes_a_kernel_alone() -> None:
+    (kernel,) = {job.kernel for job in warmup.jobs(["poisson_log_rates"], ["float32"])}
+    assert kernel == "poisson_log_rates"
+    with pytest.raises(ValueError, match="or one of softmax"):
+        warmup.jobs(["run"], ["float32"])
+
+
 def test_warmup_takes_second_derivatives_if_asked() -> None:
     plain, more = (warmup.jobs(["kl_divergence"], ["float32"], one) for one in (False, True))
     assert {job.kernel for job in plain} == {"kullback_leibler", "total"}

@@ -46,9 +46,12 @@ NAMES = {
     kernels.softmax_crossentropy_dense: ("targets", "class_weight", "smoothing"),
     kernels.probability_crossentropy_sparse: ("labels", "eps"),
     kernels.probability_crossentropy_dense: ("targets", "class_weight", "smoothing", "eps"),
+    kernels.softmax_crossentropy_smoothed: ("labels", "class_weight", "smoothing"),
+    kernels.probability_crossentropy_smoothed: ("labels", "class_weight", "smoothing", "eps"),
     kernels.binary_crossentropy_logits: ("targets", "pos_weight", "smoothing"),
     kernels.binary_crossentropy: ("targets", "pos_weight", "smoothing", "eps"),
     kernels.poisson: ("targets", "eps"),
+    kernels.poisson_log_rates: ("targets",),
     kernels.kullback_leibler: ("targets", "eps"),
 }
 NAMES = {kernel: ("x", *names, "scale", "keep", "loss", "grad") for kernel, names in NAMES.items()}
