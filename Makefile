@@ -14,6 +14,7 @@
 #   make mutation  break the code in small ways, see what no test notices; writes docs/mutation.md
 #   make readme  write what our commands print into README.md
 #   make wheel   build the sdist and the wheels, one with prebuilt kernels; test each in a fresh environment
+#   make pure-wheel   the same without prebuilt kernels, which take minutes
 #   make clean   remove whatever the above made
 
 PYTHON ?= python3
@@ -24,7 +25,7 @@ OLDEST := .venv-oldest
 SEED ?= 0
 BASE ?= 0016565
 
-.PHONY: demo test test-oldest hardening lint format bench compare against first-call accuracy mutation readme wheel clean
+.PHONY: demo test test-oldest hardening lint format bench compare against first-call accuracy mutation readme wheel pure-wheel clean
 
 demo: .venv/demo
 	$(BIN)/fastloss evaluate $(DIGITS)/logits.npy $(DIGITS)/labels.npy \
@@ -79,8 +80,11 @@ readme: .venv/dev
 
 wheel: .venv/dev
 	rm -rf dist
-	$(BIN)/python tools/build_wheels.py dist
+	$(BIN)/python tools/build_wheels.py dist $(WHEELS)
 	for wheel in dist/*.whl; do $(BIN)/python tools/check_wheel.py $$wheel || exit 1; done
+
+pure-wheel:
+	$(MAKE) wheel WHEELS=--pure
 
 clean:
 	rm -rf .venv $(OLDEST) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.asv benchmarks/.against

@@ -1,8 +1,9 @@
 """Build the sdist, the pure wheel and, on Linux x86-64, the wheel with prebuilt kernels.
 
-    python tools/build_wheels.py dist/
+    python tools/build_wheels.py dist/            all of them
+    python tools/build_wheels.py dist/ --pure     without prebuilt kernels, which take minutes
 
-The second wheel is the first one with a bundle for each level of processors and the tags of this
+The last wheel is the first one with a bundle for each level of processors and the tags of this
 Python and platform: pip prefers it by itself. Machine code calls into Numba and Python, so a bundle
 serves one version of both; any other passes it over and compiles.
 """
@@ -58,15 +59,15 @@ def add_bundles(wheel: Path) -> None:
         tagged.replace(wheel.parent / tagged.name)
 
 
-def main(directory: Path) -> None:
+def main(directory: Path, pure_alone: bool) -> None:
     """Fill a directory that has no wheel yet."""
     run("build", "--quiet", "--outdir", directory)
     (pure,) = directory.glob("*-none-any.whl")
-    if (platform.system(), platform.machine()) == ("Linux", "x86_64"):
+    if not pure_alone and (platform.system(), platform.machine()) == ("Linux", "x86_64"):
         add_bundles(pure)
     for wheel in sorted(directory.glob("*.whl")):
         print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve())
+    main(Path(sys.argv[1]).resolve(), "--pure" in sys.argv[2:])
