@@ -14,7 +14,7 @@ bounds, in the working dtype.
 from typing import Any, TypeAlias
 
 import numpy as np
-from fastloss_kernels.compiler.jit import block
+from fastloss_kernels.compiler.jit import block, called
 from fastloss_kernels.loops.targets import BinaryTargets
 from fastloss_kernels.reductions.sum_rows import rounded_sum
 from fastloss_kernels.simd.raw_arrays import copy, fill, stack_array
@@ -33,7 +33,7 @@ def heaviest_target(weight: Array) -> float:
     return heaviest
 
 
-@block
+@called
 def repeat_weights(weight: Array, first: int, target: Array) -> None:
     """Fill `target` with the weights of elements from number `first` on; they repeat."""
     k, start = 0, first % weight.size
@@ -62,7 +62,7 @@ def _row_factors(
         late[0][r], late[1][r] = (one, none) if before else (first, rest)
 
 
-@block
+@called
 def broadcast_row_factors(
     scale: Array, rows: int, divisor: float, heaviest: float, early: DoubleWords, late: DoubleWords
 ) -> None:

@@ -6,7 +6,7 @@ Within a piece of a block the loop over elements is flat: no row starts or ends 
 from typing import Any
 
 import numpy as np
-from fastloss_kernels.compiler.jit import block
+from fastloss_kernels.compiler.jit import block, called
 from fastloss_kernels.loops.columns import Plan, any_layout
 from fastloss_kernels.loops.elements import (
     broadcast_row_factors,
@@ -36,7 +36,7 @@ from fastloss_kernels.typing import Array
 _TEMPORARIES = 10
 
 
-@block
+@called
 def _weights_from(weight: Array, b: Block, c: int) -> Array:
     """Return the weight of each element of a block from class `c` on: 1 where none are given.
 
