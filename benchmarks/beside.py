@@ -28,7 +28,7 @@ from tools.fill_readme import fill
 from . import machine, report
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
-ROUNDS, CALLS = 3, 7
+CALLS = 7
 Call = Callable[[], Any]
 RNG = np.random.default_rng(0)
 
@@ -201,13 +201,13 @@ def measure(work: str, library: str) -> dict[str, float]:
     return {"ms": 1e3 * min(times[1:]), "MB": grown / 1024}
 
 
-def compare() -> str:
+def compare(rounds: int) -> str:
     """Return the table, in Markdown."""
     rows = []
     for work, (_, libraries) in WORKS.items():
         there = [lib for lib in libraries if importlib.util.find_spec(MODULES.get(lib, lib))]
         found: dict[str, list[dict[str, float]]] = {lib: [] for lib in there}
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for library in there:
                 command = [sys.executable, "-m", "benchmarks.beside", work, library]
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -221,15 +221,18 @@ def compare() -> str:
             rows.append([work, library, f"{ms:.3g}", ratio, f"{mb:.0f}"])
     head = ["work, float32 unless said", "by", "ms", "of fastloss's", "MB"]
     cores = len(os.sched_getaffinity(0))
-    return f"{report.markdown(head, rows)}\n\n{cores} threads for everyone. {machine.place()}."
+    runs = "one process" if rounds == 1 else f"{rounds} processes"
+    note = f"{cores} threads for everyone, {runs} each. {machine.place()}."
+    return f"{report.markdown(head, rows)}\n\n{note}"
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", nargs="?", help="measure this one alone, print JSON")
     parser.add_argument("library", nargs="?", default="fastloss")
+    parser.add_argument("--rounds", type=int, default=3, help="processes of each contestant")
     given = parser.parse_args()
     if given.work:
         print(json.dumps(measure(given.work, given.library)))
     else:
-        PAGE.write_text(fill(PAGE.read_text(), "beside", compare()))
+        PAGE.write_text(fill(PAGE.read_text(), "beside", compare(given.rounds)))
