@@ -4,7 +4,7 @@ A kernel reads and writes rows of shape (outer, classes, inner), as those of los
 """
 
 import operator
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from fastloss_kernels.launch import launch_activation
@@ -17,15 +17,15 @@ from fastloss.arrays import (
     FloatArray,
     as_array,
     check_out,
+    complete,
     convert,
     float_dtype,
-    half_bits,
+    kernel_input,
     kernel_output,
     result_dtype,
 )
+from fastloss.evaluate import Value
 from fastloss.layout import Array, Axis, Layout, layout_for
-
-Value: TypeAlias = np.floating[Any] | FloatArray
 
 _FLAT_ROW = 4096
 """Elements of a row where rows mean nothing: some for each thread, and more than a block has."""
@@ -67,7 +67,7 @@ def row_values(kernel: Any, x: ArrayLike, axis: object, out: Any, dtype: Any) ->
         check_out(out, like, working, {"x": array}, itself="", argument="x without axis")
     layout = layout.with_fewest_copies(array, None, None)
     values = np.empty(layout.row_count, working)
-    launch_activation(kernel, _rows(array, layout, working), values, None)
+    launch_activation(kernel, kernel_input(array, layout, working), values, None)
     if out is None:
         result = convert(values, output).reshape(layout.loss_shape)
         return result if result.ndim else result[()]
@@ -106,17 +106,10 @@ def _destination(array: Array, out: Any, output: DType, working: DType) -> Float
     return given
 
 
-def _rows(array: Array, layout: Layout, working: DType) -> Array:
-    """Return an array as a kernel reads it."""
-    halves = half_bits(array) if working is FLOAT32 else None
-    return layout.rows_of(convert(array, working) if halves is None else halves)
-
-
 def _write(kernel: Any, array: Array, target: FloatArray, layout: Layout, working: DType) -> None:
     """Write a kernel's output to `target`."""
     layout = layout.with_fewest_copies(array, target, None)
     output = kernel_output(target, layout, working)
-    rows = _rows(array, layout, working)
+    rows = kernel_input(array, layout, working)
     launch_activation(kernel, rows, np.empty(layout.row_count, working), output)
-    if not np.may_share_memory(output, target):
-        layout.restore(output, target.reshape(layout.shape))
+    complete(target, output, layout)

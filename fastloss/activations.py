@@ -10,8 +10,9 @@ from typing import Any
 import fastloss_kernels as kernels
 from numpy.typing import ArrayLike
 
-from fastloss.activate import Value, of_elements, of_rows, row_values
+from fastloss.activate import of_elements, of_rows, row_values
 from fastloss.arrays import FloatArray
+from fastloss.evaluate import Value
 
 
 def softmax(

@@ -70,8 +70,8 @@ def align(rows: Layout, elementwise: bool, *shapes: Shape | None) -> Alignment:
 def _of_elements(shape: Shape, rows: Layout) -> bool:
     """Return whether a weight or mask of an elementwise loss has one value for each element.
 
-    It has y_pred's own shape, where that is not the shape of the losses but for an axis of length
-    1. Predictions of rank 1 have a single loss if they are averaged; there (n, 1) means the same.
+    It then has y_pred's own shape. But if all averaged axes have length 1, an array of this shape
+    has one value for each loss. For predictions of rank 1 that are averaged, (n, 1) is as (n,).
     """
     if len(rows.shape) == 1 and rows.loss_shape == ():
         return shape in (rows.shape, (*rows.shape, 1))

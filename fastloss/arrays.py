@@ -182,6 +182,15 @@ def check_out(
         raise ValueError(f"{name} must {allowed}, but overlaps {other}")
 
 
+def kernel_input(array: Array, layout: Layout, working: DType) -> Array:
+    """Return predictions as kernels read them: a view of `array`, or a copy in the working dtype.
+
+    Half precision is read by its bits.
+    """
+    halves = half_bits(array) if array.itemsize == 2 and working is FLOAT32 else None
+    return layout.rows_of(convert(array, working) if halves is None else halves)
+
+
 def kernel_output(out: FloatArray, layout: Layout, working: DType) -> FloatArray:
     """Return the array for what a kernel writes: a view of `out` if possible, else a new one."""
     halves = half_bits(out)
@@ -192,3 +201,9 @@ def kernel_output(out: FloatArray, layout: Layout, working: DType) -> FloatArray
     if out.dtype == working and out.flags.aligned:
         return layout.rows_of(out)
     return np.empty(layout.shape3, working)
+
+
+def complete(out: FloatArray, written: FloatArray, layout: Layout) -> None:
+    """Copy what a kernel has `written` to `out`, unless it is a view of that."""
+    if not np.may_share_memory(out, written):
+        layout.restore(written, np.asarray(out).reshape(layout.shape))

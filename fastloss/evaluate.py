@@ -15,9 +15,10 @@ from fastloss.arrays import (
     as_array,
     broadcasts_to,
     check_out,
+    complete,
     convert,
     dense_targets,
-    half_bits,
+    kernel_input,
     kernel_output,
     result_dtype,
     scalar,
@@ -49,10 +50,10 @@ def evaluate(
 ) -> tuple[Value, Any, FloatArray]:
     """Return (value, grad, losses), computed in one pass over the predictions.
 
-    value is the weighted loss: reduced it is a float64, or of `dtype` if that is given, else an
-    array of the output dtype. grad is its gradient with respect to y_pred, or None without
-    `gradient`. losses are the row losses before weights and reduction, flat, in the working dtype,
-    and 0 in rows that do not count.
+    value is the weighted loss. With a reduction it is a float64, or of `dtype` if that is given;
+    without one it is an array of the output dtype. grad is its gradient with respect to y_pred, or
+    None without `gradient`. losses are the row losses before weights and reduction, flat, in the
+    working dtype, and 0 in rows that do not count.
 
     reduction and dtype have been checked by the caller. With repair_ranks, ranks that differ by
     one are made equal, as Keras' classes do and its functions do not. Nothing is written to `out`
@@ -105,20 +106,25 @@ def inputs(
         layout, weights, row_mask = _aligned(spec, layout, weights, row_mask)
     output = result_dtype(y_pred, predictions) if dtype is None else dtype
     working = FLOAT64 if output == FLOAT64 else FLOAT32
+    arrays = targets, predictions, weights, row_mask, cotangent
     if out is not None:
-        may_overlap = {
-            "y_pred": predictions,
-            "y_true": targets,
-            "sample_weight": weights,
-            "mask": row_mask,
-            "upstream": cotangent,
-            "class_weight": spec.class_weight
-            if isinstance(spec.class_weight, np.ndarray)
-            else None,
-            "pos_weight": spec.pos_weight,
-        }
-        check_out(out, predictions, working, may_overlap)
-    return (targets, predictions, weights, row_mask, cotangent), layout, output, working
+        check_out(out, predictions, working, by_name(spec, arrays))
+    return arrays, layout, output, working
+
+
+def by_name(spec: LossSpec, arrays: _Arrays) -> dict[str, Array | None]:
+    """Return the arrays that a call reads by the names of their arguments."""
+    targets, predictions, weights, mask, upstream = arrays
+    of_classes = spec.class_weight
+    return {
+        "y_pred": predictions,
+        "y_true": targets,
+        "sample_weight": weights,
+        "mask": mask,
+        "upstream": upstream,
+        "class_weight": of_classes if isinstance(of_classes, np.ndarray) else None,
+        "pos_weight": spec.pos_weight,
+    }
 
 
 def _aligned(
@@ -155,8 +161,7 @@ def kernel_arguments(
     if not spec.by_label:
         targets = dense_targets(y_true, layout.shape, working, target_kind == "broadcast")
     layout = layout.with_fewest_copies(y_pred, out, targets)
-    halves = half_bits(y_pred) if y_pred.itemsize == 2 and working is FLOAT32 else None
-    x = layout.rows_of(convert(y_pred, working) if halves is None else halves)
+    x = kernel_input(y_pred, layout, working)
     weights = None
     if class_weight is not None or pos_weight is not None:
         weights = _element_weights(spec, layout, FLOAT64 if target_kind == "labels" else working)
@@ -235,9 +240,3 @@ def _element_weights(spec: LossSpec, layout: Layout, dtype: DType) -> FloatArray
     if not np.isfinite(weights).all():
         raise ValueError(f"{name} must be finite in {dtype.name}, got {given.max()}")
     return weights
-
-
-def complete(grad: FloatArray, kernel_grad: FloatArray, layout: Layout) -> None:
-    """Copy what a kernel wrote to `grad`, unless it is a view of that."""
-    if not np.may_share_memory(grad, kernel_grad):
-        layout.restore(kernel_grad, np.asarray(grad).reshape(layout.shape))

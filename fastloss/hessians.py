@@ -16,8 +16,8 @@ import numpy as np
 from fastloss_kernels.launch import launch
 from numpy.typing import ArrayLike
 
-from fastloss.arrays import DType, FloatArray, as_array, check_out, convert, kernel_output
-from fastloss.evaluate import Value, complete, inputs, kernel_arguments, result
+from fastloss.arrays import DType, FloatArray, as_array, check_out, complete, convert, kernel_output
+from fastloss.evaluate import Value, by_name, inputs, kernel_arguments, result
 from fastloss.layout import Array
 from fastloss.loss_specs import LossSpec
 
@@ -48,7 +48,7 @@ def evaluate_hessian(
     )
     predictions = arrays[1]
     if hessian_out is not None:
-        others = _named(spec, arrays, out=out)
+        others = {**by_name(spec, arrays), "out": out}
         check_out(hessian_out, predictions, working, others, "hessian_out", itself="")
     arguments, layout, labels, plan, losses, kernel_grad, grad = kernel_arguments(
         spec, arrays, layout, output, working, reduction, out, gradient=True
@@ -125,14 +125,6 @@ def product_kernel(loss_kernel: str) -> str:
 
 def _hessian_kernel(spec: LossSpec) -> Any:
     return getattr(kernels, f"{spec.kernel.__name__}_hessian")
-
-
-def _named(spec: LossSpec, arrays: tuple[Any, ...], **more: Array | None) -> dict[str, Any]:
-    """Return the arrays of a call by the names of their arguments."""
-    names = ("y_true", "y_pred", "sample_weight", "mask", "upstream")
-    weights = {"class_weight": spec.class_weight, "pos_weight": spec.pos_weight}
-    given = {name: w for name, w in weights.items() if isinstance(w, np.ndarray)}
-    return {**dict(zip(names, arrays, strict=True)), **given, **more}
 
 
 def _blocks(arguments: tuple[Any, ...], other: Array) -> Iterator[tuple[tuple[Any, ...], Array]]:

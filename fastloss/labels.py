@@ -50,7 +50,9 @@ class Labels:
             f" got {label} at {place}"
         )
         if isinstance(label, float):
-            message += "; labels are whole numbers, and categorical_crossentropy takes others"
+            message += (
+                "; labels are whole numbers, and probabilities go to categorical_crossentropy"
+            )
         return ValueError(message)
 
 

@@ -67,10 +67,11 @@ class Layout:
         return array.reshape(self.shape3)
 
     def repeated(self, values: Array) -> Array:
-        """Return one value for each element of the axes of the loss, as kernels read them: flat.
+        """Return `values`, of the shape `reduced_shape`, in the flat form that kernels read.
 
-        Where rows are single elements the values repeat from one element to the next. That takes a
-        copy for each if the axes of the loss are not the last ones.
+        If each element is a row, kernels repeat the values from element to element. That is right
+        only where the axes of the loss are the last ones; elsewhere the result has one value for
+        each element of the array.
         """
         if self.classes == values.size:
             return values.reshape(-1)

@@ -15,7 +15,7 @@ from fastloss_kernels.launch import launch_alone
 from numpy.typing import ArrayLike
 
 from fastloss.arrays import FLOAT32, FLOAT64, DType, FloatArray, as_array, convert, result_dtype
-from fastloss.evaluate import Value, kernel_arguments, result
+from fastloss.evaluate import Value, by_name, kernel_arguments, result
 from fastloss.evaluate import inputs as row_inputs
 from fastloss.layout import Array
 from fastloss.linear_gradients import (
@@ -88,11 +88,7 @@ def evaluate_linear(
         spec, arrays, layout, output, working, reduction, None, False
     )
     size = checked_block_rows(block_rows) or _rows_for_cache(w.shape[1] * working.itemsize)
-    names = ("y_true", "logits", "sample_weight", "mask", "upstream")
-    read = dict(zip(names, arrays, strict=True))
-    if isinstance(spec.class_weight, np.ndarray):
-        read["class_weight"] = spec.class_weight
-    results = gradient_arrays(out, arguments, wanted, read, output, working)
+    results = gradient_arrays(out, arguments, wanted, by_name(spec, arrays), output, working)
     if labels is not None:
         labels.check_classes(layout, plan.valid)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -16,7 +16,7 @@ from fastloss.loss_config import LossConfig
 from fastloss.loss_specs import LossSpec
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LinearCrossentropy(LossConfig):
     """Crossentropy of a linear layer: see `linear_crossentropy` for formula and shapes.
 
@@ -42,13 +42,13 @@ class LinearCrossentropy(LossConfig):
     0.6931 None [ 1. -1.]
     """
 
-    ignore_class: int | None = field(default=None, kw_only=True)
-    label_smoothing: float = field(default=0.0, kw_only=True)
-    class_weight: ArrayLike | Mapping[int, float] | None = field(default=None, kw_only=True)
-    block_rows: int | None = field(default=None, kw_only=True)
-    reduction: str | None = field(default="sum_over_batch_size", kw_only=True)
-    name: str | None = field(default="linear_crossentropy", kw_only=True)
-    dtype: str | None = field(default=None, kw_only=True)
+    ignore_class: int | None = None
+    label_smoothing: float = 0.0
+    class_weight: ArrayLike | Mapping[int, float] | None = None
+    block_rows: int | None = None
+    reduction: str | None = "sum_over_batch_size"
+    name: str | None = "linear_crossentropy"
+    dtype: str | None = None
 
     def _make_spec(self) -> LossSpec:
         checked_block_rows(self.block_rows)

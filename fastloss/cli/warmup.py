@@ -34,13 +34,8 @@ LOSSES = {
     "kl_divergence": ("kullback_leibler",),
 }
 """Function of a loss -> its kernels."""
-ACTIVATIONS = {
-    "softmax": ("softmax",),
-    "log_softmax": ("log_softmax",),
-    "logsumexp": ("log_softmax",),
-    "sigmoid": ("sigmoid",),
-    "log_sigmoid": ("log_sigmoid",),
-}
+ACTIVATIONS = {name: name for name in ("softmax", "log_softmax", "sigmoid", "log_sigmoid")}
+ACTIVATIONS["logsumexp"] = "log_softmax"
 """Function of an activation -> its kernel."""
 DTYPES = {"float32": "float32", "float64": "float64", "float16": "int16", "bfloat16": "uint16"}
 """dtype -> what kernels are given: half precision as the integers of its bits."""
@@ -85,11 +80,11 @@ def jobs(names: Iterable[str], dtypes: Iterable[str], curvature: bool = False) -
     """
     found = []
     for name in names:
-        kernels: tuple[str, ...] = ACTIVATIONS.get(name, ())
-        if not kernels and name in fastloss_kernels.__all__ and name not in ("run", *LOSSES):
-            kernels = (name,)
-        elif not kernels:
-            kernels = tuple(_kernels_of(LOSSES[_function_name(name)], curvature))
+        alone = ACTIVATIONS.get(name, name)
+        if alone in fastloss_kernels.__all__ and alone not in ("run", *LOSSES):
+            kernels = [alone]
+        else:
+            kernels = list(_kernels_of(LOSSES[_function_name(name)], curvature))
         for dtype in dtypes:
             if dtype not in DTYPES:
                 raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")

@@ -71,33 +71,10 @@ def binary_crossentropy_hessian(
     grad: Array | None,
     threads: int,
 ) -> None:
-    """Hessian of the binary crossentropy of probabilities; it is diagonal.
+    """Hessian of `binary_crossentropy`, whose arguments it takes; it is diagonal.
 
-    Row i of the n = outer * inner rows is ``x[i // inner, :, i % inner]``; the formulas stand at
-    the top of this module.
-
-    Parameters
-    ----------
-    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `half`)
-        Probabilities. Any strides; may be read-only.
-    targets : (outer, classes, inner), loss's dtype
-        Targets t, usually 0 to 1. Any strides, 0 included.
-    pos_weight : (0,) or (classes,), loss's dtype
-        Weights w of the positive class; none if empty.
-    smoothing : float
-        The targets become ``t (1 - s) + s / 2``.
-    eps : float
-        Probabilities are clipped to [eps, 1 - eps], rounded to the dtype; a normal number there.
-    scale : (1,) or (n,) float64
-        d result / d loss of each row: the factor of its derivatives.
-    keep : (1,) or (n,) bool
-        Rows to compute. Others get zeros and are not looked at.
-    loss : (n,), the working dtype: float64 for a float64 x, else float32
-        Receives 0: these Hessians are diagonal.
-    grad : None or (outer, classes, inner), x's or loss's dtype
-        Receives ``scale * d^2 loss / d x^2``. It is x itself, or shares no memory with any input.
-    threads : int
-        How many threads share the rows; 1 is a plain loop. No result depends on it.
+    `grad` receives ``scale * d^2 loss / d x_j^2``, and `loss` 0. The formulas stand at the top of
+    this module.
 
     Notes
     -----
@@ -131,31 +108,10 @@ def binary_crossentropy_logits_hessian(
     grad: Array | None,
     threads: int,
 ) -> None:
-    """Hessian of the binary crossentropy of logits; it is diagonal.
+    """Hessian of `binary_crossentropy_logits`, whose arguments it takes; it is diagonal.
 
-    Row i of the n = outer * inner rows is ``x[i // inner, :, i % inner]``; the formulas stand at
-    the top of this module.
-
-    Parameters
-    ----------
-    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `half`)
-        Logits. Any strides; may be read-only.
-    targets : (outer, classes, inner), loss's dtype
-        Targets t, usually 0 to 1. Any strides, 0 included.
-    pos_weight : (0,) or (classes,), loss's dtype
-        Weights w of the positive class; none if empty.
-    smoothing : float
-        The targets become ``t (1 - s) + s / 2``.
-    scale : (1,) or (n,) float64
-        d result / d loss of each row: the factor of its derivatives.
-    keep : (1,) or (n,) bool
-        Rows to compute. Others get zeros and are not looked at.
-    loss : (n,), the working dtype: float64 for a float64 x, else float32
-        Receives 0: these Hessians are diagonal.
-    grad : None or (outer, classes, inner), x's or loss's dtype
-        Receives ``scale * d^2 loss / d x^2``. It is x itself, or shares no memory with any input.
-    threads : int
-        How many threads share the rows; 1 is a plain loop. No result depends on it.
+    `grad` receives ``scale * d^2 loss / d x_j^2``, and `loss` 0. The formulas stand at the top of
+    this module.
 
     Notes
     -----

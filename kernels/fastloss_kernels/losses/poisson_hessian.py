@@ -60,29 +60,10 @@ def poisson_hessian(
     grad: Array | None,
     threads: int,
 ) -> None:
-    """Hessian of the Poisson loss of rates; it is diagonal.
+    """Hessian of `poisson`, whose arguments it takes; it is diagonal.
 
-    Row i of the n = outer * inner rows is ``x[i // inner, :, i % inner]``; the formulas stand at
-    the top of this module.
-
-    Parameters
-    ----------
-    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `half`)
-        Rates. Any strides; may be read-only.
-    targets : (outer, classes, inner), loss's dtype
-        Counts t. Any strides, 0 included.
-    eps : float
-        Added to the rate inside the logarithm.
-    scale : (1,) or (n,) float64
-        d result / d loss of each row: the factor of its derivatives.
-    keep : (1,) or (n,) bool
-        Rows to compute. Others get zeros and are not looked at.
-    loss : (n,), the working dtype: float64 for a float64 x, else float32
-        Receives 0: these Hessians are diagonal.
-    grad : None or (outer, classes, inner), x's or loss's dtype
-        Receives ``scale * d^2 loss / d x^2``. It is x itself, or shares no memory with any input.
-    threads : int
-        How many threads share the rows; 1 is a plain loop. No result depends on it.
+    `grad` receives ``scale * d^2 loss / d x_j^2``, and `loss` 0. The formulas stand at the top of
+    this module.
 
     Notes
     -----
@@ -113,27 +94,10 @@ def poisson_log_rates_hessian(
     grad: Array | None,
     threads: int,
 ) -> None:
-    """Hessian of the Poisson loss of log rates; it is diagonal.
+    """Hessian of `poisson_log_rates`, whose arguments it takes; it is diagonal.
 
-    Row i of the n = outer * inner rows is ``x[i // inner, :, i % inner]``; the formulas stand at
-    the top of this module.
-
-    Parameters
-    ----------
-    x : (outer, classes, inner) float32 or float64, int16 or uint16 (see `half`)
-        Log rates. Any strides; may be read-only.
-    targets : (outer, classes, inner), loss's dtype
-        Counts t. Any strides, 0 included.
-    scale : (1,) or (n,) float64
-        d result / d loss of each row: the factor of its derivatives.
-    keep : (1,) or (n,) bool
-        Rows to compute. Others get zeros and are not looked at.
-    loss : (n,), the working dtype: float64 for a float64 x, else float32
-        Receives 0: these Hessians are diagonal.
-    grad : None or (outer, classes, inner), x's or loss's dtype
-        Receives ``scale * d^2 loss / d x^2``. It is x itself, or shares no memory with any input.
-    threads : int
-        How many threads share the rows; 1 is a plain loop. No result depends on it.
+    `grad` receives ``scale * d^2 loss / d x_j^2``, and `loss` 0. The formulas stand at the top of
+    this module.
 
     Notes
     -----
