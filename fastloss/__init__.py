@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from fastloss.accumulate import Accumulator
+from fastloss.accumulation.accumulator import Accumulator
 from fastloss.activations import log_sigmoid, log_softmax, logsumexp, sigmoid, softmax
 from fastloss.curvature import hessian_vector_product, value_grad_and_hessian
 from fastloss.functional import (
@@ -12,9 +12,9 @@ from fastloss.functional import (
     poisson,
     sparse_categorical_crossentropy,
 )
-from fastloss.linear import linear_crossentropy
-from fastloss.linear_gradients import LinearGradients
-from fastloss.linear_loss import LinearCrossentropy
+from fastloss.linear_layer.function import linear_crossentropy
+from fastloss.linear_layer.gradients import LinearGradients
+from fastloss.linear_layer.loss import LinearCrossentropy
 from fastloss.loss_base import Loss
 from fastloss.losses import (
     BinaryCrossentropy,

@@ -10,7 +10,7 @@ import numpy as np
 from fastloss_kernels.launch import launch_activation
 from numpy.typing import ArrayLike
 
-from fastloss.arrays import (
+from fastloss.arguments.arrays import (
     FLOAT32,
     FLOAT64,
     DType,
@@ -24,8 +24,8 @@ from fastloss.arrays import (
     kernel_output,
     result_dtype,
 )
+from fastloss.arguments.layout import Array, Axis, Layout, layout_for
 from fastloss.evaluate import Value
-from fastloss.layout import Array, Axis, Layout, layout_for
 
 _FLAT_ROW = 4096
 """Elements of a row where rows mean nothing: some for each thread, and more than a block has."""

@@ -11,7 +11,7 @@ import fastloss_kernels as kernels
 from numpy.typing import ArrayLike
 
 from fastloss.activate import of_elements, of_rows, row_values
-from fastloss.arrays import FloatArray
+from fastloss.arguments.arrays import FloatArray
 from fastloss.evaluate import Value
 
 

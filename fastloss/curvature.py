@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from fastloss.arrays import FloatArray, float_dtype
+from fastloss.arguments.arrays import FloatArray, float_dtype
 from fastloss.evaluate import Value
 from fastloss.functional import SPEC_FUNCTIONS
 from fastloss.hessians import evaluate_hessian, evaluate_product

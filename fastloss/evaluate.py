@@ -6,8 +6,8 @@ import numpy as np
 from fastloss_kernels.launch import launch
 from numpy.typing import ArrayLike
 
-from fastloss.alignment import align
-from fastloss.arrays import (
+from fastloss.arguments.alignment import align
+from fastloss.arguments.arrays import (
     FLOAT32,
     FLOAT64,
     DType,
@@ -24,9 +24,9 @@ from fastloss.arrays import (
     scalar,
     squeeze_or_expand_to_same_rank,
 )
-from fastloss.class_weights import weight_of_each_class
-from fastloss.labels import Labels, class_labels, label_weights
-from fastloss.layout import Array, Layout, layout_for
+from fastloss.arguments.class_weights import weight_of_each_class
+from fastloss.arguments.labels import Labels, class_labels, label_weights
+from fastloss.arguments.layout import Array, Layout, layout_for
 from fastloss.loss_specs import LossSpec
 from fastloss.reduction import ReductionPlan, reduction_plan
 

@@ -16,9 +16,17 @@ import numpy as np
 from fastloss_kernels.launch import launch
 from numpy.typing import ArrayLike
 
-from fastloss.arrays import DType, FloatArray, as_array, check_out, complete, convert, kernel_output
+from fastloss.arguments.arrays import (
+    DType,
+    FloatArray,
+    as_array,
+    check_out,
+    complete,
+    convert,
+    kernel_output,
+)
+from fastloss.arguments.layout import Array
 from fastloss.evaluate import Value, by_name, inputs, kernel_arguments, result
-from fastloss.layout import Array
 from fastloss.loss_specs import LossSpec
 
 _BLOCK = 2**19

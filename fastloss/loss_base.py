@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike
 
-from fastloss.arrays import FloatArray
+from fastloss.arguments.arrays import FloatArray
 from fastloss.evaluate import Value, evaluate
 from fastloss.hessians import evaluate_hessian, evaluate_product
 from fastloss.loss_config import LossConfig

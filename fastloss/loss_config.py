@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from fastloss.arrays import DType, float_dtype
-from fastloss.class_weights import ClassWeights
+from fastloss.arguments.arrays import DType, float_dtype
+from fastloss.arguments.class_weights import ClassWeights
 from fastloss.loss_specs import LossSpec
 from fastloss.reduction import check_reduction
 

@@ -15,8 +15,8 @@ import fastloss_kernels as kernels
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastloss.class_weights import ClassWeights, checked_class_weight, checked_weights
-from fastloss.layout import Array, Axis
+from fastloss.arguments.class_weights import ClassWeights, checked_class_weight, checked_weights
+from fastloss.arguments.layout import Array, Axis
 
 EPSILON = 1e-7
 """Keeps logarithms finite: probabilities are clipped to [EPSILON, 1 - EPSILON]."""

@@ -13,8 +13,8 @@ import fastloss_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.arrays import FLOAT64, FloatArray, convert
-from fastloss.layout import Array, Shape
+from fastloss.arguments.arrays import FLOAT64, FloatArray, convert
+from fastloss.arguments.layout import Array, Shape
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

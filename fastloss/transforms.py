@@ -9,10 +9,10 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from fastloss.arrays import FloatArray, float_dtype
+from fastloss.arguments.arrays import FloatArray, float_dtype
 from fastloss.evaluate import Value, evaluate
 from fastloss.functional import SPEC_FUNCTIONS
-from fastloss.linear import linear_crossentropy, linear_crossentropy_value_and_grad
+from fastloss.linear_layer.function import linear_crossentropy, linear_crossentropy_value_and_grad
 from fastloss.loss_specs import LossSpec
 from fastloss.reduction import check_reduction
 

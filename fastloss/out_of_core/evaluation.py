@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.arrays import FLOAT32, FLOAT64, result_dtype, scalar
+from fastloss.accumulation.exact_sum import ZERO, ExactSum
+from fastloss.arguments.arrays import FLOAT32, FLOAT64, result_dtype, scalar
+from fastloss.arguments.layout import Shape
 from fastloss.evaluate import evaluate
-from fastloss.exact_sum import ZERO, ExactSum
-from fastloss.layout import Shape
 from fastloss.loss_base import Loss
 from fastloss.losses import BinaryCrossentropy, CategoricalCrossentropy
 from fastloss.out_of_core.chunks import Chunk, iter_chunks

@@ -11,15 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.alignment import align
-from fastloss.arrays import FLOAT32, FloatArray, dense_targets, squeeze_or_expand_to_same_rank
-from fastloss.class_weights import weight_of_each_class
-from fastloss.labels import Labels, check_label_shape, class_labels, label_weights
-from fastloss.layout import Layout, Shape, layout_for
+from fastloss.accumulation.partial_loss import PartialLoss
+from fastloss.arguments.alignment import align
+from fastloss.arguments.arrays import (
+    FLOAT32,
+    FloatArray,
+    dense_targets,
+    squeeze_or_expand_to_same_rank,
+)
+from fastloss.arguments.class_weights import weight_of_each_class
+from fastloss.arguments.labels import Labels, check_label_shape, class_labels, label_weights
+from fastloss.arguments.layout import Layout, Shape, layout_for
 from fastloss.loss_specs import LossSpec
 from fastloss.out_of_core.chunks import Chunk, chunk_shape, iter_chunks
 from fastloss.out_of_core.lazy_view import ChunkedArray, LazyView
-from fastloss.partial_loss import PartialLoss
 from fastloss.reduction import ReductionPlan, reduction_plan
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.exact_sum import ZERO, ExactSum
+from fastloss.accumulation.exact_sum import ZERO, ExactSum
 from fastloss.reduction import float_sum
 
 EXACT_ROWS = 1 << 22

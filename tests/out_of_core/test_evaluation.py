@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import fastloss as fl
-from fastloss.alignment import align
-from fastloss.layout import layout_for
+from fastloss.arguments.alignment import align
+from fastloss.arguments.layout import layout_for
 from fastloss.out_of_core import evaluation, row_statistics
 from fastloss.out_of_core.evaluation import evaluate_in_blocks
 from fastloss.out_of_core.lazy_view import LazyView

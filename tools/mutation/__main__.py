@@ -18,11 +18,11 @@ from tools.mutation.trials import alone, quick
 # code as it is.
 TESTS = [
     "engine/test_run.py",
-    "facade/test_arrays.py",
+    "facade/arguments/test_arrays.py",
     "facade/test_errors.py",
     "facade/test_functional.py",
     "facade/test_golden.py",
-    "facade/test_layout.py",
+    "facade/arguments/test_layout.py",
     "facade/test_losses.py",
     "facade/test_reduction.py",
     "out_of_core/test_npy_files.py",

@@ -6,10 +6,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from fastloss import arrays
-from fastloss.arrays import FLOAT32, FLOAT64
-from fastloss.labels import class_labels
-from fastloss.layout import layout_for
+from fastloss.arguments import arrays
+from fastloss.arguments.arrays import FLOAT32, FLOAT64
+from fastloss.arguments.labels import class_labels
+from fastloss.arguments.layout import layout_for
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.arrays import FLOAT64, DType, FloatArray, check_out
-from fastloss.layout import Array, layout_for
+from fastloss.arguments.arrays import FLOAT64, DType, FloatArray, check_out
+from fastloss.arguments.layout import Array, layout_for
 
 Rows: TypeAlias = slice | NDArray[np.intp]
 """The numbers of some rows: a slice(start, stop), or an array."""

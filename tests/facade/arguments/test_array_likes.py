@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastloss as fl
-from fastloss.array_likes import as_numpy
-from fastloss.arrays import as_array
+from fastloss.arguments.array_likes import as_numpy
+from fastloss.arguments.arrays import as_array
 
 X = np.array([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125]])
 LISTS = pa.list_(pa.float64(), 3)
@@ -488,7 +488,7 @@ def test_lists_of_plain_numbers_are_passed_on_as_they_are():
 
 def test_no_package_is_imported():
     code = (
-        "import sys, fastloss as fl; fl.Poisson(); from fastloss.arrays import as_array;"
+        "import sys, fastloss as fl; fl.Poisson(); from fastloss.arguments.arrays import as_array;"
         "as_array('y_pred', [[1.0]]); as_array('y_pred', range(3));"
         "print(*({'pandas', 'polars', 'pyarrow', 'xarray', 'torch', 'dask'} & set(sys.modules)))"
     )

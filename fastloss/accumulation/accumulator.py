@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastloss.arrays import scalar
+from fastloss.accumulation.partial_loss import PartialLoss, partial_loss
+from fastloss.arguments.arrays import scalar
 from fastloss.loss_base import Loss
 from fastloss.losses import get
-from fastloss.partial_loss import PartialLoss, partial_loss
 
 _KEYS = ("class_name", "config", "sum", "count", "weight_sum", "losses_of")
 

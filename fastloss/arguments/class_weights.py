@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fastloss.arrays import as_array
-from fastloss.layout import Array
+from fastloss.arguments.arrays import as_array
+from fastloss.arguments.layout import Array
 
 
 class ClassWeights(Mapping[int, float]):

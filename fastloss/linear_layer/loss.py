@@ -9,9 +9,9 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from fastloss.evaluate import Value
-from fastloss.linear import linear_spec
-from fastloss.linear_blocks import checked_block_rows, evaluate_linear
-from fastloss.linear_gradients import LinearGradients, wanted_gradients
+from fastloss.linear_layer.blocks import checked_block_rows, evaluate_linear
+from fastloss.linear_layer.function import linear_spec
+from fastloss.linear_layer.gradients import LinearGradients, wanted_gradients
 from fastloss.loss_config import LossConfig
 from fastloss.loss_specs import LossSpec
 

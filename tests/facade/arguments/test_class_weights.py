@@ -13,7 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastloss as fl
-from fastloss.class_weights import ClassWeights, checked_class_weight, weight_of_each_class
+from fastloss.arguments.class_weights import (
+    ClassWeights,
+    checked_class_weight,
+    weight_of_each_class,
+)
 
 LABELS = np.array([0, 2, 1, 2])
 X = np.array([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125], [0.25, 0.25, 0.5], [0.1, 0.2, 0.7]])

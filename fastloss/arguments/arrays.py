@@ -10,8 +10,8 @@ import numpy as np
 from fastloss_kernels.overlap import overlapped, overlaps_itself
 from numpy.typing import ArrayLike, NDArray
 
-from fastloss.array_likes import REAL, as_numpy, no_numbers
-from fastloss.layout import Array, Layout, Shape
+from fastloss.arguments.array_likes import REAL, as_numpy, no_numbers
+from fastloss.arguments.layout import Array, Layout, Shape
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 DType: TypeAlias = np.dtype[Any]

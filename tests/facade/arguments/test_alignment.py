@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastloss as fl
-from fastloss.alignment import align
-from fastloss.layout import layout_for
+from fastloss.arguments.alignment import align
+from fastloss.arguments.layout import layout_for
 
 RNG = np.random.default_rng(14)
 LOGITS = RNG.normal(0, 3, (6, 5))

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 
 from numpy.typing import ArrayLike
 
-from fastloss.arrays import float_dtype
+from fastloss.arguments.arrays import float_dtype
 from fastloss.evaluate import Value
-from fastloss.linear_blocks import evaluate_linear
-from fastloss.linear_gradients import LinearGradients, wanted_gradients
+from fastloss.linear_layer.blocks import evaluate_linear
+from fastloss.linear_layer.gradients import LinearGradients, wanted_gradients
 from fastloss.loss_specs import LossSpec, sparse_categorical_crossentropy_spec
 from fastloss.reduction import check_reduction
 

@@ -6,8 +6,8 @@ from numpy.lib.stride_tricks import as_strided
 
 import fastloss as fl
 from benchmarks.cases import ALL_CASES as CASES
-from fastloss.arrays import FLOAT32, as_array, convert
-from fastloss.layout import layout_for
+from fastloss.arguments.arrays import FLOAT32, as_array, convert
+from fastloss.arguments.layout import layout_for
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import numpy as np
 from fastloss_kernels.launch import launch
 from numpy.typing import ArrayLike
 
-from fastloss.arrays import DType
+from fastloss.accumulation.exact_sum import ZERO, ExactSum
+from fastloss.arguments.arrays import DType
+from fastloss.arguments.layout import Layout
 from fastloss.evaluate import inputs, kernel_arguments
-from fastloss.exact_sum import ZERO, ExactSum
-from fastloss.layout import Layout
 from fastloss.loss_specs import LossSpec
 from fastloss.reduction import ReductionPlan, weight_sum
 

@@ -14,11 +14,19 @@ import numpy as np
 from fastloss_kernels.launch import launch_alone
 from numpy.typing import ArrayLike
 
-from fastloss.arrays import FLOAT32, FLOAT64, DType, FloatArray, as_array, convert, result_dtype
+from fastloss.arguments.arrays import (
+    FLOAT32,
+    FLOAT64,
+    DType,
+    FloatArray,
+    as_array,
+    convert,
+    result_dtype,
+)
+from fastloss.arguments.layout import Array
 from fastloss.evaluate import Value, by_name, kernel_arguments, result
 from fastloss.evaluate import inputs as row_inputs
-from fastloss.layout import Array
-from fastloss.linear_gradients import (
+from fastloss.linear_layer.gradients import (
     BiasGradient,
     Gradient,
     InputsGradient,

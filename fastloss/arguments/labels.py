@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.arrays import FLOAT64, DType, FloatArray, convert
-from fastloss.layout import Array, Layout, Shape
+from fastloss.arguments.arrays import FLOAT64, DType, FloatArray, convert
+from fastloss.arguments.layout import Array, Layout, Shape
 
 INT64: DType = np.dtype(np.int64)
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastloss.arrays import broadcasts_to
-from fastloss.layout import Array, Layout, Shape
+from fastloss.arguments.arrays import broadcasts_to
+from fastloss.arguments.layout import Array, Layout, Shape
 
 
 class Alignment(NamedTuple):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastloss.exact_sum import ZERO, ExactSum
+from fastloss.accumulation.exact_sum import ZERO, ExactSum
 
 some = settings(deadline=None, max_examples=60, derandomize=True)
 finite = st.floats(allow_nan=False, allow_infinity=False)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastloss.layout import Array
+from fastloss.arguments.layout import Array
 
 REAL = "fiub"
 """The kinds of dtype that hold real numbers."""

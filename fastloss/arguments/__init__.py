@@ -1,0 +1,1 @@
+"""The arguments of a call: from what users have to arrays that kernels take."""

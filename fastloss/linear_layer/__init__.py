@@ -1,0 +1,1 @@
+"""Crossentropy of a linear layer, block by block, without its logits."""
