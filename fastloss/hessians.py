@@ -1,9 +1,10 @@
 """Second derivatives: the diagonal of the Hessian beside value and gradient, and its products.
 
-Each kernel of a loss has a kernel ``..._hessian`` of the same arguments. It writes the diagonal of
-the Hessian where the loss writes its gradient, and where that writes the losses a coefficient of
-each row for products with vectors. As everything is linear in the loss, weights, masks, reductions
-and upstream gradients are the row's `scale` and `keep` here too.
+Each kernel of a loss has a kernel ``..._hessian`` of the same arguments; labels that are not
+smoothed share that of labels that are. It writes the diagonal of the Hessian where the loss writes
+its gradient, and where that writes the losses a coefficient of each row for products with vectors.
+As everything is linear in the loss, weights, masks, reductions and upstream gradients are the row's
+`scale` and `keep` here too.
 
 Large arrays are processed some rows at a time, which the caches keep for the next kernel.
 """
@@ -65,10 +66,11 @@ def evaluate_hessian(
         labels.check_classes(layout, plan.valid)
     hessian = np.empty_like(predictions, output) if hessian_out is None else hessian_out
     kernel_hessian = kernel_output(np.asarray(hessian), layout, working)
-    second = _hessian_kernel(spec)
+    second, options = _second_derivative(spec, arguments[2], working)
     # The gradient may replace the predictions, so it comes last.
     for block, own_hessian in _blocks(arguments, kernel_hessian):
-        launch(second, *block[:-1], own_hessian)
+        x, targets, _, scale, keep, coefficient, _ = block
+        launch(second, x, targets, options, scale, keep, coefficient, own_hessian)
         launch(spec.kernel, *block)
     complete(hessian, kernel_hessian, layout)
     value = result(layout, plan, losses, kernel_grad, grad, output, dtype)
@@ -106,11 +108,12 @@ def evaluate_product(
     )
     if labels is not None:
         labels.check_classes(layout, plan.valid)
-    second, name = _hessian_kernel(spec), product_kernel(spec.kernel.__name__)
+    second, options = _second_derivative(spec, arguments[2], working)
+    name = product_kernel(spec.kernel.__name__)
     multiply, of_logits = getattr(kernels, name), name == "softmax_hessian_product"
     scratch = None
     for block, own_vector in _blocks(arguments, layout.rows_of(convert(direction, working))):
-        x, targets, options, scale, keep, coefficient, own_product = block
+        x, targets, _, scale, keep, coefficient, own_product = block
         if scratch is None and not of_logits:
             scratch = np.empty(x.shape, working)  # no later block is larger
         diagonal = None if scratch is None else scratch[: len(x)]
@@ -131,8 +134,21 @@ def product_kernel(loss_kernel: str) -> str:
     return "softmax_hessian_product" if loss_kernel.startswith("softmax") else "rank_one_product"
 
 
-def _hessian_kernel(spec: LossSpec) -> Any:
-    return getattr(kernels, f"{spec.kernel.__name__}_hessian")
+def hessian_kernel(loss_kernel: str) -> str:
+    """Return the name of the kernel that makes the diagonal of the Hessians of a loss."""
+    return f"{loss_kernel.replace('sparse', 'smoothed')}_hessian"
+
+
+def _second_derivative(
+    spec: LossSpec, options: tuple[Any, ...], working: DType
+) -> tuple[Any, tuple[Any, ...]]:
+    """Return the kernel of a loss's Hessians, and its options for `options` of the loss's kernel.
+
+    A label is a smoothed one of smoothing 0, without class weights: they are in `scale`.
+    """
+    if spec.targets == "labels":
+        options = (np.empty(0, working), 0.0, *options)
+    return getattr(kernels, hessian_kernel(spec.kernel.__name__)), options
 
 
 def _blocks(arguments: tuple[Any, ...], other: Array) -> Iterator[tuple[tuple[Any, ...], Array]]:

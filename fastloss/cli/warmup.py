@@ -19,7 +19,7 @@ from fastloss_kernels.compiler.disk_cache import LEVEL_FEATURES, LEVELS
 from fastloss_kernels.variants import variants
 
 from fastloss import losses
-from fastloss.hessians import product_kernel
+from fastloss.hessians import hessian_kernel, product_kernel
 
 LOSSES = {
     "binary_crossentropy": ("binary_crossentropy", "binary_crossentropy_logits"),
@@ -100,7 +100,7 @@ def _kernels_of(names: Iterable[str], curvature: bool) -> Iterator[str]:
     for name in names:
         yield name
         if curvature:
-            yield f"{name}_hessian"
+            yield hessian_kernel(name)
             yield product_kernel(name)
     yield "total"  # which reduces the losses
 

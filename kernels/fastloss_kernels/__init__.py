@@ -51,13 +51,14 @@ _HOMES = {
     "poisson_hessian": "losses.poisson_hessian",
     "poisson_log_rates_hessian": "losses.poisson_hessian",
     "probability_crossentropy_dense_hessian": "losses.probability_hessian",
-    "probability_crossentropy_sparse_hessian": "losses.probability_hessian",
     "probability_crossentropy_smoothed_hessian": "losses.probability_hessian",
     "softmax_crossentropy_dense_hessian": "losses.softmax_hessian",
-    "softmax_crossentropy_sparse_hessian": "losses.softmax_hessian",
     "softmax_crossentropy_smoothed_hessian": "losses.softmax_hessian",
     "rank_one_product": "losses.rank_one_product",
     "softmax_hessian_product": "losses.softmax_hessian_product",
+    "brier_scores": "reductions.label_rank",
+    "label_ranks": "reductions.label_rank",
+    "top_classes": "reductions.label_rank",
     "total": "reductions.sum_rows",
 }
 """Each kernel and its module, imported when the kernel is first asked for: programs use a few."""

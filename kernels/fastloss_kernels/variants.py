@@ -37,7 +37,7 @@ def variants(kernel: Any, dtype: str) -> Iterator[Variant]:
 
     Parameters
     ----------
-    kernel : kernel of this package, or `total`
+    kernel : function of this package, but `run`
         What is called.
     dtype : {"float32", "float64", "int16", "uint16"}
         Of the predictions; the integers are the bits of float16 and bfloat16. Gradient and `out`
@@ -58,10 +58,8 @@ def variants(kernel: Any, dtype: str) -> Iterator[Variant]:
     parallel loop of poisson, float32, gradient
     """
     working = np.dtype(_WORKING[dtype])
-    if not hasattr(kernel, "parts"):  # `total`: of losses, and of counts
-        for number in (working, np.dtype(np.int64)):
-            kinds = (nb.Array(from_dtype(number), 1, "C"),)
-            yield Variant(f"{kernel.__name__}, {number}", kernel, kinds)
+    if not hasattr(kernel, "parts"):
+        yield from _plain_variants(kernel, working)
         return
     x, targets = np.empty((1, 1, 1), dtype), np.empty((1, 1, 1), working)
     of_class = np.empty(0, working)
@@ -86,3 +84,18 @@ def variants(kernel: Any, dtype: str) -> Iterator[Variant]:
             yield Variant(name, function, (nb.intp, nb.intp, *kinds))
         name = f"parallel loop of {kernel.__name__}, {dtype}{form}"
         yield Variant(name, loop, (nb.intp, nb.intp, nb.intp, nb.Tuple(kinds)))
+
+
+def _plain_variants(function: Any, working: np.dtype[Any]) -> Iterator[Variant]:
+    """Yield the variants of a function of contiguous arrays, which has no parts."""
+    number, whole = from_dtype(working), nb.int64
+    matrix, values, numbers = nb.Array(number, 2, "C"), nb.Array(number, 1, "C"), nb.float64[::1]
+    forms = {"x": matrix, "p": matrix, "largest": values, "own": values, "scores": numbers}
+    forms |= dict.fromkeys(("labels", "rank", "top"), nb.Array(whole, 1, "C"))
+    names = list(inspect.signature(function).parameters)
+    if names == ["values"]:  # `total`: of losses, and of counts
+        for kind in (number, whole):
+            yield Variant(f"{function.__name__}, {kind}", function, (nb.Array(kind, 1, "C"),))
+        return
+    kinds = tuple(forms[name] for name in names)
+    yield Variant(f"{function.__name__}, {working}", function, kinds)

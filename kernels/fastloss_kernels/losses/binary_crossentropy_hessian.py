@@ -50,15 +50,13 @@ def _logit_bounds(options: Any) -> tuple[float, float]:
     return 0.0, 1.0
 
 
-rows, packed, columns = elementwise(
-    __name__, _probability, _probability_bounds, weighted=True, mean=True
-)
-logit_rows, logit_packed, logit_columns = elementwise(
+rows, packed, _ = elementwise(__name__, _probability, _probability_bounds, weighted=True, mean=True)
+logit_rows, logit_packed, _ = elementwise(
     __name__, _logit, _logit_bounds, weighted=True, mean=True, prefix="logit_"
 )
 
 
-@kernel(rows, packed, columns)
+@kernel(rows, packed, packed)
 def binary_crossentropy_hessian(
     x: Array,
     targets: Array,
@@ -93,10 +91,10 @@ def binary_crossentropy_hessian(
     array([2.     , 0.88889], dtype=float32)
     """
     options = (pos_weight, smoothing, eps)
-    run_part(None, columns, threads, (x, targets, options, scale, keep, loss, grad))
+    run_part(None, packed, threads, (x, targets, options, scale, keep, loss, grad))
 
 
-@kernel(logit_rows, logit_packed, logit_columns)
+@kernel(logit_rows, logit_packed, logit_packed)
 def binary_crossentropy_logits_hessian(
     x: Array,
     targets: Array,
@@ -130,4 +128,4 @@ def binary_crossentropy_logits_hessian(
     array([0.125  , 0.09831], dtype=float32)
     """
     options = (pos_weight, smoothing)
-    run_part(None, logit_columns, threads, (x, targets, options, scale, keep, loss, grad))
+    run_part(None, logit_packed, threads, (x, targets, options, scale, keep, loss, grad))

@@ -26,10 +26,10 @@ def _bounds(options: Any) -> tuple[float, float]:
     return options[0], 1.0
 
 
-rows, packed, columns = elementwise(__name__, _divergence, _bounds, weighted=False, mean=False)
+rows, packed, _ = elementwise(__name__, _divergence, _bounds, weighted=False, mean=False)
 
 
-@kernel(rows, packed, columns)
+@kernel(rows, packed, packed)
 def kullback_leibler_hessian(
     x: Array,
     targets: Array,
@@ -61,4 +61,4 @@ def kullback_leibler_hessian(
     >>> hessian.ravel()
     array([3., 1.], dtype=float32)
     """
-    run_part(None, columns, threads, (x, targets, (eps,), scale, keep, loss, grad))
+    run_part(None, packed, threads, (x, targets, (eps,), scale, keep, loss, grad))

@@ -43,13 +43,13 @@ def _log_bounds(options: Any) -> tuple[float, float]:
     return 0.0, np.inf
 
 
-rows, packed, columns = elementwise(__name__, _rate, _bounds, weighted=False, mean=True)
-log_rows, log_packed, log_columns = elementwise(
+rows, packed, _ = elementwise(__name__, _rate, _bounds, weighted=False, mean=True)
+log_rows, log_packed, _ = elementwise(
     __name__, _log_rate, _log_bounds, weighted=False, mean=True, prefix="log_"
 )
 
 
-@kernel(rows, packed, columns)
+@kernel(rows, packed, packed)
 def poisson_hessian(
     x: Array,
     targets: Array,
@@ -81,10 +81,10 @@ def poisson_hessian(
     >>> hessian.ravel().round(5)
     array([0.25, 0.  ], dtype=float32)
     """
-    run_part(None, columns, threads, (x, targets, (eps,), scale, keep, loss, grad))
+    run_part(None, packed, threads, (x, targets, (eps,), scale, keep, loss, grad))
 
 
-@kernel(log_rows, log_packed, log_columns)
+@kernel(log_rows, log_packed, log_packed)
 def poisson_log_rates_hessian(
     x: Array,
     targets: Array,
@@ -115,4 +115,4 @@ def poisson_log_rates_hessian(
     >>> hessian.ravel().round(5)
     array([0.5    , 1.35914], dtype=float32)
     """
-    run_part(None, log_columns, threads, (x, targets, (), scale, keep, loss, grad))
+    run_part(None, log_packed, threads, (x, targets, (), scale, keep, loss, grad))

@@ -115,19 +115,8 @@ def _smoothed_block(b: Block, batch: Batch, options: Any, grad: Array | None) ->
     _process_targets(b, batch, labels, (class_weight, smoothing), eps, grad)
 
 
-@block
-def _sparse_block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
-    labels = stack_array(np.int64)
-    load_labels(b, batch, labels)
-    _process_targets(b, batch, labels, (b.loss[:0], 0.0), options[0], grad)
-
-
 rows = rows_part(__name__, "rows", _dense_block, temporaries=2, one_pass=True)
 packed = packed_part(__name__, "packed", rows)
-sparse_rows = rows_part(
-    __name__, "sparse_rows", _sparse_block, labels=True, temporaries=2, one_pass=True
-)
-sparse_packed = packed_part(__name__, "sparse_packed", sparse_rows, labels=True)
 smoothed_rows = rows_part(
     __name__, "smoothed_rows", _smoothed_block, labels=True, temporaries=2, one_pass=True
 )
@@ -173,36 +162,6 @@ def probability_crossentropy_dense_hessian(
     run_part(None, packed, threads, (x, targets, options, scale, keep, loss, grad))
 
 
-@kernel(sparse_rows, sparse_packed, sparse_packed, labels=True)
-def probability_crossentropy_sparse_hessian(
-    x: Array,
-    labels: Array,
-    eps: float,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-    threads: int,
-) -> int:
-    """Diagonal of the Hessian of `probability_crossentropy_sparse`, whose arguments it takes.
-
-    `grad` and `loss` are as for `probability_crossentropy_dense_hessian`; so are errors.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastloss_kernels import probability_crossentropy_sparse_hessian
-    >>> x = np.array([[0.5, 0.25, 0.25]], np.float32).reshape(1, 3, 1)
-    >>> c, hessian = np.empty(1, np.float32), np.empty_like(x)
-    >>> one, all_rows, labels = np.ones(1), np.ones(1, bool), np.array([0])
-    >>> probability_crossentropy_sparse_hessian(x, labels, 1e-7, one, all_rows, c, hessian, 1)
-    -1
-    >>> print(c, hessian.ravel())
-    [1.] [ 3. -1. -1.]
-    """
-    return run_labelled(sparse_packed, threads, (x, labels, (eps,), scale, keep, loss, grad))
-
-
 @kernel(smoothed_rows, smoothed_packed, smoothed_packed, labels=True)
 def probability_crossentropy_smoothed_hessian(
     x: Array,
@@ -218,7 +177,20 @@ def probability_crossentropy_smoothed_hessian(
 ) -> int:
     """Diagonal of the Hessian of `probability_crossentropy_smoothed`, whose arguments it takes.
 
-    `grad` and `loss` are as for `probability_crossentropy_dense_hessian`; so are errors.
+    With smoothing 0 and no class weights it is that of `probability_crossentropy_sparse`. `grad`
+    and `loss` are as for `probability_crossentropy_dense_hessian`; so are errors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastloss_kernels import probability_crossentropy_smoothed_hessian as kernel
+    >>> x = np.array([[0.5, 0.25, 0.25]], np.float32).reshape(1, 3, 1)
+    >>> c, hessian, w = np.empty(1, np.float32), np.empty_like(x), np.empty(0, np.float32)
+    >>> one, all_rows, labels = np.ones(1), np.ones(1, bool), np.array([0])
+    >>> kernel(x, labels, w, 0.0, 1e-7, one, all_rows, c, hessian, 1)
+    -1
+    >>> print(c, hessian.ravel())
+    [1.] [ 3. -1. -1.]
     """
     options = (class_weight, smoothing, eps)
     return run_labelled(smoothed_packed, threads, (x, labels, options, scale, keep, loss, grad))

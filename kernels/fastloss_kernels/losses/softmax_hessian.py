@@ -65,10 +65,13 @@ def _diagonal(b: Block, batch: Batch, scale: Array) -> None:
 
 
 @block
-def _process_targets(b: Block, batch: Batch, y: Array, change: Any, grad: Array | None) -> None:
-    """Process a block with the targets y; see `target_piece`."""
+def _sum_targets(b: Block, y: Array, change: Any, scale: Array) -> None:
+    """Set the losses to the sums T of a block's targets y, and `scale` to b.scale times these.
+
+    See `target_piece` for y and `change`.
+    """
     rows, piece = b.rows, piece_size(b.classes)
-    total, lost, scale = row_array(), row_array(), row_array()
+    total, lost = row_array(), row_array()
     for c in range(0, b.classes, piece):
         width = min(piece, b.classes - c)
         t = target_piece(y, 0, rows, c, width, change, b.classes, b.scratch.temporaries)
@@ -76,34 +79,34 @@ def _process_targets(b: Block, batch: Batch, y: Array, change: Any, grad: Array 
     for r in range(rows):
         targets = rounded_sum(total[r], lost[r])
         b.loss[r], scale[r] = b.loss.dtype.type(targets), b.scale[r] * targets
+
+
+@block
+def _dense_block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
+    scale = row_array()
+    y = load_block(batch.targets, b.first, b.rows, b.scratch.targets)
+    _sum_targets(b, y, options, scale)
     if grad is not None:
         _diagonal(b, batch, scale)
 
 
 @block
-def _dense_block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
-    y = load_block(batch.targets, b.first, b.rows, b.scratch.targets)
-    _process_targets(b, batch, y, options, grad)
-
-
-@block
 def _smoothed_block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
-    labels = stack_array(np.int64)
-    load_labels(b, batch, labels)
-    _process_targets(b, batch, labels, options, grad)
-
-
-@block
-def _sparse_block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
-    fill(b.loss, 1)
+    scale = row_array()
+    if options[0].size == 0:  # without class weights the targets sum to 1, smoothed or not
+        fill(b.loss, 1)
+        for r in range(b.rows):
+            scale[r] = b.scale[r]
+    else:
+        labels = stack_array(np.int64)
+        load_labels(b, batch, labels)
+        _sum_targets(b, labels, options, scale)
     if grad is not None:
-        _diagonal(b, batch, b.scale)
+        _diagonal(b, batch, scale)
 
 
 rows = rows_part(__name__, "rows", _dense_block, temporaries=1)
 packed = packed_part(__name__, "packed", rows)
-sparse_rows = rows_part(__name__, "sparse_rows", _sparse_block, labels=True)
-sparse_packed = packed_part(__name__, "sparse_packed", sparse_rows, labels=True)
 smoothed_rows = rows_part(__name__, "smoothed_rows", _smoothed_block, labels=True, temporaries=1)
 smoothed_packed = packed_part(__name__, "smoothed_packed", smoothed_rows, labels=True)
 
@@ -145,34 +148,6 @@ def softmax_crossentropy_dense_hessian(
     run_part(None, packed, threads, (x, targets, options, scale, keep, loss, grad))
 
 
-@kernel(sparse_rows, sparse_packed, sparse_packed, labels=True)
-def softmax_crossentropy_sparse_hessian(
-    x: Array,
-    labels: Array,
-    scale: Array,
-    keep: Array,
-    loss: Array,
-    grad: Array | None,
-    threads: int,
-) -> int:
-    """Diagonal of the Hessian of `softmax_crossentropy_sparse`, whose arguments it takes.
-
-    `grad` and `loss` are as for `softmax_crossentropy_dense_hessian`; so are errors.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastloss_kernels import softmax_crossentropy_sparse_hessian
-    >>> x, sums, hessian = np.zeros((1, 2, 1)), np.empty(1), np.empty((1, 2, 1))
-    >>> one, all_rows, labels = np.ones(1), np.ones(1, bool), np.array([0])
-    >>> softmax_crossentropy_sparse_hessian(x, labels, one, all_rows, sums, hessian, 1)
-    -1
-    >>> print(sums, hessian.ravel())
-    [1.] [0.25 0.25]
-    """
-    return run_labelled(sparse_packed, threads, (x, labels, (), scale, keep, loss, grad))
-
-
 @kernel(smoothed_rows, smoothed_packed, smoothed_packed, labels=True)
 def softmax_crossentropy_smoothed_hessian(
     x: Array,
@@ -187,7 +162,19 @@ def softmax_crossentropy_smoothed_hessian(
 ) -> int:
     """Diagonal of the Hessian of `softmax_crossentropy_smoothed`, whose arguments it takes.
 
-    `grad` and `loss` are as for `softmax_crossentropy_dense_hessian`; so are errors.
+    With smoothing 0 and no class weights it is that of `softmax_crossentropy_sparse`. `grad` and
+    `loss` are as for `softmax_crossentropy_dense_hessian`; so are errors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastloss_kernels import softmax_crossentropy_smoothed_hessian
+    >>> x, sums, hessian = np.zeros((1, 2, 1)), np.empty(1), np.empty((1, 2, 1))
+    >>> one, all_rows, labels, w = np.ones(1), np.ones(1, bool), np.array([0]), np.empty(0)
+    >>> softmax_crossentropy_smoothed_hessian(x, labels, w, 0.0, one, all_rows, sums, hessian, 1)
+    -1
+    >>> print(sums, hessian.ravel())
+    [1.] [0.25 0.25]
     """
     options = (class_weight, smoothing)
     return run_labelled(smoothed_packed, threads, (x, labels, options, scale, keep, loss, grad))
