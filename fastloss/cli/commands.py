@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import TextColumn
 
 from fastloss import __version__
-from fastloss.cli import parsing, tables
+from fastloss.cli import tables
+from fastloss.cli.evaluate import evaluate_command
+from fastloss.cli.output import Json, Quiet, one_line_errors, print_json
 from fastloss.cli.progress import progress
-from fastloss.out_of_core.evaluation import evaluate_in_blocks
-from fastloss.out_of_core.npy_files import Source
 from fastloss.selfcheck.check import Report, entries
 
 app = typer.Typer(
@@ -28,22 +24,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Turn an exception for bad input into one line on stderr and exit code 2."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("fastloss: interrupted", err=True)
-        raise typer.Exit(130) from None
-    except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
-        message = " ".join(str(error).split()) or type(error).__name__
-        typer.echo(f"fastloss: error: {message}", err=True)
-        raise typer.Exit(2) from None
 
 
 def _print_version(requested: bool) -> None:
@@ -74,7 +54,7 @@ def check_command(as_json: Json = False) -> None:
             bar.console.print(f"{'ok ' if entry.ok else 'OFF'} {entry.what}", markup=False)
     report = Report(tuple(found))
     if as_json:
-        _print_json({"ok": report.ok, "entries": [vars(entry) for entry in report.entries]})
+        print_json({"ok": report.ok, "entries": [vars(entry) for entry in report.entries]})
     else:
         Console().print(tables.report_tables(report))
     raise typer.Exit(0 if report.ok else 1)
@@ -87,7 +67,7 @@ def doctor_command(as_json: Json = False) -> None:
 
     findings = examine()
     if as_json:
-        _print_json(findings)
+        print_json(findings)
     else:
         Console().print(tables.doctor_table(findings))
 
@@ -118,7 +98,7 @@ def warmup_command(
     """Compile the kernels now, so that no later run has to."""
     from fastloss.cli import warmup  # not at the top: no other command needs it
 
-    with _one_line_errors():
+    with one_line_errors():
         if target not in warmup.TARGETS:
             raise ValueError(f"target must be one of {', '.join(warmup.TARGETS)}, got {target!r}")
         if target != "native" and export is None:
@@ -151,101 +131,4 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@app.command("evaluate")
-def evaluate_command(
-    predictions: Annotated[Path, typer.Argument(help="y_pred, a .npy file.")],
-    targets: Annotated[Path, typer.Argument(help="y_true, a .npy file.")],
-    loss: Annotated[str, typer.Option(help="Name of the function or class.")],
-    from_logits: Annotated[
-        bool | None, typer.Option("--from-logits", help="Predictions are logits.")
-    ] = None,
-    label_smoothing: Annotated[float | None, typer.Option(help="In [0, 1].")] = None,
-    log_input: Annotated[
-        bool | None, typer.Option("--log-input", help="Predictions are log rates (poisson).")
-    ] = None,
-    axis: Annotated[
-        str | None,
-        typer.Option(
-            help="Class axis; binary, poisson: axes to average over, as 1,2; () for none."
-        ),
-    ] = None,
-    ignore_class: Annotated[int | None, typer.Option(help="Label of rows to leave out.")] = None,
-    class_weight: Annotated[Path | None, typer.Option(help=".npy, a weight a class.")] = None,
-    pos_weight: Annotated[
-        str | None, typer.Option(help="Number or .npy: weight of the positive term.")
-    ] = None,
-    weights: Annotated[Path | None, typer.Option(help=".npy, sample weights.")] = None,
-    mask: Annotated[Path | None, typer.Option(help=".npy, false: leave the row out.")] = None,
-    reduction: Annotated[
-        str, typer.Option(help="none, sum, mean or mean_with_sample_weight.")
-    ] = "sum_over_batch_size",
-    dtype: Annotated[str | None, typer.Option(help="Type of results, as float64.")] = None,
-    rows_out: Annotated[Path | None, typer.Option(help="Write the row losses here.")] = None,
-    grad_out: Annotated[Path | None, typer.Option(help="Write the gradient here.")] = None,
-    worst: Annotated[int, typer.Option(min=0, help="How many of the worst rows to show.")] = 5,
-    block_rows: Annotated[
-        int | None, typer.Option(min=1, help="Rows of a block; by default 16 MiB of them.")
-    ] = None,
-    no_mmap: Annotated[
-        bool,
-        typer.Option("--no-mmap", help="Plain reads: for files that others may cut short."),
-    ] = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Score predictions: loss, statistics, worst rows; and gradients, block by block."""
-    with _one_line_errors(), ExitStack() as files:
-        read = [predictions, targets, weights, mask, class_weight]
-        parsing.check_outputs(filter(None, [rows_out, grad_out]), filter(None, read))
-        criterion = parsing.parse_loss(
-            loss,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            log_input=log_input,
-            axis=None if axis is None else parsing.parse_axis(axis),
-            ignore_class=ignore_class,
-            class_weight=None if class_weight is None else parsing.read_array(class_weight),
-            pos_weight=None if pos_weight is None else parsing.parse_number_or_array(pos_weight),
-            reduction=reduction,
-            dtype=dtype,
-        )
-
-        def source(path: Path) -> Source:
-            return files.enter_context(Source(path, mapped=not no_mmap))
-
-        y_pred = source(predictions)
-        columns = [DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
-        with progress(quiet, *columns) as bar:
-            task = bar.add_task(predictions.name, total=y_pred.nbytes)
-            summary = evaluate_in_blocks(
-                criterion,
-                source(targets),
-                y_pred,
-                None if weights is None else source(weights),
-                None if mask is None else source(mask),
-                block_rows=block_rows,
-                worst=worst,
-                rows_out=rows_out,
-                grad_out=grad_out,
-                progress=lambda done: bar.advance(task, done),
-            )
-    values = tables.summary_values(str(predictions), loss, criterion.reduction, summary)
-    if as_json:
-        _print_json(values)
-    else:
-        Console().print(tables.evaluation_tables(values))
-
-
-def _print_json(values: dict[str, Any]) -> None:
-    typer.echo(json.dumps(_json_value(values), indent=2))
-
-
-def _json_value(value: Any) -> Any:
-    """Replace numbers that JSON lacks by "NaN", "Infinity" and "-Infinity"."""
-    if isinstance(value, dict):
-        return {key: _json_value(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json_value(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
+app.command("evaluate")(evaluate_command)
