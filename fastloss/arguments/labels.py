@@ -22,18 +22,18 @@ class Labels:
     ignored: NDArray[np.bool_] | None
     """In the shape of the loss: where the label is ignore_class. None without an ignore_class."""
 
-    def check_classes(
-        self, layout: Layout, valid: NDArray[np.bool_] | None, first: int = 0
-    ) -> None:
-        """Raise ValueError for the first label in a `valid` row that is not a class.
-
-        valid is None if all rows count. `first` is the number of the first row, for the message.
-        """
+    def first_invalid(self, layout: Layout, valid: NDArray[np.bool_] | None) -> int | None:
+        """Return the first `valid` row whose label is not a class; valid is None for all rows."""
         invalid = (self.ids < 0) | (self.ids >= layout.classes)
         if valid is not None:
             invalid &= valid
-        if invalid.any():
-            raise self.invalid_label(int(invalid.argmax()), layout, first)
+        return int(invalid.argmax()) if invalid.any() else None
+
+    def check_classes(self, layout: Layout, valid: NDArray[np.bool_] | None) -> None:
+        """Raise ValueError for the first label in a `valid` row that is not a class."""
+        row = self.first_invalid(layout, valid)
+        if row is not None:
+            raise self.invalid_label(row, layout)
 
     def invalid_label(self, row: int, layout: Layout, first: int = 0) -> ValueError:
         """Return the error that names the label of `row`, where row 0 is called `first`."""

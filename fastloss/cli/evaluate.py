@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -13,55 +14,128 @@ from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColu
 from fastloss.cli import parsing, tables
 from fastloss.cli.output import Json, Quiet, one_line_errors, print_json
 from fastloss.cli.progress import progress
+from fastloss.formats.reader import Reader
+from fastloss.formats.shards import expanded, open_shards
+from fastloss.formats.tables import STDOUT
 from fastloss.out_of_core.evaluation import evaluate_in_blocks
-from fastloss.out_of_core.npy_files import Source
+
+FILES, LOSS, RESULTS, READING = "Files", "Loss", "Results", "Reading"
+"""Panels of --help."""
 
 
 def evaluate_command(
-    predictions: Annotated[Path, typer.Argument(help="y_pred, a .npy file.")],
-    targets: Annotated[Path, typer.Argument(help="y_true, a .npy file.")],
-    loss: Annotated[str, typer.Option(help="Name of the function or class.")],
-    from_logits: Annotated[
-        bool | None, typer.Option("--from-logits", help="Predictions are logits.")
+    loss: Annotated[str, typer.Option(help="Name of the function or class.", rich_help_panel=LOSS)],
+    predictions: Annotated[
+        str | None, typer.Argument(metavar="PREDICTIONS", help="y_pred: a file, or file:member.")
     ] = None,
-    label_smoothing: Annotated[float | None, typer.Option(help="In [0, 1].")] = None,
+    targets: Annotated[
+        str | None, typer.Argument(metavar="TARGETS", help="y_true: a file, or file:member.")
+    ] = None,
+    prediction_files: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--predictions",
+            help="Files, a pattern in quotes or a directory: their rows are joined. Repeatable.",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    target_files: Annotated[
+        list[str] | None,
+        typer.Option("--targets", help="The same of y_true.", rich_help_panel=FILES),
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(help="Sample weights: files as above.", rich_help_panel=FILES),
+    ] = None,
+    mask: Annotated[
+        list[str] | None,
+        typer.Option(help="False: leave the row out; files as above.", rich_help_panel=FILES),
+    ] = None,
+    from_logits: Annotated[
+        bool | None,
+        typer.Option("--from-logits", help="Predictions are logits.", rich_help_panel=LOSS),
+    ] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="In [0, 1].", rich_help_panel=LOSS)
+    ] = None,
     log_input: Annotated[
-        bool | None, typer.Option("--log-input", help="Predictions are log rates (poisson).")
+        bool | None,
+        typer.Option(
+            "--log-input", help="Predictions are log rates (poisson).", rich_help_panel=LOSS
+        ),
     ] = None,
     axis: Annotated[
         str | None,
         typer.Option(
-            help="Class axis; binary, poisson: axes to average over, as 1,2; () for none."
+            help="Class axis; binary, poisson: axes to average over, as 1,2; () for none.",
+            rich_help_panel=LOSS,
         ),
     ] = None,
-    ignore_class: Annotated[int | None, typer.Option(help="Label of rows to leave out.")] = None,
-    class_weight: Annotated[Path | None, typer.Option(help=".npy, a weight a class.")] = None,
-    pos_weight: Annotated[
-        str | None, typer.Option(help="Number or .npy: weight of the positive term.")
+    ignore_class: Annotated[
+        int | None, typer.Option(help="Label of rows to leave out.", rich_help_panel=LOSS)
     ] = None,
-    weights: Annotated[Path | None, typer.Option(help=".npy, sample weights.")] = None,
-    mask: Annotated[Path | None, typer.Option(help=".npy, false: leave the row out.")] = None,
+    class_weight: Annotated[
+        str | None, typer.Option(help="File, a weight a class.", rich_help_panel=LOSS)
+    ] = None,
+    pos_weight: Annotated[
+        str | None,
+        typer.Option(help="Number or file: weight of the positive term.", rich_help_panel=LOSS),
+    ] = None,
     reduction: Annotated[
-        str, typer.Option(help="none, sum, mean or mean_with_sample_weight.")
+        str,
+        typer.Option(help="none, sum, mean or mean_with_sample_weight.", rich_help_panel=LOSS),
     ] = "sum_over_batch_size",
-    dtype: Annotated[str | None, typer.Option(help="Type of results, as float64.")] = None,
-    rows_out: Annotated[Path | None, typer.Option(help="Write the row losses here.")] = None,
-    grad_out: Annotated[Path | None, typer.Option(help="Write the gradient here.")] = None,
-    worst: Annotated[int, typer.Option(min=0, help="How many of the worst rows to show.")] = 5,
+    dtype: Annotated[
+        str | None, typer.Option(help="Type of results, as float64.", rich_help_panel=LOSS)
+    ] = None,
+    rows_out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the row losses here: .npy, .csv, .parquet, or - for CSV on stdout.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = None,
+    grad_out: Annotated[
+        Path | None,
+        typer.Option(help="Write the gradient here, likewise.", rich_help_panel=RESULTS),
+    ] = None,
+    worst: Annotated[
+        int,
+        typer.Option(min=0, help="How many of the worst rows to show.", rich_help_panel=RESULTS),
+    ] = 5,
     block_rows: Annotated[
-        int | None, typer.Option(min=1, help="Rows of a block; by default 16 MiB of them.")
+        int | None,
+        typer.Option(
+            min=1, help="Rows of a block; by default 16 MiB of them.", rich_help_panel=READING
+        ),
     ] = None,
     no_mmap: Annotated[
         bool,
-        typer.Option("--no-mmap", help="Plain reads: for files that others may cut short."),
+        typer.Option(
+            "--no-mmap",
+            help="Plain reads: for files that others may cut short.",
+            rich_help_panel=READING,
+        ),
     ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score predictions: loss, statistics, worst rows; and gradients, block by block."""
+    """Score predictions: loss, statistics, worst rows; and gradients, block by block.
+
+    Files are .npy, .npz, .safetensors, .parquet, .zarr or .csv. An array within a file is named
+    after a colon: model.safetensors:logits, table.parquet:p0,p1,p2.
+    """
     with one_line_errors(), ExitStack() as files:
-        read = [predictions, targets, weights, mask, class_weight]
-        parsing.check_outputs(filter(None, [rows_out, grad_out]), filter(None, read))
+        names = {
+            "predictions": parsing.one_of("predictions", predictions, prediction_files),
+            "targets": parsing.one_of("targets", targets, target_files),
+            "weights": weights or [],
+            "mask": mask or [],
+        }
+        inputs = {option: expanded(given) for option, given in names.items()}
+        read = [*itertools.chain(*inputs.values()), *filter(None, [class_weight, pos_weight])]
+        outputs = list(filter(None, [rows_out, grad_out]))
+        parsing.check_outputs(outputs, read)
         criterion = parsing.parse_loss(
             loss,
             from_logits=from_logits,
@@ -75,27 +149,30 @@ def evaluate_command(
             dtype=dtype,
         )
 
-        def source(path: Path) -> Source:
-            return files.enter_context(Source(path, mapped=not no_mmap))
+        def opened(option: str) -> Reader:
+            return files.enter_context(open_shards(inputs[option], mapped=not no_mmap))
 
-        y_pred = source(predictions)
+        y_pred, y_true = opened("predictions"), opened("targets")
+        if axis is None:
+            criterion = parsing.row_for_each_element(criterion, y_true.shape, y_pred.shape)
         columns = [DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
         with progress(quiet, *columns) as bar:
-            task = bar.add_task(predictions.name, total=y_pred.nbytes)
+            task = bar.add_task(y_pred.name, total=y_pred.nbytes)
             summary = evaluate_in_blocks(
                 criterion,
-                source(targets),
+                y_true,
                 y_pred,
-                None if weights is None else source(weights),
-                None if mask is None else source(mask),
+                opened("weights") if weights else None,
+                opened("mask") if mask else None,
                 block_rows=block_rows,
                 worst=worst,
                 rows_out=rows_out,
                 grad_out=grad_out,
                 progress=lambda done: bar.advance(task, done),
             )
-    values = tables.summary_values(str(predictions), loss, criterion.reduction, summary)
+    values = tables.summary_values(y_pred.name, loss, criterion.reduction, summary)
+    rows_on_stdout = STDOUT in map(str, outputs)  # then the result goes to stderr
     if as_json:
-        print_json(values)
+        print_json(values, err=rows_on_stdout)
     else:
-        Console().print(tables.evaluation_tables(values))
+        Console(stderr=rows_on_stdout).print(tables.evaluation_tables(values))

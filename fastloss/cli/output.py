@@ -19,6 +19,8 @@ def one_line_errors() -> Iterator[None]:
     """Turn an exception for bad input into one line on stderr and exit code 2."""
     try:
         yield
+    except BrokenPipeError:  # who reads standard output has read enough
+        raise
     except KeyboardInterrupt:
         typer.echo("fastloss: interrupted", err=True)
         raise typer.Exit(130) from None
@@ -28,9 +30,9 @@ def one_line_errors() -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
-def print_json(values: dict[str, Any]) -> None:
-    """Print the values of a result as JSON."""
-    typer.echo(json.dumps(_json_value(values), indent=2))
+def print_json(values: dict[str, Any], *, err: bool = False) -> None:
+    """Print the values of a result as JSON, on stderr if `err`."""
+    typer.echo(json.dumps(_json_value(values), indent=2), err=err)
 
 
 def _json_value(value: Any) -> Any:

@@ -5,14 +5,21 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import ArrayLike
 
 from fastloss import losses
+from fastloss.arguments.layout import Shape
+from fastloss.formats.errors import FileError
+from fastloss.formats.registry import open_array, split_member
+from fastloss.formats.sinks import check_output
 from fastloss.loss_base import Loss
-from fastloss.out_of_core.npy_files import FileError, Source
+
+LARGEST_OPTION = 1 << 30
+"""Bytes of an array that an option reads as a whole."""
 
 CLASS_BY_FUNCTION: dict[str, type[Loss]] = {str(cls().name): cls for cls in losses.CLASSES.values()}
 
@@ -49,10 +56,24 @@ def parse_axis(text: str) -> int | tuple[int, ...]:
     return axes if len(axes) > 1 else axes[0]
 
 
-def read_array(path: Path) -> ArrayLike:
-    """Return the whole array of a file."""
-    with Source(path, mapped=False) as source:
-        return source.read_all()
+def one_of(name: str, path: str | None, several: list[str] | None) -> list[str]:
+    """Return the files that are given either as an argument or by the option --`name`."""
+    if path is not None and several:
+        raise ValueError(
+            f"give {name} as an argument or by --{name}, not by both; put patterns like "
+            f"'{name}-*.npy' in quotes"
+        )
+    if path is None and not several:
+        raise ValueError(f"{name} are missing: give PREDICTIONS TARGETS, or --{name}")
+    return several or [str(path)]
+
+
+def read_array(name: str) -> ArrayLike:
+    """Return the whole array of a file, which has a number for each class."""
+    with open_array(name, mapped=False) as array:
+        if array.nbytes > LARGEST_OPTION:
+            raise FileError(f"{name}: {array.nbytes:,} bytes are too many for weights of classes")
+        return array.read_all()
 
 
 def parse_number_or_array(text: str) -> ArrayLike:
@@ -60,16 +81,33 @@ def parse_number_or_array(text: str) -> ArrayLike:
     try:
         return float(text)
     except ValueError:
-        return read_array(Path(text))
+        return read_array(text)
 
 
-def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Raise FileError for an output that is an input or another output, also through links."""
-    others = [(path, "an input") for path in inputs]
+def check_outputs(outputs: Iterable[Path], inputs: Iterable[str]) -> None:
+    """Raise FileError for an output that cannot be written, as far as can be said before the work.
+
+    It may be neither an input nor another output, also not through links. `inputs` are files with
+    or without a member.
+    """
+    others = [(split_member(name)[0], "an input") for name in inputs]
     for output in outputs:
+        check_output(output)
         for path, what in others:
             if os.path.realpath(path) == os.path.realpath(output) or (
                 path.exists() and output.exists() and path.samefile(output)
             ):
                 raise FileError(f"{output}: is also {what}")
         others.append((output, "another output"))
+
+
+def row_for_each_element(criterion: Loss, y_true: Shape, y_pred: Shape) -> Loss:
+    """Return the loss for files of these shapes if no axis was given.
+
+    A file of rank 1 is a column: for the losses that are means over elements, each of its elements
+    is a row with a loss of its own, where a call of the loss sees a single row.
+    """
+    column = len(y_pred) == 1 and len(y_true) <= 1
+    if column and isinstance(criterion, losses.BinaryCrossentropy | losses.Poisson):
+        return replace(criterion, axis=())
+    return criterion

@@ -21,12 +21,12 @@ from fastloss.accumulation.exact_sum import ZERO, ExactSum
 from fastloss.arguments.arrays import FLOAT32, FLOAT64, result_dtype, scalar
 from fastloss.arguments.layout import Shape
 from fastloss.evaluate import evaluate
+from fastloss.formats.chunks import Chunk, iter_chunks
+from fastloss.formats.sinks import Sink, open_sink
 from fastloss.loss_base import Loss
 from fastloss.losses import BinaryCrossentropy, CategoricalCrossentropy
-from fastloss.out_of_core.chunks import Chunk, iter_chunks
 from fastloss.out_of_core.inputs import Inputs, RowCounts, RowInputs, count_rows
 from fastloss.out_of_core.lazy_view import ChunkedArray
-from fastloss.out_of_core.npy_files import Sink
 from fastloss.out_of_core.row_statistics import RowStatistics
 
 BLOCK_BYTES = 1 << 24
@@ -75,16 +75,16 @@ def evaluate_in_blocks(
     ----------
     loss : Loss
         The loss and its reduction.
-    y_true, y_pred, sample_weight, mask : array or Source
+    y_true, y_pred, sample_weight, mask : array or Reader
         As for a call of the loss.
     block_rows : int, optional
         Rows per block; by default as many as 16 MiB of predictions hold, at most 262,144.
     worst : int
         Number of rows with the largest losses to report.
     rows_out, grad_out : path, optional
-        .npy files for the row losses and the gradient. The losses are unweighted, and 0 where
-        masked or ignored. The gradient is that of the reduced loss, or of the sum without a
-        reduction.
+        Files for the row losses and the gradient: .npy, .csv, .parquet, or "-" for CSV on standard
+        output. The losses are unweighted, and 0 where masked or ignored. The gradient is that of
+        the reduced loss, or of the sum without a reduction.
     progress : callable
         Called after each block with the bytes of its predictions.
 
@@ -106,9 +106,11 @@ def evaluate_in_blocks(
     sinks: list[Sink | None] = [None, None]
     with ExitStack() as outputs:
         if rows_out is not None:
-            sinks[0] = outputs.enter_context(Sink(rows_out, inputs.loss_shape, working))
+            rows_sink = open_sink(rows_out, inputs.loss_shape, working, "loss")
+            sinks[0] = outputs.enter_context(rows_sink)
         if grad_out is not None:
-            sinks[1] = outputs.enter_context(Sink(grad_out, y_pred.shape, output))
+            grad_sink = open_sink(grad_out, y_pred.shape, output, "gradient")
+            sinks[1] = outputs.enter_context(grad_sink)
         second = _SecondPass(loss, inputs, counts.divisor, RowStatistics(worst), *sinks)
         second.warm_up()
         start = time.perf_counter()

@@ -21,9 +21,10 @@ from fastloss.arguments.arrays import (
 )
 from fastloss.arguments.class_weights import weight_of_each_class
 from fastloss.arguments.labels import Labels, check_label_shape, class_labels, label_weights
-from fastloss.arguments.layout import Layout, Shape, layout_for
+from fastloss.arguments.layout import Shape, layout_for
+from fastloss.formats.chunks import Chunk, chunk_shape, iter_chunks
+from fastloss.formats.reader import Reader
 from fastloss.loss_specs import LossSpec
-from fastloss.out_of_core.chunks import Chunk, chunk_shape, iter_chunks
 from fastloss.out_of_core.lazy_view import ChunkedArray, LazyView
 from fastloss.reduction import ReductionPlan, reduction_plan
 
@@ -77,14 +78,6 @@ class RowInputs:
             smoothed=self.spec.targets == "smoothed labels",
         )
 
-    def check_labels(self, layout: Layout, first: int) -> None:
-        """Raise ValueError for an invalid label in a valid row; `first` is the first row's number.
-
-        `layout` is that of the whole predictions, for the message.
-        """
-        if self.labels is not None:
-            self.labels.check_classes(layout, self.plan(None).valid, first)
-
 
 class Inputs:
     """The inputs of a loss, to be read chunk by chunk of the unreduced loss.
@@ -116,6 +109,7 @@ class Inputs:
             *(None if source is None else source.shape for source in given.values()),
         )
         self._alignment = alignment
+        self._targets_file = y_true if isinstance(y_true, Reader) else None
         self.layout = alignment.losses
         self.loss_shape = self.layout.loss_shape
         self.axes = self.layout.axis_groups[1]
@@ -156,6 +150,23 @@ class Inputs:
             label_weight = label_weights(labels, weights, shape)
         return RowInputs(self.spec, shape, y_true, weight, mask, labels, label_weight)
 
+    def check_labels(self, block: RowInputs, first: int) -> None:
+        """Raise ValueError for an invalid label in a valid row; `first` is the first row's number.
+
+        The message names the row in all predictions, and the file with its row there.
+        """
+        if block.labels is None:
+            return
+        row = block.labels.first_invalid(self.layout, block.plan(None).valid)
+        if row is None:
+            return
+        error = block.labels.invalid_label(row, self.layout, first)
+        file = self._targets_file
+        if file is None or file.shape[0] != self.loss_shape[0]:  # one length: the class axis
+            raise error
+        index = np.unravel_index(first + row, self.loss_shape)
+        raise ValueError(f"{error}, in {file.place(int(index[0]))}")
+
     def _spec_of(self, chunk: Chunk) -> LossSpec:
         """Return the spec for a chunk, with the weights of its elements if it may split rows."""
         rows, weights = self._alignment.rows, self.spec.pos_weight
@@ -171,7 +182,7 @@ def count_rows(inputs: Inputs, reduction: str | None, limit: int) -> RowCounts:
     seen = PartialLoss()
     for chunk in iter_chunks(inputs.loss_shape, limit):
         block = inputs.read(chunk)
-        block.check_labels(inputs.layout, rows)
+        inputs.check_labels(block, rows)
         size = math.prod(block.shape)
         rows += size
         masked += 0 if block.mask is None else size - int(np.count_nonzero(block.mask))

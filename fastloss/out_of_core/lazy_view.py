@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from fastloss.out_of_core.chunks import Chunk, chunk_shape
+from fastloss.formats.chunks import Chunk, chunk_shape
 
 Array = NDArray[Any]
 

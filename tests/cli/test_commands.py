@@ -147,7 +147,7 @@ def test_bad_files() -> None:
     for name, words in {
         "short.npy": "takes 960 bytes, the file holds 959",
         "huge.npy": "takes 960,000,000,000 bytes, the file holds 960",
-        "object.npy": "dtype must be bool, an integer, float16, float32 or float64, got object",
+        "object.npy": "dtype must be bool, an integer, float16, bfloat16, float32 or float64, got object",
         "complex.npy": "got complex128",
         "text.npy": "not a readable .npy file",
         "missing.npy": "No such file or directory",

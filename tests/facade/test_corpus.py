@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import fastloss as fl
 from fastloss.cli.commands import app
-from fastloss.out_of_core import npy_files
+from fastloss.formats import output_file
 
 HELD = 7.0
 
@@ -97,7 +97,7 @@ def test_odd_input_has_its_value(case, entry):
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        npy_files.os, "fsync", lambda descriptor: None
+        output_file.os, "fsync", lambda descriptor: None
     )  # hundreds would take minutes
 
 

@@ -10,10 +10,11 @@ import pytest
 import fastloss as fl
 from fastloss.arguments.alignment import align
 from fastloss.arguments.layout import layout_for
+from fastloss.formats.errors import FileError
+from fastloss.formats.registry import open_array
 from fastloss.out_of_core import evaluation, row_statistics
 from fastloss.out_of_core.evaluation import evaluate_in_blocks
 from fastloss.out_of_core.lazy_view import LazyView
-from fastloss.out_of_core.npy_files import FileError, Source
 from fastloss.out_of_core.row_statistics import QUANTILE_ERROR, RowStatistics
 
 REDUCTIONS = [None, "sum", "mean", "mean_with_sample_weight"]
@@ -161,9 +162,9 @@ def test_files_give_what_arrays_give(tmp_path: Path, dtype: str, order: Any, map
     for name, array in (("x", y_pred), ("y", y_true), ("w", weights)):
         np.save(tmp_path / f"{name}.npy", array)
     with (
-        Source(tmp_path / "x.npy", mapped=mapped) as x,
-        Source(tmp_path / "y.npy", mapped=mapped) as y,
-        Source(tmp_path / "w.npy", mapped=mapped) as w,
+        open_array(str(tmp_path / "x.npy"), mapped=mapped) as x,
+        open_array(str(tmp_path / "y.npy"), mapped=mapped) as y,
+        open_array(str(tmp_path / "w.npy"), mapped=mapped) as w,
     ):
         grad_out = tmp_path / "g.npy"
         found = evaluate_in_blocks(loss, y, x, w, block_rows=4, grad_out=grad_out)
@@ -263,7 +264,7 @@ def test_file_cut_short_in_the_middle(tmp_path: Path) -> None:
 
     outputs = {"rows_out": tmp_path / "r.npy", "grad_out": tmp_path / "g.npy"}
     with (
-        Source(tmp_path / "x.npy", mapped=False) as y_pred,
+        open_array(str(tmp_path / "x.npy"), mapped=False) as y_pred,
         pytest.raises(FileError, match=r"x\.npy"),
     ):
         evaluate_in_blocks(
@@ -287,9 +288,9 @@ def test_memory_does_not_grow_with_the_rows(
         ):
             np.save(tmp_path / f"{name}.npy", array)
         with (
-            Source(tmp_path / "x.npy", mapped=False) as x,
-            Source(tmp_path / "y.npy", mapped=False) as y,
-            Source(tmp_path / "w.npy", mapped=False) as w,
+            open_array(str(tmp_path / "x.npy"), mapped=False) as x,
+            open_array(str(tmp_path / "y.npy"), mapped=False) as y,
+            open_array(str(tmp_path / "w.npy"), mapped=False) as w,
         ):
             loss = SPARSE()
             evaluate_in_blocks(loss, y, x, w, worst=5, grad_out=tmp_path / "g.npy")  # compiled

@@ -25,7 +25,7 @@ TESTS = [
     "facade/arguments/test_layout.py",
     "facade/test_losses.py",
     "facade/test_reduction.py",
-    "out_of_core/test_npy_files.py",
+    "formats/test_npy.py",
     "project/test_cases.py",
     "selfcheck/test_reference.py",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from corpus.cases import LOSSES, Bad, Case
-from fastloss.out_of_core.npy_files import READABLE
+from fastloss.formats.dtypes import READABLE
 
 FILES = {"y_pred": "x.npy", "y_true": "y.npy", "sample_weight": "w.npy", "mask": "m.npy"}
 SWITCHES = {"sample_weight": "--weights", "mask": "--mask", "class_weight": "--class-weight"}

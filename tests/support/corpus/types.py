@@ -117,7 +117,7 @@ PLACES = [
 # What else the message says of objects.
 REMEDY = r"(, whose element .*|, whose elements are lists: pass .*|: pass np\.asarray\(.*)?"
 # The command line reads files, whose dtype is refused before anything is made of it.
-FILES = "dtype must be bool, an integer, float16, float32 or float64, got "
+FILES = "dtype must be bool, an integer, float16, bfloat16, float32 or float64, got "
 
 
 def _cases() -> list[Bad]:

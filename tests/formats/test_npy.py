@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from npy_header import header
 
-from fastloss.out_of_core import npy_files
-from fastloss.out_of_core.chunks import iter_chunks
-from fastloss.out_of_core.npy_files import FileError, Sink, Source
+from fastloss.formats import output_file
+from fastloss.formats.chunks import iter_chunks
+from fastloss.formats.errors import FileError
+from fastloss.formats.npy import open_npy
+from fastloss.formats.npy_sink import NpySink
 
 
 @pytest.mark.parametrize(
@@ -48,7 +50,7 @@ def test_bad_file_is_refused(tmp_path: Path, content: bytes, words: str, mapped:
     path = tmp_path / "bad.npy"
     path.write_bytes(content)
     with pytest.raises(FileError) as caught:
-        Source(path, mapped=mapped)
+        open_npy(path, mapped=mapped)
     assert words in str(caught.value)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
@@ -64,7 +66,7 @@ def test_damaged_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactor
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     refusal = f"{path}: "
     try:
-        with Source(path, mapped=data.draw(st.booleans())) as source:
+        with open_npy(path, mapped=data.draw(st.booleans())) as source:
             assert source.read_all().nbytes == source.nbytes <= len(content)
     except FileError as error:
         refusal = str(error)
@@ -75,7 +77,7 @@ def test_not_a_regular_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")  # opening one would wait for ever
     for name, words in [("pipe", "not a regular file"), (".", "not a regular"), ("no", "No such")]:
         with pytest.raises(FileError, match=words):
-            Source(tmp_path / name)
+            open_npy(tmp_path / name)
 
 
 @pytest.mark.parametrize("mapped", [True, False])
@@ -84,7 +86,7 @@ def test_not_a_regular_file(tmp_path: Path) -> None:
 def test_every_chunk_equals_the_slice(tmp_path: Path, mapped: bool, order: str, dtype: str) -> None:
     array = np.asarray(np.arange(4 * 3 * 5).reshape(4, 3, 5) % 7, dtype, order=order)
     np.save(tmp_path / "a.npy", array)
-    with Source(tmp_path / "a.npy", mapped=mapped) as source:
+    with open_npy(tmp_path / "a.npy", mapped=mapped) as source:
         assert (source.shape, source.dtype, source.ndim) == (array.shape, array.dtype, 3)
         for i, j, k in np.ndindex(4, 3, 5):
             chunk = (slice(i // 2, i + 1), slice(j // 2, j + 1), slice(k // 2, k + 1))
@@ -98,7 +100,7 @@ def test_every_chunk_equals_the_slice(tmp_path: Path, mapped: bool, order: str, 
 @pytest.mark.parametrize("shape", [(), (0,), (0, 3), (3, 0), (1,)])
 def test_empty_and_scalar_files(tmp_path: Path, shape: tuple[int, ...], mapped: bool) -> None:
     np.save(tmp_path / "a.npy", np.ones(shape))
-    with Source(tmp_path / "a.npy", mapped=mapped) as source:
+    with open_npy(tmp_path / "a.npy", mapped=mapped) as source:
         np.testing.assert_array_equal(source.read_all(), np.ones(shape))
 
 
@@ -106,7 +108,7 @@ def test_empty_and_scalar_files(tmp_path: Path, shape: tuple[int, ...], mapped: 
 def test_file_that_shrinks_while_read(tmp_path: Path, mapped: bool) -> None:
     np.save(tmp_path / "a.npy", np.zeros((4, 1000)))
     first, last = ((slice(row, row + 1), slice(0, 1000)) for row in (0, 3))
-    with Source(tmp_path / "a.npy", mapped=mapped) as source:
+    with open_npy(tmp_path / "a.npy", mapped=mapped) as source:
         assert not source[first].any()
         os.truncate(tmp_path / "a.npy", 1000)
         with pytest.raises(FileError, match=r"a\.npy: .*the file holds"):
@@ -129,7 +131,7 @@ def test_chunks_are_contiguous_cover_all_and_keep_the_limit(
 def test_sink_writes_what_np_save_writes(tmp_path: Path, limit: int, axis: int) -> None:
     array = np.random.default_rng(0).normal(size=(4, 3, 5))
     kept = array.shape[:axis] + array.shape[axis + 1 :]
-    with Sink(tmp_path / "out.npy", array.shape, array.dtype) as sink:
+    with NpySink(tmp_path / "out.npy", array.shape, array.dtype) as sink:
         for chunk in iter_chunks(kept, limit):
             chunk = (*chunk[:axis], slice(0, array.shape[axis]), *chunk[axis:])
             sink.write(chunk, array[chunk])
@@ -138,7 +140,7 @@ def test_sink_writes_what_np_save_writes(tmp_path: Path, limit: int, axis: int) 
 
 
 def write_half(path: Path, error: BaseException) -> None:
-    with Sink(path, (2, 3), np.dtype("f4")) as sink:
+    with NpySink(path, (2, 3), np.dtype("f4")) as sink:
         sink.write((slice(0, 1), slice(0, 3)), np.ones((1, 3), "f4"))
         raise error
 
@@ -159,10 +161,10 @@ def test_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(npy_files.os, "fsync", full)
+    monkeypatch.setattr(output_file.os, "fsync", full)
     with (
         pytest.raises(FileError, match=r"out\.npy: cannot be written: No space left"),
-        Sink(tmp_path / "out.npy", (1,), np.dtype("f4")) as sink,
+        NpySink(tmp_path / "out.npy", (1,), np.dtype("f4")) as sink,
     ):
         sink.write((slice(0, 1),), np.ones(1, "f4"))
     assert not os.listdir(tmp_path)
@@ -171,7 +173,7 @@ def test_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_full_disk_is_seen_before_the_work(tmp_path: Path) -> None:
     with (
         pytest.raises(FileError, match="the disk has"),
-        Sink(tmp_path / "out.npy", (1 << 40, 1 << 40), np.dtype("f8")),
+        NpySink(tmp_path / "out.npy", (1 << 40, 1 << 40), np.dtype("f8")),
     ):
         pass
     assert not os.listdir(tmp_path)
@@ -180,18 +182,18 @@ def test_full_disk_is_seen_before_the_work(tmp_path: Path) -> None:
 def test_unwritable_places(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(FileError, match="not a regular file"):
-        Sink(tmp_path, (1,), np.dtype("f4"))
+        NpySink(tmp_path, (1,), np.dtype("f4"))
     for place in ("missing/out.npy", "file/out.npy"):
         with (
             pytest.raises(FileError, match="cannot be written"),
-            Sink(tmp_path / place, (1,), np.dtype("f4")),
+            NpySink(tmp_path / place, (1,), np.dtype("f4")),
         ):
             pass
 
 
 def test_the_longest_name_a_directory_takes(tmp_path: Path) -> None:
     path = tmp_path / ("n" * 251 + ".npy")
-    with Sink(path, (2,), np.dtype(np.float32)) as sink:
+    with NpySink(path, (2,), np.dtype(np.float32)) as sink:
         sink.write((slice(0, 2),), np.ones(2, np.float32))
     np.testing.assert_array_equal(np.load(path), [1, 1])
 
@@ -199,7 +201,7 @@ def test_the_longest_name_a_directory_takes(tmp_path: Path) -> None:
 def test_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "real.npy").write_bytes(b"older")
     (tmp_path / "link.npy").symlink_to("real.npy")
-    with Sink(tmp_path / "link.npy", (1,), np.dtype("f4")) as sink:
+    with NpySink(tmp_path / "link.npy", (1,), np.dtype("f4")) as sink:
         sink.write((slice(0, 1),), np.ones(1, "f4"))
     assert (tmp_path / "link.npy").is_symlink()
     assert np.load(tmp_path / "real.npy") == 1

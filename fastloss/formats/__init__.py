@@ -1,0 +1,1 @@
+"""Arrays in files: a reader for each format, shards as one array, and writers."""

@@ -1,0 +1,40 @@
+"""The error for files, and what turns the errors of other packages into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class FileError(ValueError):
+    """A file that cannot be read or written as asked; the message begins with its path."""
+
+
+@contextmanager
+def file_errors(path: object, kind: str) -> Iterator[None]:
+    """Turn any error of a parser into a FileError that says "not a readable `kind` file".
+
+    A malicious file can raise anything in a parser. Errors of the operating system, as that the
+    file does not exist, keep their own words.
+    """
+    try:
+        yield
+    except FileError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise FileError(f"{path}: {error.strerror}") from None
+        lines = str(error).splitlines()
+        reason = lines[0] if lines else type(error).__name__
+        raise FileError(f"{path}: not a readable {kind} file: {reason}") from None
+
+
+def listed(names: Iterator[str] | list[str], most: int = 12) -> str:
+    """Return names for a message, the first ones of many.
+
+    >>> listed(["a", "b"]), listed(list("abc"), most=2)
+    ("'a', 'b'", "'a', 'b' ... (3)")
+    """
+    names = list(names)
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} ... ({len(names)})"
