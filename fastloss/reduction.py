@@ -69,8 +69,7 @@ class ReductionPlan:
 
     def reduce(self, losses: FloatArray) -> FloatArray | float:
         """Return the result for a kernel's losses (rows,): a float, or an array if unreduced."""
-        if self.weight is not None and self.counted is not None:
-            losses = _weighted_losses(losses, self.weight, self.counted)
+        losses = weighted_losses(losses, self)
         if self.divisor is None:
             return losses if losses.shape == self.shape else losses.reshape(self.shape)
         return float(kernels.total(losses)) / self.divisor if self.divisor else 0.0
@@ -79,6 +78,13 @@ class ReductionPlan:
 def float_sum(values: FloatArray) -> float:
     """Return the sum in float64, in an order of additions that depends on the length alone."""
     return float(kernels.total(np.ascontiguousarray(values).reshape(-1)))
+
+
+def weighted_losses(losses: FloatArray, plan: ReductionPlan) -> FloatArray:
+    """Return a kernel's losses times their weights, flat; losses themselves without weights."""
+    if plan.weight is None or plan.counted is None:
+        return losses
+    return _weighted_losses(losses, plan.weight, plan.counted)
 
 
 @np.errstate(all="ignore")

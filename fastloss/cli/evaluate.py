@@ -14,9 +14,11 @@ from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColu
 from fastloss.cli import parsing, tables
 from fastloss.cli.output import Json, Quiet, one_line_errors, print_json
 from fastloss.cli.progress import progress
+from fastloss.cli.result import group_columns, json_values
 from fastloss.formats.reader import Reader
 from fastloss.formats.shards import expanded, open_shards
-from fastloss.formats.tables import STDOUT
+from fastloss.formats.tables import STDOUT, check_table, open_table
+from fastloss.out_of_core.class_scores import ScoreOptions
 from fastloss.out_of_core.evaluation import evaluate_in_blocks
 
 FILES, LOSS, RESULTS, READING = "Files", "Loss", "Results", "Reading"
@@ -103,10 +105,44 @@ def evaluate_command(
         int,
         typer.Option(min=0, help="How many of the worst rows to show.", rich_help_panel=RESULTS),
     ] = 5,
+    top: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1,
+            help="Accuracy among the k most likely classes. Repeatable.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = None,
+    bins: Annotated[
+        int,
+        typer.Option(min=1, help="Bins of the calibration error.", rich_help_panel=RESULTS),
+    ] = 15,
+    brier: Annotated[
+        bool,
+        typer.Option(
+            "--brier",
+            help="Brier score; of logits it takes as long as the loss.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = False,
+    groups: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A key for each row, integers or strings: losses by group. Files as above.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = None,
+    groups_out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the table of groups here: .csv, .parquet, or - for CSV on stdout.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = None,
     block_rows: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Rows of a block; by default 16 MiB of them.", rich_help_panel=READING
+            min=1, help="Rows of a block; by default 4 MiB of them.", rich_help_panel=READING
         ),
     ] = None,
     no_mmap: Annotated[
@@ -131,11 +167,16 @@ def evaluate_command(
             "targets": parsing.one_of("targets", targets, target_files),
             "weights": weights or [],
             "mask": mask or [],
+            "groups": groups or [],
         }
         inputs = {option: expanded(given) for option, given in names.items()}
         read = [*itertools.chain(*inputs.values()), *filter(None, [class_weight, pos_weight])]
-        outputs = list(filter(None, [rows_out, grad_out]))
+        outputs = list(filter(None, [rows_out, grad_out, groups_out]))
         parsing.check_outputs(outputs, read)
+        if groups_out is not None:
+            check_table(groups_out)
+            if not groups:
+                raise ValueError("--groups-out needs --groups, the keys of the rows")
         criterion = parsing.parse_loss(
             loss,
             from_logits=from_logits,
@@ -155,6 +196,7 @@ def evaluate_command(
         y_pred, y_true = opened("predictions"), opened("targets")
         if axis is None:
             criterion = parsing.row_for_each_element(criterion, y_true.shape, y_pred.shape)
+        options = ScoreOptions(tuple(sorted(set(top or ()))), bins, brier)
         columns = [DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
         with progress(quiet, *columns) as bar:
             task = bar.add_task(y_pred.name, total=y_pred.nbytes)
@@ -168,9 +210,14 @@ def evaluate_command(
                 worst=worst,
                 rows_out=rows_out,
                 grad_out=grad_out,
+                groups=opened("groups") if groups else None,
+                options=options,
                 progress=lambda done: bar.advance(task, done),
             )
-    values = tables.summary_values(y_pred.name, loss, criterion.reduction, summary)
+        if groups_out is not None:
+            with open_table(groups_out) as table:
+                table.write(group_columns(criterion, summary))
+    values = json_values(inputs["predictions"], loss, criterion, summary, options, worst)
     rows_on_stdout = STDOUT in map(str, outputs)  # then the result goes to stderr
     if as_json:
         print_json(values, err=rows_on_stdout)

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from fastloss.out_of_core.evaluation import Summary
 from fastloss.out_of_core.row_statistics import QUANTILE_ERROR
 from fastloss.selfcheck.check import OWN_SOURCES, Report
-
-QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 
 
 def report_tables(report: Report) -> Group:
@@ -55,79 +50,64 @@ def doctor_table(sections: dict[str, dict[str, Any]]) -> Table:
     return table
 
 
-def summary_values(
-    predictions: str, loss: str, reduction: str | None, summary: Summary
-) -> dict[str, Any]:
-    """Return the result of an evaluation as JSON values."""
-    losses, counts = summary.losses, summary.counts
-    return {
-        "predictions": predictions,
-        "loss": loss,
-        "reduction": reduction or "none",
-        "value": summary.value,
-        "dtype": summary.dtype,
-        "rows": counts.rows,
-        "masked_rows": counts.masked,
-        "ignored_rows": counts.ignored,
-        "weight_sum": counts.weight,
-        "row_losses": {
-            "rows": losses.count,
-            "nan_rows": losses.nan_rows,
-            "mean": losses.mean,
-            "min": losses.minimum if losses.count else math.nan,
-            "max": losses.maximum if losses.count else math.nan,
-            "quantiles": {
-                str(level): value
-                for level, value in zip(QUANTILES, losses.quantiles(QUANTILES), strict=True)
-            },
-            "quantile_error": 0.0 if losses.exact else QUANTILE_ERROR,
-        },
-        "worst": [
-            {"row": row, "index": _loss_index(row, summary), "loss": value}
-            for row, value in losses.worst()
-        ],
-        "accuracy": summary.accuracy,
-        "bytes": summary.bytes,
-        "seconds": summary.seconds,
-    }
-
-
 def evaluation_tables(values: dict[str, Any]) -> Group:
     """Return the tables of the `summary_values` of an evaluation."""
     losses = values["row_losses"]
     precision = "exact" if not losses["quantile_error"] else f"within {QUANTILE_ERROR:.2%}"
     table = _table(values["loss"], values["predictions"])
     table.columns[1].justify = "right"
-    rows = {
-        f"loss ({values['reduction']})": _format_number(values["value"]),
-        "rows": f"{values['rows']:,}",
-        "ignored": f"{values['ignored_rows']:,}",
-        "masked": f"{values['masked_rows']:,}",
-        "weight sum": _format_number(values["weight_sum"]),
-        "accuracy (top 1)": _format_number(values["accuracy"]),
+    counts = {name: f"{values[f'{name}_rows']:,}" for name in ("ignored", "masked")}
+    counts = {"rows": f"{values['rows']:,}", **counts}
+    scores = {
+        "weight sum": values["weight_sum"],
+        "perplexity": values["perplexity"],
+        "bits": values["bits"],
+        "accuracy (top 1)": values["accuracy"],
+        **{f"accuracy (top {k})": share for k, share in values["top_k"].items()},
+        "Brier score": values["brier"],
     }
+    if values["ece"] is not None:
+        scores[f"calibration error ({values['ece']['bins']} bins)"] = values["ece"]["value"]
     row_losses = {
         "row loss: mean": losses["mean"],
         "min": losses["min"],
         **{f"quantile {level}": value for level, value in losses["quantiles"].items()},
         "max": losses["max"],
     }
-    _fill(table, rows.items())
+    _add_rows(table, [(f"loss ({values['reduction']})", _format_number(values["value"]))])
+    _add_rows(table, counts.items())
+    found = ((name, value) for name, value in scores.items() if value is not None)
+    _add_rows(table, ((name, _format_number(value)) for name, value in found))
     table.add_section()
-    _fill(table, ((name, _format_number(value)) for name, value in row_losses.items()))
-    _fill(table, [("NaN rows", f"{losses['nan_rows']:,}"), ("quantiles", precision)])
+    _add_rows(table, ((name, _format_number(value)) for name, value in row_losses.items()))
+    _add_rows(table, [("NaN rows", f"{losses['nan_rows']:,}"), ("quantiles", precision)])
     table.add_section()
     speed = values["bytes"] / values["seconds"] / 1e9 if values["seconds"] else 0.0
-    _fill(table, [("speed", f"{speed:.2f} GB/s")])
-    if not values["worst"]:
-        return Group(table)
-    worst = _table("worst rows", "loss")
-    worst.columns[1].justify = "right"
-    _fill(
-        worst,
-        ((_format_index(row["index"]), _format_number(row["loss"])) for row in values["worst"]),
-    )
-    return Group(table, worst)
+    _add_rows(table, [("speed", f"{speed:.2f} GB/s")])
+    tables = [table]
+    if values["worst"]:
+        worst = _table("worst rows", "loss")
+        worst.columns[1].justify = "right"
+        _add_rows(
+            worst,
+            ((_format_index(row["index"]), _format_number(row["loss"])) for row in values["worst"]),
+        )
+        tables.append(worst)
+    if values["groups"]:
+        tables.append(_group_table(values["groups"]))
+    return Group(*tables)
+
+
+def _group_table(groups: list[dict[str, Any]]) -> Table:
+    """Return the table of the groups with the largest losses."""
+    names = [name for name, value in groups[0].items() if value is not None]
+    table = _table("worst groups", *names[1:])
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for group in groups:
+        key, *numbers = (group[name] for name in names)
+        table.add_row(Text(str(key)), *(Text(_format_number(number)) for number in numbers))
+    return table
 
 
 def _table(*headers: str) -> Table:
@@ -137,13 +117,9 @@ def _table(*headers: str) -> Table:
     return table
 
 
-def _fill(table: Table, rows: Iterable[tuple[str, str]]) -> None:
+def _add_rows(table: Table, rows: Iterable[tuple[str, str]]) -> None:
     for name, value in rows:
         table.add_row(Text(name), Text(value))
-
-
-def _loss_index(row: int, summary: Summary) -> list[int]:
-    return [int(i) for i in np.unravel_index(row, summary.shape)]
 
 
 def _format_index(index: list[int]) -> str:

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -95,7 +95,7 @@ def jobs(names: Iterable[str], dtypes: Iterable[str], curvature: bool = False) -
     return sorted(dict.fromkeys(found), key=lambda job: job.number)
 
 
-def _kernels_of(names: Iterable[str], curvature: bool) -> Iterator[str]:
+def _kernels_of(names: Sequence[str], curvature: bool) -> Iterator[str]:
     """Yield the kernels that calls of a loss with these kernels may need, by name."""
     for name in names:
         yield name
@@ -103,6 +103,8 @@ def _kernels_of(names: Iterable[str], curvature: bool) -> Iterator[str]:
             yield hessian_kernel(name)
             yield product_kernel(name)
     yield "total"  # which reduces the losses
+    if any("crossentropy_" in name and "logits" not in name for name in names):
+        yield from ("label_ranks", "top_classes", "brier_scores")  # beside losses of classes
 
 
 def _function_name(loss: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 from pathlib import Path
@@ -13,6 +14,10 @@ from numpy.typing import NDArray
 from fastloss.formats.chunks import Chunk, chunk_shape, contiguous_runs
 from fastloss.formats.errors import FileError
 from fastloss.formats.reader import Reader, open_regular
+
+RELEASE_BYTES = 1 << 26
+"""After so many bytes the pages of a mapped file are given back: else all that were read would stay
+in memory. Chunks still in use are mapped anew when they are touched."""
 
 
 class RawArray(Reader):
@@ -52,6 +57,7 @@ class RawArray(Reader):
         self._fortran, self._map_it = fortran, mapped
         self._file: IO[bytes] | None = None
         self._mmap: mmap.mmap | None = None
+        self._unreleased = 0
 
     def _open(self) -> IO[bytes]:
         """Open the file that holds the elements."""
@@ -69,15 +75,17 @@ class RawArray(Reader):
             )
         return self._file
 
-    def _mapped(self, file: IO[bytes]) -> NDArray[Any]:
-        """Return the whole array as a view of the mapped file."""
+    def _mapped(self, file: IO[bytes], size: int) -> NDArray[Any]:
+        """Return the whole array as a view of the mapped file, of which `size` bytes are read."""
         if self._mmap is None:
             try:
                 self._mmap = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             except (OSError, ValueError, OverflowError) as error:
                 raise FileError(f"{self.name}: cannot be mapped ({error}); try --no-mmap") from None
-        if hasattr(mmap, "MADV_DONTNEED"):  # else all pages that were read would stay in memory
+        self._unreleased += size
+        if self._unreleased > RELEASE_BYTES and hasattr(mmap, "MADV_DONTNEED"):
             self._mmap.madvise(mmap.MADV_DONTNEED)
+            self._unreleased = size
         order: Literal["C", "F"] = "F" if self._fortran else "C"
         return np.ndarray(self.shape, self.dtype, self._mmap, self._offset, order=order)
 
@@ -85,7 +93,7 @@ class RawArray(Reader):
         """Return one chunk: a view of the mapped file, or a new array."""
         file = self._checked()
         if self._map_it and self.size:
-            return self._mapped(file)[chunk]
+            return self._mapped(file, math.prod(chunk_shape(chunk)) * self.dtype.itemsize)[chunk]
         return self._read(file, chunk)
 
     def _read(self, file: IO[bytes], chunk: Chunk) -> NDArray[Any]:

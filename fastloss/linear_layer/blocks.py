@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from fastloss_kernels.launch import launch_alone
+from fastloss_kernels.launch import launch, single_threaded
 from numpy.typing import ArrayLike
 
 from fastloss.arguments.arrays import (
@@ -109,7 +109,8 @@ def evaluate_linear(
             gradients.append(BiasGradient(results.bias))
         if results.inputs is not None:  # last, as it may be written where the inputs lie
             gradients.append(InputsGradient(results.inputs, w))
-        _each_block(spec, row_arguments, x, w, b, gradients, size)
+        with single_threaded():  # BLAS uses the cores in between
+            _each_block(spec, row_arguments, x, w, b, gradients, size)
     return result(layout, plan, losses, None, None, output, dtype), results
 
 
@@ -137,7 +138,7 @@ def _each_block(
             logits += bias
         logits3 = logits[:, :, None]
         row_losses = losses[rows]
-        launch_alone(
+        launch(
             spec.kernel,
             logits3,
             ids[rows],

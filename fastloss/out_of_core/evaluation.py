@@ -12,25 +12,26 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastloss.accumulation.exact_sum import ZERO, ExactSum
+from fastloss.accumulation.partial_loss import PartialLoss
 from fastloss.arguments.arrays import FLOAT32, FLOAT64, result_dtype, scalar
 from fastloss.arguments.layout import Shape
-from fastloss.evaluate import evaluate
-from fastloss.formats.chunks import Chunk, iter_chunks
+from fastloss.formats.chunks import chunk_shape
 from fastloss.formats.sinks import Sink, open_sink
 from fastloss.loss_base import Loss
-from fastloss.losses import BinaryCrossentropy, CategoricalCrossentropy
-from fastloss.out_of_core.inputs import Inputs, RowCounts, RowInputs, count_rows
+from fastloss.out_of_core.blocks import SecondPass
+from fastloss.out_of_core.class_scores import LOSS_AND_CLASSES, ScoreOptions, Scores
+from fastloss.out_of_core.groups import GroupTotals, group_keys
+from fastloss.out_of_core.inputs import Inputs, RowCounts, count_rows
 from fastloss.out_of_core.lazy_view import ChunkedArray
 from fastloss.out_of_core.row_statistics import RowStatistics
 
-BLOCK_BYTES = 1 << 24
-"""Maximum size of the predictions of a block, unless a single row is larger."""
+BLOCK_BYTES = 1 << 22
+"""Maximum size of the predictions of a block, unless a single row is larger: what the caches keep
+for a second look, and many times what it costs to begin a block."""
 BLOCK_ROWS = 1 << 18
 """Maximum number of rows of a block; labels, weights and losses take some 60 bytes per row."""
 
@@ -44,8 +45,11 @@ class Summary:
     counts: RowCounts
     losses: RowStatistics
     """Of the rows that are not masked, ignored or of weight 0; before weights are applied."""
-    accuracy: float | None
-    """The fraction of those rows (binary: of their elements) whose most likely class is correct."""
+    scores: Scores | None
+    """What else the predictions say in those rows; None for a loss without classes."""
+    groups: GroupTotals | None
+    seen: PartialLoss
+    """Of all rows, with the sum of their weighted losses."""
     shape: Shape
     """The shape of the unreduced loss."""
     dtype: str
@@ -54,6 +58,16 @@ class Summary:
     """Number of bytes that the second pass read."""
     seconds: float
     """Duration of the second pass, without compilation."""
+
+    @property
+    def mean_loss(self) -> float | None:
+        """The mean of the row losses by weights, whatever the reduction; None without rows."""
+        return self.seen.result("mean_with_sample_weight") if self.seen.weight_sum else None
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of correct rows (binary: of elements) by weight; None without classes."""
+        return None if self.scores is None else self.scores.share(self.scores.correct)
 
 
 def evaluate_in_blocks(
@@ -67,6 +81,8 @@ def evaluate_in_blocks(
     worst: int = 0,
     rows_out: str | os.PathLike[str] | None = None,
     grad_out: str | os.PathLike[str] | None = None,
+    groups: ChunkedArray | None = None,
+    options: ScoreOptions = LOSS_AND_CLASSES,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Summary:
     """Return ``loss(y_true, y_pred, sample_weight, mask)`` and statistics, block by block.
@@ -78,13 +94,18 @@ def evaluate_in_blocks(
     y_true, y_pred, sample_weight, mask : array or Reader
         As for a call of the loss.
     block_rows : int, optional
-        Rows per block; by default as many as 16 MiB of predictions hold, at most 262,144.
+        Rows per block; by default as many as 4 MiB of predictions hold, at most 262,144.
     worst : int
         Number of rows with the largest losses to report.
     rows_out, grad_out : path, optional
         Files for the row losses and the gradient: .npy, .csv, .parquet, or "-" for CSV on standard
         output. The losses are unweighted, and 0 where masked or ignored. The gradient is that of
         the reduced loss, or of the sum without a reduction.
+    groups : array or Reader, optional
+        A key for each row, an integer or a string, for losses by group. Its shape is that of the
+        unreduced loss, which may have more axes.
+    options : ScoreOptions
+        What else is computed of the predictions.
     progress : callable
         Called after each block with the bytes of its predictions.
 
@@ -97,6 +118,7 @@ def evaluate_in_blocks(
     if block_rows is not None and block_rows < 1:
         raise ValueError(f"block_rows must be at least 1, got {block_rows}")
     inputs = Inputs(loss._spec, y_true, y_pred, sample_weight, mask)
+    keys = None if groups is None else group_keys(groups, inputs.loss_shape)
     limit = block_rows or _default_block_rows(inputs)
     # A fixed block size here, so that the divisor does not depend on block_rows.
     counts = count_rows(inputs, loss.reduction, BLOCK_ROWS)
@@ -111,25 +133,43 @@ def evaluate_in_blocks(
         if grad_out is not None:
             grad_sink = open_sink(grad_out, y_pred.shape, output, "gradient")
             sinks[1] = outputs.enter_context(grad_sink)
-        second = _SecondPass(loss, inputs, counts.divisor, RowStatistics(worst), *sinks)
+        second = SecondPass(loss, inputs, counts.divisor or 1.0, grad_out is not None, options)
         second.warm_up()
+        statistics, scores, total, read, row = RowStatistics(worst), None, ZERO, 0, 0
+        by_group = None if keys is None else GroupTotals()
         start = time.perf_counter()
-        for chunk in iter_chunks(inputs.loss_shape, limit):
-            progress(second.block(chunk))
+        for block in second.blocks(limit):
+            losses = block.losses
+            statistics.add(np.arange(row, row + losses.size)[block.kept], losses[block.kept])
+            total += ExactSum.of(block.total)
+            if block.scores is not None:
+                scores = block.scores if scores is None else scores + block.scores
+            if keys is not None and by_group is not None:
+                by_group.add(keys[block.chunk], block)
+            if sinks[0] is not None:
+                sinks[0].write(block.chunk, losses.reshape(chunk_shape(block.chunk)))
+            if sinks[1] is not None:
+                chunk = inputs.y_pred.source_chunk(inputs.prediction_chunk(block.chunk))
+                sinks[1].write(chunk, block.grad)
+            row, read = row + losses.size, read + block.read
+            progress(block.progress)
         seconds = time.perf_counter() - start
+    seen = replace(counts.seen, total=total)
     value = None
     if counts.divisor is not None:
-        value = replace(counts.seen, total=second.total).result(loss.reduction)
+        value = seen.result(loss.reduction)
         if loss._output_dtype is not None:
             value = float(scalar(value, loss._output_dtype))
     return Summary(
         value,
         counts,
-        second.losses,
-        second.accuracy(),
+        statistics,
+        scores,
+        by_group,
+        seen,
         inputs.loss_shape,
         output.name,
-        second.bytes,
+        read,
         seconds,
     )
 
@@ -137,94 +177,3 @@ def evaluate_in_blocks(
 def _default_block_rows(inputs: Inputs) -> int:
     row_bytes = max(1, inputs.layout.classes) * inputs.y_pred.dtype.itemsize
     return max(1, min(BLOCK_ROWS, BLOCK_BYTES // row_bytes))
-
-
-class _SecondPass:
-    """Row losses, gradient and statistics, block by block."""
-
-    def __init__(
-        self,
-        loss: Loss,
-        inputs: Inputs,
-        divisor: float | None,
-        losses: RowStatistics,
-        rows: Sink | None,
-        grad: Sink | None,
-    ) -> None:
-        self._loss, self._inputs = loss, inputs
-        self._divisor = 1.0 if divisor is None else divisor
-        self._rows, self._grad = rows, grad
-        self._correct: list[float] = []
-        self._row_count = 0
-        self.total = ZERO
-        self.losses = losses
-        self.bytes = 0
-
-    def warm_up(self) -> None:
-        """Compile the kernel for the blocks by computing the first row."""
-        first = next(iter_chunks(self._inputs.loss_shape, 1), None)
-        if first is not None:
-            self._compute(self._inputs.read(first), self._inputs.prediction_chunk(first))
-
-    def block(self, chunk: Chunk) -> int:
-        """Process one block; return the bytes of its predictions."""
-        row_inputs = self._inputs.read(chunk)
-        prediction_chunk = self._inputs.prediction_chunk(chunk)
-        x, grad, rows = self._compute(row_inputs, prediction_chunk)
-        plan = row_inputs.plan("sum")
-        kept = np.flatnonzero(np.broadcast_to(plan.keep, rows.shape))
-        self.losses.add(self._row_count + kept, rows[kept])
-        self.total += ExactSum.of(float(plan.reduce(rows)))
-        correct = _correct_rows(self._loss, row_inputs, x, self._inputs.axes)
-        if correct is not None:
-            self._correct.append(float(correct.reshape(-1)[kept].sum()))
-        if self._rows is not None:
-            self._rows.write(chunk, rows.reshape(row_inputs.shape))
-        if self._grad is not None:
-            grad = grad if self._divisor else np.zeros_like(grad)
-            self._grad.write(self._inputs.y_pred.source_chunk(prediction_chunk), grad)
-        self._row_count += rows.size
-        others = (row_inputs.y_true, row_inputs.weight, row_inputs.mask)
-        self.bytes += x.nbytes + sum(a.nbytes for a in others if a is not None)
-        return x.nbytes
-
-    def _compute(
-        self, row_inputs: RowInputs, prediction_chunk: Chunk
-    ) -> tuple[NDArray[Any], Any, NDArray[Any]]:
-        """Return the predictions of a block, their gradient (or None) and the row losses."""
-        x = self._inputs.y_pred[prediction_chunk]
-        reciprocal = 1.0 / self._divisor if self._divisor else 0.0
-        _, grad, rows = evaluate(
-            row_inputs.spec,
-            row_inputs.y_true,
-            x,
-            row_inputs.weight,
-            row_inputs.mask,
-            reduction="sum",
-            upstream=None if self._grad is None else reciprocal,
-            dtype=self._loss._output_dtype,
-            gradient=self._grad is not None,
-        )
-        return x, grad, rows
-
-    def accuracy(self) -> float | None:
-        """Return the fraction of correct rows, None for a loss without classes."""
-        count = self.losses.count + self.losses.nan_rows
-        return sum(self._correct) / count if self._correct and count else None
-
-
-def _correct_rows(
-    loss: Loss, row_inputs: RowInputs, x: NDArray[Any], axes: tuple[int, ...]
-) -> NDArray[Any] | None:
-    """Return for each row whether its most likely class is correct, or which fraction is."""
-    if x.size == 0:
-        return None
-    correct: NDArray[Any] | None = None
-    if isinstance(loss, BinaryCrossentropy):
-        threshold = 0.0 if loss.from_logits else 0.5
-        correct = np.mean((x > threshold) == (row_inputs.y_true > 0.5), axis=axes)
-    elif row_inputs.labels is not None:
-        correct = np.argmax(x, axes[0]).reshape(-1) == row_inputs.labels.ids
-    elif isinstance(loss, CategoricalCrossentropy):
-        correct = np.argmax(x, axes[0]) == np.argmax(row_inputs.y_true, axes[0])
-    return correct

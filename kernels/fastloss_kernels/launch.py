@@ -10,6 +10,8 @@ unsafe the part runs on the calling thread too, with the same bits:
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -96,17 +98,26 @@ def launch(kernel: Any, *arguments: Any) -> Any:
     return None if parts.check is None else found
 
 
-def launch_alone(kernel: Any, *arguments: Any) -> Any:
-    """Do as `launch`, with the same bits, but on the calling thread.
+class _Local(threading.local):
+    alone = False
 
-    For callers between whose launches another library's threads compute: those of BLAS wait in
-    busy loops, and would keep ours from the cores for milliseconds.
+
+_local = _Local()
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Run what this thread launches on this thread alone, with the same bits.
+
+    For callers that share the cores otherwise: by threads of their own, each with a kernel, or with
+    another library, as BLAS, whose threads wait in busy loops and would keep ours from the cores
+    for milliseconds.
     """
-    parts = kernel.parts
-    found = _alone(select_part(parts, arguments[0], arguments[-2]), arguments)
-    if found == NOT_DIRECT:
-        found = _alone(parts.packed, arguments)
-    return None if parts.check is None else found
+    before, _local.alone = _local.alone, True
+    try:
+        yield
+    finally:
+        _local.alone = before
 
 
 def launch_activation(kernel: Any, x: Any, values: Any, out: Any) -> None:
@@ -116,7 +127,7 @@ def launch_activation(kernel: Any, x: Any, values: Any, out: Any) -> None:
 
 def _launch(parts: Parts, part: Any, arguments: tuple[Any, ...]) -> Any:
     """Run a part on all rows; return what it found."""
-    if arguments[0].size < tuning.PARALLEL:
+    if arguments[0].size < tuning.PARALLEL or _local.alone:
         return _alone(part, arguments)
     threads = _threads()
     if threads == 1:

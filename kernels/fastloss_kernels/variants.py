@@ -90,8 +90,15 @@ def _plain_variants(function: Any, working: np.dtype[Any]) -> Iterator[Variant]:
     """Yield the variants of a function of contiguous arrays, which has no parts."""
     number, whole = from_dtype(working), nb.int64
     matrix, values, numbers = nb.Array(number, 2, "C"), nb.Array(number, 1, "C"), nb.float64[::1]
-    forms = {"x": matrix, "p": matrix, "largest": values, "own": values, "scores": numbers}
+    forms: dict[str, Any] = {
+        "x": matrix,
+        "p": matrix,
+        "largest": values,
+        "own": values,
+        "scores": numbers,
+    }
     forms |= dict.fromkeys(("labels", "rank", "top"), nb.Array(whole, 1, "C"))
+    forms["limit"] = whole
     names = list(inspect.signature(function).parameters)
     if names == ["values"]:  # `total`: of losses, and of counts
         for kind in (number, whole):

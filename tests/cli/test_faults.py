@@ -175,13 +175,14 @@ def start(script: str = "", *more: str, **options: object) -> "subprocess.Popen[
 # Runs `deed` when half of the blocks are done.
 HALFWAY = """
 import os, signal
-from fastloss.out_of_core import evaluation
-take = evaluation._SecondPass.block
-def block(self, box):
-    if box[0].start == 20:
+from fastloss.out_of_core import blocks
+take = blocks.SecondPass._read
+def read(self, chunk):
+    if chunk[0].start == 20:
         {deed}
-    return take(self, box)
-evaluation._SecondPass.block = block
+    return take(self, chunk)
+blocks.SecondPass._read = read
+blocks.in_order = lambda function, tasks, workers: map(function, tasks)
 """
 
 

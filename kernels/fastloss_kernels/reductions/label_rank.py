@@ -26,7 +26,9 @@ def _count_above(row: Array, own: Scalar, ties: bool) -> int:
 
 
 @public
-def label_ranks(x: Array, labels: Array, rank: Array, largest: Array, own: Array) -> None:
+def label_ranks(
+    x: Array, labels: Array, limit: int, rank: Array, largest: Array, own: Array
+) -> None:
     """Rank of each row's label among the classes, by their logits or probabilities.
 
     Parameters
@@ -35,12 +37,15 @@ def label_ranks(x: Array, labels: Array, rank: Array, largest: Array, own: Array
         Logits or probabilities; contiguous.
     labels : (n,) int64
         Class of each row. Of a row whose label is none of ``0 ... classes - 1``, the rank is
-        `classes` and `own` NaN.
+        `limit` and `own` NaN.
+    limit : int
+        The largest rank that matters, at least 1: higher ones are given as `limit`. With 1, only
+        rows whose label is the top class are looked at twice.
     rank : (n,) int64
         Receives the number of classes that come before the label, the largest first and of equal
         ones the first class first: it is 0 where ``np.argmax`` is the label, and below k where the
         label is among the top k. NaN counts as larger than any number; a label whose own value is
-        NaN has the rank `classes`.
+        NaN has the rank `limit`.
     largest, own : (n,), x's dtype
         Receive the largest value of each row, and that of its label.
 
@@ -50,20 +55,21 @@ def label_ranks(x: Array, labels: Array, rank: Array, largest: Array, own: Array
     >>> from fastloss_kernels import label_ranks
     >>> x, labels = np.array([[2.0, 5.0, 3.0], [1.0, 1.0, 0.0]]), np.array([2, 0])
     >>> rank, largest, own = np.empty(2, np.int64), np.empty(2), np.empty(2)
-    >>> label_ranks(x, labels, rank, largest, own)
+    >>> label_ranks(x, labels, 9, rank, largest, own)
     >>> print(rank, largest, own)
     [1 0] [5. 1.] [3. 1.]
     """
     classes = x.shape[1]
     for r in range(x.shape[0]):
         row, label = x[r], labels[r]
-        rank[r], own[r] = classes, np.nan
+        rank[r], own[r] = limit, np.nan
+        largest[r] = from_bits(top_bits(row)) if classes else np.nan
         if 0 <= label < classes:
             own[r] = row[label]
-        largest[r] = from_bits(top_bits(row)) if classes else np.nan
-        if own[r] == own[r]:
+        if own[r] == largest[r] or (limit > 1 and own[r] == own[r]):  # False for NaN
             before = _count_above(row[:label], own[r], True)
-            rank[r] = before + _count_above(row[label + 1 :], own[r], False)
+            found = before + _count_above(row[label + 1 :], own[r], False)
+            rank[r] = min(found, limit)
 
 
 @public

@@ -7,11 +7,11 @@ import pytest
 SHAPES = [(0, 3), (1, 1), (5, 1), (7, 2), (40, 33), (3, 1000), (2, 70_001)]
 
 
-def ranked(x, labels):
+def ranked(x, labels, limit=1 << 30):
     """Return what `label_ranks` makes of rows."""
     rank = np.full(len(x), -7)
     largest, own = np.full(len(x), 7, x.dtype), np.full(len(x), 7, x.dtype)
-    fk.label_ranks(x, labels, rank, largest, own)
+    fk.label_ranks(x, labels, limit, rank, largest, own)
     return rank, largest, own
 
 
@@ -36,6 +36,8 @@ def test_rows_of_any_shape(shape, dtype):
     fk.top_classes(x + x.dtype.type(0), top)  # +0: no -0
     np.testing.assert_array_equal(top, x.argmax(axis=1))
     np.testing.assert_array_equal(rank == 0, labels == top)
+    for limit in (1, 2, 5):
+        np.testing.assert_array_equal(ranked(x, labels, limit)[0], np.minimum(rank, limit))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -47,14 +49,16 @@ def test_special_values(dtype):
         ([-0.0, 0.0, -1], 1, 1),  # zeros are equal
         ([nan, 5, 1], 1, 1),  # NaN comes first
         ([5, 1, nan], 0, 1),
-        ([nan, nan, 1], 1, 3),  # and is never among the top
-        ([1, 2, 3], 3, 3),  # no class
-        ([1, 2, 3], -1, 3),
+        ([nan, nan, 1], 1, 9),  # and is never among the top
+        ([1, 2, 3], 3, 9),  # no class
+        ([1, 2, 3], -1, 9),
     ]
     x = np.array([row for row, _, _ in rows], dtype)
-    rank, _, own = ranked(x, np.array([label for _, label, _ in rows]))
+    labels = np.array([label for _, label, _ in rows])
+    rank, _, own = ranked(x, labels, 9)
     assert rank.tolist() == [expected for _, _, expected in rows]
     assert np.isnan(own[5:]).all()
+    assert ranked(x, labels, 1)[0].tolist() == [min(expected, 1) for _, _, expected in rows]
     top = np.empty(len(x), np.int64)
     fk.top_classes(x[[0, 1, 3, 5]], top[:4])
     assert top[:4].tolist() == [0, 0, 0, 0]
