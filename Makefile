@@ -112,7 +112,7 @@ $(OLDEST)/dev: pyproject.toml
 	@touch $@
 
 .venv/dev: .venv/base
-	@$(PIP) install --editable '.[cli]' --group test --group concurrency --group lint --group examples --group build
+	@$(PIP) install --editable '.[cli]' --group test --group concurrency --group lint --group examples --group boosting --group build
 	@touch $@
 
 .venv/bench: .venv/base

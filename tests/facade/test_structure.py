@@ -16,6 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Folders that users' calls do not enter; what each may import from fastloss. "" is the rest.
 MAY_IMPORT = {
     "": {""},
+    "boosting": {"", "boosting"},
     "formats": {"", "formats"},
     "out_of_core": {"", "formats", "out_of_core"},
     "selfcheck": {"", "selfcheck"},
