@@ -92,10 +92,9 @@ class XGBoostMetric:
         """Raise ValueError for a name that XGBoost would misread."""
         if self.__name__.startswith(_MAXIMISED) or any(c in self.__name__ for c in ": \t\n"):
             raise ValueError(
-                "loss must have a name without colons and spaces, which separate metrics in"
-                f" XGBoost, that does not begin with {', '.join(_MAXIMISED)}, as do the metrics that"
-                f" early stopping maximises; got {self.__name__!r}: pass another name= to"
-                f" {type(self.loss).__name__}"
+                "loss must have a name that XGBoost can read, without colons and spaces, and not"
+                f" one that begins with {', '.join(_MAXIMISED)}, which it maximises; got"
+                f" {self.__name__!r}: pass another name= to {type(self.loss).__name__}"
             )
 
     @property
