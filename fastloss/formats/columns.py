@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.formats.errors import FileError, listed
+from fastloss.formats.errors import FileError
+from fastloss.formats.members import listed
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from fastloss.formats.columns import chosen, joined, refuse_nulls
 from fastloss.formats.errors import FileError, file_errors
+from fastloss.formats.members import place_of
 from fastloss.formats.missing import needed
-from fastloss.formats.reader import RowReader, Shape, check_regular, place_of
+from fastloss.formats.reader import RowReader, Shape, check_regular
 
 if TYPE_CHECKING:
     import pyarrow.csv as pa_csv
@@ -61,7 +62,7 @@ def open_csv(path: Path, member: str | None, *, mapped: bool = True) -> RowReade
 
 def _names(path: Path) -> list[str]:
     """Return the names of the columns, from the first line."""
-    with _opened(path, None) as reader:
+    with _csv(path, None) as reader:
         names: list[str] = reader.schema.names
     if all(map(_is_number, names)) and names != [str(number) for number in range(len(names))]:
         raise FileError(f"{path}: its first line must name the columns, it holds numbers alone")
@@ -77,7 +78,7 @@ def _is_number(text: str) -> bool:
 
 
 @contextmanager
-def _opened(
+def _csv(
     path: Path, columns: list[str] | None, dtype: np.dtype[Any] | None = None
 ) -> Iterator[pa_csv.CSVStreamingReader]:
     """Open a .csv file to read `columns` as `dtype`; None: its names alone."""
@@ -118,7 +119,7 @@ def _scan(name: str, path: Path, columns: list[str]) -> tuple[int, np.dtype[Any]
 
 def _count(name: str, path: Path, columns: list[str], dtype: np.dtype[Any]) -> int:
     rows = 0
-    with _opened(path, columns, dtype) as reader:
+    with _csv(path, columns, dtype) as reader:
         for batch in reader:
             for column in batch.columns:
                 refuse_nulls(name, column, 1, rows)
@@ -138,7 +139,7 @@ class _CsvColumns(RowReader):
     def pieces(self) -> Iterator[NDArray[Any]]:
         """Yield the rows as they are parsed."""
         first = 0
-        with _opened(self._path, self._columns, self.dtype) as reader:
+        with _csv(self._path, self._columns, self.dtype) as reader:
             for batch in reader:
                 columns = [batch.column(name) for name in self._columns]
                 yield joined(self.name, columns, self.shape[1:], self.dtype, first)

@@ -27,14 +27,3 @@ def file_errors(path: object, kind: str) -> Iterator[None]:
         lines = str(error).splitlines()
         reason = lines[0] if lines else type(error).__name__
         raise FileError(f"{path}: not a readable {kind} file: {reason}") from None
-
-
-def listed(names: Iterator[str] | list[str], most: int = 12) -> str:
-    """Return names for a message, the first ones of many.
-
-    >>> listed(["a", "b"]), listed(list("abc"), most=2)
-    ("'a', 'b'", "'a', 'b' ... (3)")
-    """
-    names = list(names)
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} ... ({len(names)})"

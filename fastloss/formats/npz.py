@@ -18,10 +18,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.formats.errors import FileError, file_errors, listed
+from fastloss.formats.errors import FileError, file_errors
+from fastloss.formats.members import place_of, the_member
 from fastloss.formats.npy import Header, check_size, read_header
 from fastloss.formats.raw_array import RawArray
-from fastloss.formats.reader import Reader, RowReader, open_regular, place_of, rows_of_a_piece
+from fastloss.formats.reader import Reader, RowReader, open_regular, rows_of_a_piece
 
 _LOCAL_HEADER = 30
 """Bytes of a zip member's own header before its name and extra field."""
@@ -54,14 +55,7 @@ def _member(path: Path, archive: zipfile.ZipFile, member: str | None) -> zipfile
     """Return the only entry of the archive called `member`."""
     arrays = [info for info in archive.infolist() if info.filename.endswith(".npy")]
     names = [info.filename.removesuffix(".npy") for info in arrays]
-    if member is None and len(arrays) != 1:
-        raise FileError(f"{path}: name one of its arrays, as in {path}:NAME: {listed(names)}")
-    found = [info for info, name in zip(arrays, names, strict=True) if member in (None, name)]
-    if not found:
-        raise FileError(f"{path}: has no array {member!r}, but {listed(names)}")
-    if len(found) > 1:
-        raise FileError(f"{path}: has {len(found)} arrays called {member!r}")
-    return found[0]
+    return arrays[names.index(the_member(path, "array", member, names))]
 
 
 def _stored(
@@ -115,7 +109,7 @@ class _Compressed(RowReader):
             read_header(stream, self.name)
             for start in range(0, self.shape[0], step):
                 piece = np.empty((min(step, self.shape[0] - start), *self.shape[1:]), self.dtype)
-                _fill(stream, piece)
+                _read_block(stream, piece)
                 yield piece
 
 
@@ -151,7 +145,7 @@ class _Decompressed(RawArray):
         return whole
 
 
-def _fill(stream: IO[bytes], block: NDArray[Any]) -> None:
+def _read_block(stream: IO[bytes], block: NDArray[Any]) -> None:
     """Read the bytes of a whole block."""
     view = block.reshape(-1).view(np.uint8)
     while view.size:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastloss.formats.columns import chosen, joined
-from fastloss.formats.errors import FileError, file_errors, listed
+from fastloss.formats.errors import FileError, file_errors
+from fastloss.formats.members import listed, place_of
 from fastloss.formats.missing import needed
-from fastloss.formats.reader import RowReader, Shape, check_regular, place_of, rows_of_a_piece
+from fastloss.formats.reader import RowReader, Shape, check_regular, rows_of_a_piece
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,7 +41,7 @@ def open_parquet(path: Path, member: str | None, *, mapped: bool = True) -> RowR
         If the file cannot be read, has no such column, or has one that holds no numbers.
     """
     needed(path, "pyarrow.parquet", "parquet")
-    with _opened(path) as file:
+    with _parquet(path) as file:
         names = file.schema_arrow.names
         if member is None and len(names) != 1:
             raise FileError(
@@ -57,7 +58,7 @@ def open_parquet(path: Path, member: str | None, *, mapped: bool = True) -> RowR
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+def _parquet(path: Path) -> Iterator[pq.ParquetFile]:
     """Open a .parquet file; errors in the `with` block become FileErrors."""
     import pyarrow.parquet as pq
 
@@ -83,7 +84,7 @@ class _ParquetColumns(RowReader):
     def pieces(self) -> Iterator[NDArray[Any]]:
         """Yield the rows as they are decoded."""
         step, first = rows_of_a_piece(self.shape, self.dtype.itemsize), 0
-        with _opened(self._path) as file:
+        with _parquet(self._path) as file:
             for batch in file.iter_batches(step, columns=self._columns):
                 columns = [batch.column(name) for name in self._columns]
                 yield joined(self.name, columns, self.shape[1:], self.dtype, first)
@@ -135,7 +136,7 @@ def _is_list(kind: pa.DataType) -> bool:
     """Return whether the items of a column of this type are lists."""
     from pyarrow import types
 
-    return bool(types._is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
 def _number_type(name: str, kind: pa.DataType) -> np.dtype[Any]:

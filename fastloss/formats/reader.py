@@ -146,12 +146,3 @@ class RowReader(Reader):
 def rows_of_a_piece(shape: Shape, itemsize: int) -> int:
     """Return how many rows of an array of this shape a piece holds."""
     return max(1, PIECE_BYTES // max(1, math.prod(shape[1:]) * itemsize))
-
-
-def place_of(path: Path | str, member: str | None) -> str:
-    """Return the name of an array in a file.
-
-    >>> place_of("a.npz", "x"), place_of("a.npy", None)
-    ('a.npz:x', 'a.npy')
-    """
-    return str(path) if member is None else f"{path}:{member}"

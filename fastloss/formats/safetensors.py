@@ -17,9 +17,10 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from fastloss.formats.dtypes import bfloat16
-from fastloss.formats.errors import FileError, file_errors, listed
+from fastloss.formats.errors import FileError, file_errors
+from fastloss.formats.members import place_of, the_member
 from fastloss.formats.raw_array import RawArray
-from fastloss.formats.reader import open_regular, place_of
+from fastloss.formats.reader import open_regular
 
 _LARGEST_HEADER = 100_000_000
 _DTYPES = {
@@ -44,13 +45,7 @@ def open_safetensors(path: Path, member: str | None, *, mapped: bool = True) -> 
     with open_regular(path) as file, file_errors(path, ".safetensors"):
         size = os.fstat(file.fileno()).st_size
         start, tensors = _read_tensors(file, size)
-    if member is None and len(tensors) != 1:
-        raise FileError(
-            f"{path}: name one of its tensors, as in {path}:NAME: {listed(list(tensors))}"
-        )
-    name = next(iter(tensors)) if member is None else member
-    if name not in tensors:
-        raise FileError(f"{path}: has no tensor {name!r}, but {listed(list(tensors))}")
+    name = the_member(path, "tensor", member, list(tensors))
     tensor, place = tensors[name], place_of(path, name)
     dtype = _dtype(place, tensor.dtype)
     if math.prod(tensor.shape) * dtype.itemsize != tensor.end - tensor.begin:

@@ -72,8 +72,10 @@ def open_table(path: Path) -> Iterator[Table]:
             yield CsvTable(append)
         else:
             table = ParquetTable(file, output)
-            yield table
-            table.close()
+            try:
+                yield table
+            finally:  # after an error too: else the writer writes later, to a closed file
+                table.close()
 
 
 def _print(text: str) -> None:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from fastloss.formats.chunks import Chunk, chunk_shape
 from fastloss.formats.dtypes import checked_dtype
-from fastloss.formats.errors import FileError, file_errors, listed
+from fastloss.formats.errors import FileError, file_errors
+from fastloss.formats.members import listed, place_of, the_member
 from fastloss.formats.missing import needed
-from fastloss.formats.reader import Reader, RowReader, place_of, rows_of_a_piece
+from fastloss.formats.reader import Reader, RowReader, rows_of_a_piece
 
 if TYPE_CHECKING:
     import zarr
@@ -75,13 +76,8 @@ def _array(path: Path, member: str | None) -> tuple[zarr.Array[Any], str]:
     arrays = {
         name: node for name, node in root.members(max_depth=None) if isinstance(node, zarr.Array)
     }
-    if member is None and len(arrays) != 1:
-        raise FileError(
-            f"{path}: name one of its arrays, as in {path}:NAME: {listed(list(arrays))}"
-        )
-    name = next(iter(arrays)) if member is None else member.strip("/")
-    if name not in arrays:
-        raise FileError(f"{path}: has no array {member!r}, but {listed(list(arrays))}")
+    asked = None if member is None else member.strip("/")
+    name = the_member(path, "array", asked, sorted(arrays))
     return arrays[name], name
 
 

@@ -144,14 +144,15 @@ def test_bad_files() -> None:
     np.save("object.npy", np.array([{}], object), allow_pickle=True)
     np.save("complex.npy", np.ones(3, complex))
     Path("text.npy").write_text("1 2 3")
+    Path("folder.npy").mkdir()
     for name, words in {
         "short.npy": "takes 960 bytes, the file holds 959",
         "huge.npy": "takes 960,000,000,000 bytes, the file holds 960",
-        "object.npy": "an integer, float16, bfloat16, float32 or float64, got object",
+        "object.npy": "dtype must be bool, an integer, float16, bfloat16, float32",
         "complex.npy": "got complex128",
         "text.npy": "not a readable .npy file",
         "missing.npy": "No such file or directory",
-        ".": "not a regular file",
+        "folder.npy": "not a regular file",
     }.items():
         assert f"error: {name}: " in refused(name, "y.npy", *SPARSE)
         for option in ([], ["--no-mmap"]):
@@ -192,9 +193,9 @@ def test_outputs_that_cannot_be() -> None:
     }.items():
         result = run("evaluate", "x.npy", "y.npy", *SPARSE, "--grad-out", output, code=2)
         assert words in result.stderr
-    half = ["--dtype", "bfloat16", "--grad-out", "g.npy"]
-    result = run("evaluate", "x.npy", "y.npy", *SPARSE, *half, code=2)
-    assert "cannot hold bfloat16" in result.stderr
+    for output in ("g.txt", "g", "g.npz"):
+        result = run("evaluate", "x.npy", "gone.npy", *SPARSE, "--grad-out", output, code=2)
+        assert f"{output}: the suffix must be .npy, .csv or .parquet" in result.stderr
     same = ["--rows-out", "new.npy", "--grad-out", "new.npy"]
     result = run("evaluate", "x.npy", "y.npy", *SPARSE, *same, code=2)
     assert "is also another output" in result.stderr
@@ -202,13 +203,35 @@ def test_outputs_that_cannot_be() -> None:
     assert sorted(os.listdir()) == ["hard.npy", "soft.npy", "x.npy", "y.npy"]
 
 
-def test_predictions_of_rank_one_are_one_row() -> None:
-    np.save("x.npy", np.array([0.2, 0.9]))
+def test_files_of_rank_one_are_columns_of_rows() -> None:
+    p, t, weights = np.array([0.2, 0.9, 0.6]), np.array([0, 1, 0]), np.array([1.0, 2.0, 0.5])
+    rows = -np.log(np.where(t, p, 1 - p))
+    for name, array in (("x", p), ("y", t), ("w", weights), ("m", [True, False, True])):
+        np.save(f"{name}.npy", array)
+    answer = evaluate("--loss", "bce", "--rows-out", "r.npy")
+    assert answer["rows"] == 3
+    assert [worst["index"] for worst in answer["worst"]] == [[2], [0], [1]]
+    assert answer["value"] == pytest.approx(rows.mean(), rel=1e-12)
+    assert answer["accuracy"] == pytest.approx(2 / 3)
+    np.testing.assert_allclose(np.load("r.npy"), rows, rtol=1e-12)
+    answer = evaluate("--loss", "bce", "--weights", "w.npy", "--mask", "m.npy")
+    assert (answer["rows"], answer["masked_rows"], answer["weight_sum"]) == (3, 1, 1.5)
+    assert answer["value"] == pytest.approx((rows[0] + 0.5 * rows[2]) / 2, rel=1e-12)
+    rates = p - t * np.log(p + 1e-7)
+    answer = evaluate("--loss", "poisson", "--reduction", "sum")
+    assert (answer["rows"], answer["value"]) == (3, pytest.approx(rates.sum(), rel=1e-12))
+
+
+def test_axis_and_losses_of_whole_rows_keep_one_row() -> None:
+    np.save("x.npy", np.array([0.2, 0.8]))
     np.save("y.npy", np.array([0, 1]))
-    answer = evaluate("--loss", "binary_crossentropy")
-    assert answer["rows"] == 1
-    assert answer["worst"][0]["index"] == []
-    assert "the only one" in run("evaluate", "x.npy", "y.npy", "--loss", "bce").stdout
+    for arguments in (["--loss", "bce", "--axis", "-1"], ["--loss", "kld"]):
+        answer = evaluate(*arguments)
+        assert answer["rows"] == 1
+        assert answer["worst"][0]["index"] == []
+        assert "the only one" in run("evaluate", "x.npy", "y.npy", *arguments).stdout
+    np.save("y.npy", np.array([[0], [1]]))  # the facade makes two rows of this
+    assert evaluate("--loss", "bce")["rows"] == 2
 
 
 def test_check_exits_by_its_findings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import safetensors.numpy
-from array_files import ANY_RANK, TWO_AXES, compressed_npz, csv, npy, npz, parquet, safe, zarr_array
+from array_files import (
+    ANY_RANK,
+    TWO_AXES,
+    compressed_npz,
+    csv,
+    npy,
+    npz,
+    parquet,
+    safe,
+    tensor_parquet,
+    zarr_array,
+)
 
 from fastloss.formats import csv as csv_reader
 from fastloss.formats import reader
@@ -17,7 +28,6 @@ from fastloss.formats.chunks import iter_chunks
 from fastloss.formats.registry import open_array
 
 RNG = np.random.default_rng(5)
-CSV_HAS = {"f": np.float64, "i": np.float64, "u": np.float64, "b": np.bool_}
 
 
 @pytest.fixture(autouse=True)
@@ -36,9 +46,11 @@ def some(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 @pytest.mark.parametrize("write", TWO_AXES)
 def test_every_chunk_equals_the_slice(tmp_path: Path, write, dtype: str, mapped: bool) -> None:
     array = some((11, 3), dtype)
-    with open_array(write(tmp_path, array), mapped=mapped) as source:
-        text = write.__name__.endswith("csv")
-        assert source.dtype == (CSV_HAS[array.dtype.kind] if text else array.dtype)
+    name = write(tmp_path, array)
+    if write.__name__.endswith("csv"):
+        array = array if dtype == "?" else array.astype(str).astype(float)
+    with open_array(name, mapped=mapped) as source:
+        assert source.dtype == array.dtype
         assert (source.shape, source.ndim, source.size) == (array.shape, 2, array.size)
         assert source.nbytes == array.size * source.dtype.itemsize
         for _ in range(2):  # two passes
@@ -49,7 +61,8 @@ def test_every_chunk_equals_the_slice(tmp_path: Path, write, dtype: str, mapped:
             chunk = (slice(row, row + 3), slice(row % 2, 3))
             np.testing.assert_array_equal(source[chunk], array[chunk])
         np.testing.assert_array_equal(source.read_all(), array)
-    np.testing.assert_array_equal(source.read_all(), array)  # opened again
+    with source:  # opened again
+        np.testing.assert_array_equal(source.read_all(), array)
 
 
 @pytest.mark.parametrize("shape", [(7,), (5, 2, 3), (1, 1), (3, 1, 2, 2)])
@@ -63,7 +76,7 @@ def test_every_rank(tmp_path: Path, write, shape: tuple[int, ...]) -> None:
                 np.testing.assert_array_equal(source[chunk], array[chunk])
 
 
-@pytest.mark.parametrize("write", [*ANY_RANK, csv])
+@pytest.mark.parametrize("write", [w for w in (*ANY_RANK, csv) if w is not tensor_parquet])
 def test_no_rows(tmp_path: Path, write) -> None:
     with open_array(write(tmp_path, np.empty((0, 3), "f4"))) as source:
         assert source.shape == (0, 3)

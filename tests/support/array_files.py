@@ -1,5 +1,6 @@
 """Files of every format with one array, written by the libraries that people write them with."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,7 +94,9 @@ def zarr_group(folder: Path, array: np.ndarray) -> str:
 
 
 def csv(folder: Path, array: np.ndarray) -> str:
-    pd.DataFrame(array.reshape(len(array), -1)).to_csv(folder / "a.csv", index=False)
+    pd.DataFrame(array.reshape(len(array), math.prod(array.shape[1:]))).to_csv(
+        folder / "a.csv", index=False
+    )
     return str(folder / "a.csv")
 
 
