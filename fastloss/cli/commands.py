@@ -19,7 +19,7 @@ from fastloss.selfcheck.check import Report, entries
 
 app = typer.Typer(
     name="fastloss",
-    help="Losses of predictions in .npy files, and their gradients.",
+    help="Losses of predictions in files, and their gradients.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -41,7 +41,7 @@ def options_of_all_commands(
         ),
     ] = False,
 ) -> None:
-    """Losses of predictions in .npy files, and their gradients."""
+    """Losses of predictions in files, and their gradients."""
 
 
 @app.command("check")

@@ -17,7 +17,12 @@ from numba.core.registry import cpu_target
 from fastloss import __version__
 
 SIMD = ("neon", "sve", "sse4.2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512dq", "avx512vl")
-EXTRAS = {"cli": ("typer", "rich"), "half": ("ml_dtypes",)}
+EXTRAS = {
+    "cli": ("typer", "rich"),
+    "half": ("ml_dtypes",),
+    "parquet": ("pyarrow",),
+    "zarr": ("zarr",),
+}
 
 Section = dict[str, Any]
 

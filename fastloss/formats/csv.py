@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow.csv as pa_csv
 
 _FLOAT64, _BOOL = np.dtype(np.float64), np.dtype(np.bool_)
-_BLOCK_BYTES = 1 << 24
+_BLOCK_BYTES = 1 << 22
 """Text that is parsed at once; a line must be shorter."""
 
 

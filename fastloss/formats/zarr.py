@@ -60,8 +60,7 @@ def open_zarr(path: Path, member: str | None, *, mapped: bool = True) -> Reader:
         if unknown:
             raise FileError(f"{name}: is encoded by {listed(unknown)}, which is not decoded here")
         checked_dtype(name, array.dtype)
-        band = math.prod(array.shape[1:]) * array.dtype.itemsize * max(array.chunks[:1], default=0)
-    return _Bands(name, array) if 0 < band <= _LARGEST_BAND else _Chunks(name, array)
+    return _Bands(name, array) if _fits_in_bands(array) else _Chunks(name, array)
 
 
 def _array(path: Path, member: str | None) -> tuple[zarr.Array[Any], str]:
@@ -79,6 +78,12 @@ def _array(path: Path, member: str | None) -> tuple[zarr.Array[Any], str]:
     asked = None if member is None else member.strip("/")
     name = the_member(path, "array", asked, sorted(arrays))
     return arrays[name], name
+
+
+def _fits_in_bands(array: zarr.Array[Any]) -> bool:
+    """Return whether the chunks of some whole rows are few bytes, or a single chunk."""
+    band = math.prod((*array.chunks[:1], *array.shape[1:])) if array.shape else 0
+    return 0 < band <= max(_LARGEST_BAND // array.dtype.itemsize, math.prod(array.chunks))
 
 
 def _codecs(part: Any) -> Iterator[str]:
