@@ -25,5 +25,14 @@ def file_errors(path: object, kind: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.strerror:
             raise FileError(f"{path}: {error.strerror}") from None
         lines = str(error).splitlines()
-        reason = lines[0] if lines else type(error).__name__
+        reason = printable(lines[0]) if lines else type(error).__name__
         raise FileError(f"{path}: not a readable {kind} file: {reason}") from None
+
+
+def printable(text: str) -> str:
+    r"""Return text from a file without what a terminal would obey.
+
+    >>> printable("red \x1b[31m")
+    'red ?[31m'
+    """
+    return "".join(char if char.isprintable() else "?" for char in text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastloss.formats.errors import FileError
+from fastloss.formats.errors import FileError, printable
 
 
 def the_member(path: Path, what: str, member: str | None, names: Sequence[str]) -> str:
@@ -32,9 +32,9 @@ def listed(names: Sequence[str], most: int = 12) -> str:
 
 
 def place_of(path: Path | str, member: str | None) -> str:
-    """Return the name of an array in a file.
+    """Return the name of an array in a file; `member` is the file's word, and may hold anything.
 
     >>> place_of("a.npz", "x"), place_of("a.npy", None)
     ('a.npz:x', 'a.npy')
     """
-    return str(path) if member is None else f"{path}:{member}"
+    return str(path) if member is None else f"{path}:{printable(member)}"

@@ -60,7 +60,7 @@ def open_zarr(path: Path, member: str | None, *, mapped: bool = True) -> Reader:
         if unknown:
             raise FileError(f"{name}: is encoded by {listed(unknown)}, which is not decoded here")
         checked_dtype(name, array.dtype)
-    return _Bands(name, array) if _fits_in_bands(array) else _Chunks(name, array)
+        return _Bands(name, array) if _fits_in_bands(array) else _Chunks(name, array)
 
 
 def _array(path: Path, member: str | None) -> tuple[zarr.Array[Any], str]:

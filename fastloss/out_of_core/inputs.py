@@ -162,7 +162,8 @@ class Inputs:
             return
         error = block.labels.invalid_label(row, self.layout, first)
         file = self._targets_file
-        if file is None or file.shape[0] != self.loss_shape[0]:  # one length: the class axis
+        # If the class axis comes first, the first axis of the file is of length 1.
+        if file is None or not self.loss_shape or file.shape[0] != self.loss_shape[0]:
             raise error
         index = np.unravel_index(first + row, self.loss_shape)
         raise ValueError(f"{error}, in {file.place(int(index[0]))}")

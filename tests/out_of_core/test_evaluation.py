@@ -239,6 +239,22 @@ def test_bad_label_is_named_by_its_row_in_the_file(tmp_path: Path, size: int) ->
 
 
 @pytest.mark.parametrize(
+    ("y_true", "y_pred", "axis", "words"),
+    [
+        (7, LOGITS[0, 0], -1, r"got 7 at row 0$"),
+        ([[0, 9, 1]], LOGITS[0, :, :3], 0, r"got 9 at row 1$"),
+        ([0, 9, 1], LOGITS[0, :3], -1, r"got 9 at row 1, in .*y\.npy$"),
+    ],
+)
+def test_bad_label_is_named_by_its_file(
+    tmp_path: Path, y_true: Any, y_pred: np.ndarray, axis: int, words: str
+) -> None:
+    np.save(tmp_path / "y.npy", y_true)
+    with open_array(str(tmp_path / "y.npy")) as y, pytest.raises(ValueError, match=words):
+        evaluate_in_blocks(SPARSE(from_logits=True, axis=axis), y, y_pred)
+
+
+@pytest.mark.parametrize(
     ("loss", "y_true", "options", "words"),
     [
         (SPARSE(), LABELS[:5], {}, r"got \(5, 5\) and \(6, 5, 7\)"),
