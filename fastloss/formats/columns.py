@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,12 +22,11 @@ def chosen(path: object, member: str | None, names: list[str]) -> list[str]:
     >>> chosen("a.csv", "x,y", ["x", "y", "z"]), chosen("a.csv", "x,y", ["x", "y", "x,y"])
     (['x', 'y'], ['x,y'])
     """
-    if member is None:
-        return names
-    wanted = [member] if member in names else member.split(",")
+    wanted = names if member is None else [member] if member in names else member.split(",")
+    counts = Counter(names)
     for name in wanted:
-        if names.count(name) != 1:
-            many = f"{names.count(name)} columns" if name in names else "no column"
+        if counts[name] != 1:
+            many = f"{counts[name]} columns" if counts[name] else "no column"
             raise FileError(f"{path}: has {many} {name!r}; its columns: {listed(names)}")
     return wanted
 

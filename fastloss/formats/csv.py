@@ -54,7 +54,7 @@ def open_csv(path: Path, member: str | None, *, mapped: bool = True) -> RowReade
             f"{path}: column {names.index('') + 1} has no name: is it an index, which pandas "
             f"leaves out by index=False? Name the columns, as in {path}:a,b"
         )
-    name = str(path) if member is None else place_of(path, member)
+    name = place_of(path, member)
     rows, dtype = _scan(name, path, columns)
     shape = (rows,) if len(columns) == 1 else (rows, len(columns))
     return _CsvColumns(name, path, columns, shape, dtype)
@@ -62,7 +62,7 @@ def open_csv(path: Path, member: str | None, *, mapped: bool = True) -> RowReade
 
 def _names(path: Path) -> list[str]:
     """Return the names of the columns, from the first line."""
-    with _csv(path, None) as reader:
+    with _csv(path) as reader:
         names: list[str] = reader.schema.names
     if all(map(_is_number, names)) and names != [str(number) for number in range(len(names))]:
         raise FileError(f"{path}: its first line must name the columns, it holds numbers alone")
@@ -79,16 +79,15 @@ def _is_number(text: str) -> bool:
 
 @contextmanager
 def _csv(
-    path: Path, columns: list[str] | None, dtype: np.dtype[Any] | None = None
+    path: Path, columns: list[str] | None = None, dtype: np.dtype[Any] = _FLOAT64
 ) -> Iterator[pa_csv.CSVStreamingReader]:
-    """Open a .csv file to read `columns` as `dtype`; None: its names alone."""
+    """Open a .csv file to read `columns` as `dtype`; None: all of them as what they seem to be."""
     import pyarrow as pa
     from pyarrow import csv as pa_csv
 
     check_regular(path)
-    every = pa.from_numpy_dtype(dtype) if dtype is not None else pa.string()
     options = pa_csv.ConvertOptions(
-        column_types=dict.fromkeys(columns or (), every),
+        column_types=dict.fromkeys(columns or (), pa.from_numpy_dtype(dtype)),
         include_columns=columns,
         null_values=[""],
         strings_can_be_null=True,

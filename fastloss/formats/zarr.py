@@ -97,6 +97,7 @@ def _codecs(part: Any) -> Iterator[str]:
 
 @contextmanager
 def _zarr_errors(name: object) -> Iterator[None]:
+    """Turn errors of zarr into FileErrors; its warnings are about what others may not read."""
     with file_errors(name, ".zarr"), warnings.catch_warnings(action="ignore"):
         yield
 
@@ -130,4 +131,5 @@ class _Bands(RowReader):
         step = rows * max(1, rows_of_a_piece(self.shape, self.dtype.itemsize) // rows)
         for start in range(0, self.shape[0], step):
             with _zarr_errors(self.name):
-                yield np.asarray(self._array[start : start + step], self.dtype)
+                piece = np.asarray(self._array[start : start + step], self.dtype)
+            yield piece

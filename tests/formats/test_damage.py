@@ -294,7 +294,10 @@ def test_columns_that_do_not_go_together(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "a.parquet")
     assert "must hold numbers" in refused(f"{tmp_path / 'a.parquet'}:x,y")
     pq.write_table(pa.table([[1], [2]], ["x", "x"]), tmp_path / "a.parquet")
-    assert "has 2 columns 'x'" in refused(f"{tmp_path / 'a.parquet'}:x")
+    (tmp_path / "a.csv").write_text("x,x\n1,2\n")
+    for suffix in ("parquet", "csv"):
+        assert "has 2 columns 'x'" in refused(f"{tmp_path / 'a'}.{suffix}:x")
+    assert "has 2 columns 'x'" in refused(tmp_path / "a.csv")
 
 
 def test_page_checksums_are_checked(tmp_path: Path) -> None:
