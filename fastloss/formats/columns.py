@@ -1,4 +1,4 @@
-"""Columns of numbers in Arrow's memory as NumPy arrays: what .parquet and .csv files share."""
+"""Columns in Arrow's memory as NumPy arrays: what .parquet and .csv files share."""
 
 from __future__ import annotations
 
@@ -84,4 +84,4 @@ def refuse_nulls(name: str, items: pa.Array, in_a_row: int, first: int) -> None:
     """Raise FileError for the first null, with its row; there are so many items in each."""
     if items.null_count:
         index = int(np.flatnonzero(items.is_null().to_numpy(zero_copy_only=False))[0])
-        raise FileError(f"{name}: row {first + index // max(1, in_a_row)} has no number (null)")
+        raise FileError(f"{name}: row {first + index // max(1, in_a_row)} has no value (null)")

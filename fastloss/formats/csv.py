@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastloss.formats.columns import chosen, joined, refuse_nulls
+from fastloss.formats.dtypes import TEXT
 from fastloss.formats.errors import FileError, file_errors
 from fastloss.formats.members import place_of
 from fastloss.formats.missing import needed
@@ -23,12 +24,15 @@ from fastloss.formats.reader import RowReader, Shape, check_regular
 if TYPE_CHECKING:
     import pyarrow.csv as pa_csv
 
-_FLOAT64, _BOOL = np.dtype(np.float64), np.dtype(np.bool_)
+_NUMBERS = np.dtype(np.float64), np.dtype(np.bool_)
+_KEYS = np.dtype(np.int64), TEXT
 _BLOCK_BYTES = 1 << 22
 """Text that is parsed at once; a line must be shorter."""
 
 
-def open_csv(path: Path, member: str | None, *, mapped: bool = True) -> RowReader:
+def open_csv(
+    path: Path, member: str | None, *, mapped: bool = True, keys: bool = False
+) -> RowReader:
     """Return columns of a .csv file as an array.
 
     Parameters
@@ -40,6 +44,8 @@ def open_csv(path: Path, member: str | None, *, mapped: bool = True) -> RowReade
         column is (n,).
     mapped : bool
         Of no effect: text is parsed.
+    keys : bool
+        Read keys, not numbers: int64, or strings where that is impossible.
 
     Raises
     ------
@@ -55,7 +61,7 @@ def open_csv(path: Path, member: str | None, *, mapped: bool = True) -> RowReade
             f"leaves out by index=False? Name the columns, as in {path}:a,b"
         )
     name = place_of(path, member)
-    rows, dtype = _scan(name, path, columns)
+    rows, dtype = _scan(name, path, columns, _KEYS if keys else _NUMBERS)
     shape = (rows,) if len(columns) == 1 else (rows, len(columns))
     return _CsvColumns(name, path, columns, shape, dtype)
 
@@ -79,15 +85,16 @@ def _is_number(text: str) -> bool:
 
 @contextmanager
 def _csv(
-    path: Path, columns: list[str] | None = None, dtype: np.dtype[Any] = _FLOAT64
+    path: Path, columns: list[str] | None = None, dtype: np.dtype[Any] = TEXT
 ) -> Iterator[pa_csv.CSVStreamingReader]:
     """Open a .csv file to read `columns` as `dtype`; None: all of them as what they seem to be."""
     import pyarrow as pa
     from pyarrow import csv as pa_csv
 
     check_regular(path)
+    arrow = pa.string() if dtype == TEXT else pa.from_numpy_dtype(dtype)
     options = pa_csv.ConvertOptions(
-        column_types=dict.fromkeys(columns or (), pa.from_numpy_dtype(dtype)),
+        column_types=dict.fromkeys(columns or (), arrow),
         include_columns=columns,
         null_values=[""],
         strings_can_be_null=True,
@@ -105,13 +112,16 @@ def _csv(
         yield reader
 
 
-def _scan(name: str, path: Path, columns: list[str]) -> tuple[int, np.dtype[Any]]:
-    """Return the number of rows and the dtype of some columns, all of whose places are read."""
+def _scan(
+    name: str, path: Path, columns: list[str], dtypes: tuple[np.dtype[Any], np.dtype[Any]]
+) -> tuple[int, np.dtype[Any]]:
+    """Return the number of rows and the dtype of some columns: the first one that fits all."""
+    first, second = dtypes
     try:
-        return _count(name, path, columns, _FLOAT64), _FLOAT64
+        return _count(name, path, columns, first), first
     except FileError as no_numbers:
         try:
-            return _count(name, path, columns, _BOOL), _BOOL
+            return _count(name, path, columns, second), second
         except FileError:
             raise no_numbers from None
 

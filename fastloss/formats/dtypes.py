@@ -25,11 +25,20 @@ def bfloat16(path: object) -> np.dtype[Any]:
     return dtype
 
 
+TEXT: np.dtype[Any] = np.dtype(object)
+"""Of the strings that readers of columns give."""
+
+
+def is_text(dtype: np.dtype[Any]) -> bool:
+    """Return whether an array of a file holds strings."""
+    return dtype.kind in "OU"
+
+
 def checked_dtype(path: object, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype of an array in a file; raise FileError if it is not one of numbers."""
+    """Return the dtype of an array in a file; raise FileError unless of numbers or strings."""
     if dtype == _BFLOAT16_IN_NPY:
         return bfloat16(path)
-    if dtype.name == "bfloat16":
+    if dtype.name == "bfloat16" or dtype.kind == "U":
         return dtype
     if dtype.newbyteorder("=") not in READABLE:
         raise FileError(

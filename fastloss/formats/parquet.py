@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastloss.formats.columns import chosen, joined
+from fastloss.formats.dtypes import TEXT
 from fastloss.formats.errors import FileError, file_errors
 from fastloss.formats.members import listed, place_of
 from fastloss.formats.missing import needed
@@ -95,10 +96,10 @@ def _row_type(name: str, file: pq.ParquetFile, columns: list[str]) -> tuple[Shap
     """Return the shape and the dtype of a row of some columns."""
     types = [file.schema_arrow.field(column).type for column in columns]
     if len(types) > 1:
-        dtypes = [_number_type(name, kind) for kind in types]
+        dtypes = [_item_type(name, kind) for kind in types]
         return (len(types),), np.result_type(*dtypes)
     shape, kind = _list_shape(name, types[0], lambda: _first_row(file, columns))
-    return shape, _number_type(name, kind)
+    return shape, _item_type(name, kind)
 
 
 def _list_shape(
@@ -139,9 +140,11 @@ def _is_list(kind: pa.DataType) -> bool:
     return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
-def _number_type(name: str, kind: pa.DataType) -> np.dtype[Any]:
+def _item_type(name: str, kind: pa.DataType) -> np.dtype[Any]:
     from pyarrow import types
 
+    if types.is_string(kind) or types.is_large_string(kind):
+        return TEXT
     if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
         raise FileError(f"{name}: must hold numbers, or lists of numbers alone, got {kind}")
     dtype: np.dtype[Any] = np.dtype(kind.to_pandas_dtype())

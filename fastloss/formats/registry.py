@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from fastloss.formats.csv import open_csv
+from fastloss.formats.dtypes import is_text
 from fastloss.formats.errors import FileError
 from fastloss.formats.npy import open_npy
 from fastloss.formats.npz import open_npz
@@ -29,6 +31,7 @@ READERS: dict[str, _Open] = {
     ".zarr": open_zarr,
     ".csv": open_csv,
 }
+_READERS_OF_KEYS = {**READERS, ".csv": partial(open_csv, keys=True)}
 _WITH_MEMBER = re.compile(
     rf"(.*?(?:{'|'.join(map(re.escape, READERS))})):(.+)", re.DOTALL | re.IGNORECASE
 )
@@ -77,11 +80,29 @@ def open_array(name: str, *, mapped: bool = True) -> Reader:
     ...     print(x.shape, x[1:3, 0:2].tolist())
     (3, 2) [[2, 3], [4, 5]]
     """
+    reader = _open(name, READERS, mapped)
+    if is_text(reader.dtype):
+        raise FileError(f"{reader.name}: must hold numbers, got strings")
+    return reader
+
+
+def open_keys(name: str, *, mapped: bool = True) -> Reader:
+    """Return an array of keys, integers or strings: as `open_array`, but for these.
+
+    Keys in .csv files are integers if all of them are, else strings.
+    """
+    reader = _open(name, _READERS_OF_KEYS, mapped)
+    if not is_text(reader.dtype) and reader.dtype.kind not in "biu":
+        raise FileError(f"{reader.name}: must hold integers or strings, got {reader.dtype}")
+    return reader
+
+
+def _open(name: str, readers: dict[str, _Open], mapped: bool) -> Reader:
     path, member = split_member(name)
     suffix = path.suffix.lower()
-    if suffix not in READERS:
+    if suffix not in readers:
         raise FileError(f"{path}: {_why_not(path)}")
-    return READERS[suffix](path, member, mapped=mapped)
+    return readers[suffix](path, member, mapped=mapped)
 
 
 def _why_not(path: Path) -> str:

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastloss.formats.chunks import Chunk, chunk_shape
+from fastloss.formats.dtypes import TEXT, is_text
 from fastloss.formats.errors import FileError
 from fastloss.formats.reader import Reader
-from fastloss.formats.registry import READERS, open_array, split_member
+from fastloss.formats.registry import READERS, open_array, open_keys, split_member
 
 
 class Shards(Reader):
@@ -33,6 +34,8 @@ class Shards(Reader):
     def __init__(self, parts: Sequence[Reader]) -> None:
         first = parts[0]
         dtype = first.dtype.newbyteorder("=")
+        if is_text(dtype):  # of one length in each file
+            dtype = TEXT
         for part in parts:
             if not part.shape:
                 raise FileError(f"{part.name}: must have an axis along which it is a shard")
@@ -41,7 +44,7 @@ class Shards(Reader):
                     f"{part.name}: shape {part.shape} must be that of {first.name}, {first.shape}, "
                     "after the first axis"
                 )
-            if part.dtype.newbyteorder("=") != dtype:
+            if part.dtype.newbyteorder("=") != dtype and not is_text(part.dtype) & is_text(dtype):
                 raise FileError(
                     f"{part.name}: dtype {part.dtype} must be that of {first.name}, {first.dtype}"
                 )
@@ -86,7 +89,7 @@ class Shards(Reader):
         return f"{part.name}, row {piece.start} of it"
 
 
-def open_shards(names: Sequence[str], *, mapped: bool = True) -> Reader:
+def open_shards(names: Sequence[str], *, mapped: bool = True, keys: bool = False) -> Reader:
     """Return the array of one or several files.
 
     Parameters
@@ -96,6 +99,8 @@ def open_shards(names: Sequence[str], *, mapped: bool = True) -> Reader:
         suffixes are taken in natural order (2 before 10).
     mapped : bool
         As for open_array.
+    keys : bool
+        Whether they hold keys, as for open_keys, not numbers.
 
     Raises
     ------
@@ -103,7 +108,8 @@ def open_shards(names: Sequence[str], *, mapped: bool = True) -> Reader:
         As from open_array, for patterns and directories without a file, and for files that do not
         fit together.
     """
-    parts = [open_array(name, mapped=mapped) for name in expanded(names)]
+    opened = open_keys if keys else open_array
+    parts = [opened(name, mapped=mapped) for name in expanded(names)]
     return parts[0] if len(parts) == 1 else Shards(parts)
 
 

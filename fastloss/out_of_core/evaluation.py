@@ -133,7 +133,13 @@ def evaluate_in_blocks(
         if grad_out is not None:
             grad_sink = open_sink(grad_out, y_pred.shape, output, "gradient")
             sinks[1] = outputs.enter_context(grad_sink)
-        second = SecondPass(loss, inputs, counts.divisor or 1.0, grad_out is not None, options)
+        second = SecondPass(
+            loss,
+            inputs,
+            1.0 if counts.divisor is None else counts.divisor,
+            grad_out is not None,
+            options,
+        )
         second.warm_up()
         statistics, scores, total, read, row = RowStatistics(worst), None, ZERO, 0, 0
         by_group = None if keys is None else GroupTotals()
