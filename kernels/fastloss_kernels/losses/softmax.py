@@ -102,7 +102,7 @@ def _log_softmax(b: Block, batch: Batch, options: Any, grad: Array | None) -> No
         for r in range(rows):
             row = slice(r * classes, (r + 1) * classes)
             x, y, largest, more = b.x[row], b.out[row], kind(peak[r]), kind(above[r])
-            if b.in_place:  # not to be told apart, see `exp_rows`
+            if b.in_place:  # a loop over one array is vector code, over two that overlap it is not
                 for c in range(classes):
                     y[c] = (y[c] - largest) - more
             else:
