@@ -79,6 +79,7 @@ def open_array(name: str, *, mapped: bool = True) -> Reader:
     >>> with open_array(f"{folder.name}/a.npz:x") as x:
     ...     print(x.shape, x[1:3, 0:2].tolist())
     (3, 2) [[2, 3], [4, 5]]
+    >>> folder.cleanup()
     """
     reader = _open(name, READERS, mapped)
     if is_text(reader.dtype):

@@ -95,7 +95,7 @@ def test_shards_are_one_data_set() -> None:
         assert np.load("r.npy").tobytes() == (ROWS * MASK).tobytes()
         assert np.load("g.npy").tobytes() == grad.tobytes()
         assert answer["rows"] == 40
-    assert "logits-1.npy ... (3 files)" in run(*files).stdout
+    assert "logits-1.npy ... logits-10.npy" in run(*files).stdout
 
 
 def test_one_target_file_directories_and_repeated_options() -> None:
