@@ -167,8 +167,8 @@ def program(*arguments: str, script: str = "", **options: object) -> "subprocess
 
 
 def start(script: str = "", *more: str, **options: object) -> "subprocess.Popen[str]":
-    """Start an evaluation in blocks of 5 rows, after `script`."""
-    arguments = ["evaluate", "x.npy", "y.npy", *SPARSE, "--block-rows", "5", *more]
+    """Start an evaluation in blocks of 5 rows, after `script`; quiet, as it may have to compile."""
+    arguments = ["evaluate", "x.npy", "y.npy", *SPARSE, "--block-rows", "5", "--quiet", *more]
     return program(*arguments, script=script, **options)
 
 
