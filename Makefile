@@ -62,6 +62,7 @@ compare: .venv/peers
 	$(BIN)/python -m benchmarks.costs
 	$(BIN)/python -m benchmarks.axes
 	$(BIN)/python -m benchmarks.views
+	$(BIN)/python -m benchmarks.files
 
 against: .venv/dev
 	$(BIN)/python -m benchmarks.against $(BASE) --bits --compile --speed --cache benchmarks/.against
