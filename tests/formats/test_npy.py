@@ -28,7 +28,6 @@ from fastloss.formats.npy_sink import NpySink
         (header(descr="[('a', '<f4')]") + bytes(24), "dtype must be"),
         (header(descr="('<f4', (2,))") + bytes(48), "dtype must be"),
         (header(descr="'<c8'") + bytes(48), "dtype must be"),
-        (header(descr="'<U3'") + bytes(72), "dtype must be"),
         (header(descr="'<V3'") + bytes(18), "dtype must be"),
         (header(descr="'<M8[s]'") + bytes(48), "dtype must be"),
         (header(descr="__import__('os')") + bytes(24), "not a readable .npy"),
