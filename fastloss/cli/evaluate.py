@@ -135,7 +135,7 @@ def evaluate_command(
     groups_out: Annotated[
         Path | None,
         typer.Option(
-            help="Write the table of groups here: .csv, .parquet, or - for CSV on stdout.",
+            help="Write the table of groups here: .csv, .parquet, .npy, or - for CSV on stdout.",
             rich_help_panel=RESULTS,
         ),
     ] = None,

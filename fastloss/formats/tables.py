@@ -1,4 +1,4 @@
-"""Writers of tables, some rows at once: .csv files, CSV on standard output, .parquet files.
+"""Writers of tables, some rows at once: .csv, .parquet and .npy files, CSV on standard output.
 
 A table is written as columns by name: arrays of one length, (n,) of numbers or strings, or (n, k)
 of numbers; in .parquet files (n, ...). A file is complete or absent after the `with` block;
@@ -44,10 +44,10 @@ def check_table(path: Path) -> str:
     Also if the package that writes it is not installed.
     """
     suffix = STDOUT if os.fspath(path) == STDOUT else os.path.splitext(path)[1].lower()
-    if suffix not in (STDOUT, ".csv", ".parquet"):
+    if suffix not in (STDOUT, ".csv", ".parquet", ".npy"):
         raise FileError(
-            f"{path}: the suffix of a table must be .csv or .parquet, or the path - for CSV on "
-            f"standard output, got {suffix!r}"
+            f"{path}: the suffix of a table must be .csv, .parquet or .npy, or the path - for CSV "
+            f"on standard output, got {suffix!r}"
         )
     if suffix == ".parquet":
         needed(path, "pyarrow.parquet", "parquet")
@@ -56,7 +56,7 @@ def check_table(path: Path) -> str:
 
 @contextmanager
 def open_table(path: Path) -> Iterator[Table]:
-    """Return the writer for a path: "-" or one that ends in .csv or .parquet."""
+    """Return the writer for a path: "-" or one that ends in .csv, .parquet or .npy."""
     suffix = check_table(path)
     if suffix == STDOUT:
         yield CsvTable(_print)
@@ -71,7 +71,8 @@ def open_table(path: Path) -> Iterator[Table]:
 
             yield CsvTable(append)
         else:
-            table = ParquetTable(file, output)
+            kind = ParquetTable if suffix == ".parquet" else NpyTable
+            table = kind(file, output)
             try:
                 yield table
             finally:  # after an error too: else the writer writes later, to a closed file
@@ -134,6 +135,29 @@ class ParquetTable:
         if self._writer is not None:
             with self._output.errors():
                 self._writer.close()
+
+
+class NpyTable:
+    """A table in a .npy file: one structured array, whose fields are the columns."""
+
+    def __init__(self, file: IO[bytes], output: OutputFile) -> None:
+        self._file, self._output = file, output
+        self._parts: list[NDArray[Any]] = []
+
+    def write(self, columns: Columns) -> None:
+        """Append rows, perhaps none; they stay in memory until the table is closed."""
+        fields = [(name, column.dtype, column.shape[1:]) for name, column in columns.items()]
+        part = np.empty(len(next(iter(columns.values()))), fields)
+        for name, column in columns.items():
+            part[name] = column
+        self._parts.append(part)
+
+    def close(self) -> None:
+        """Write the file."""
+        if self._parts:
+            rows = np.concatenate(self._parts)
+            with self._output.errors():
+                np.lib.format.write_array(self._file, rows, allow_pickle=False)
 
 
 def _of_rank_one(columns: Columns) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -152,7 +152,7 @@ def test_disk_that_fills_up(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_table_of_several_columns() -> None:
     columns = {"group": np.array(["a", "b, c"]), "count": np.array([1, 2]), "p": np.eye(2)}
-    for name in ("g.csv", "g.parquet"):
+    for name in ("g.csv", "g.parquet", "g.npy"):
         with open_table(name) as table:
             table.write(columns)
             table.write(columns)
@@ -164,6 +164,9 @@ def test_a_table_of_several_columns() -> None:
         "p_1": [0.0, 1.0] * 2,
     }
     assert pq.read_table("g.parquet").to_pydict()["group"] == ["a", "b, c"] * 2
+    rows = np.load("g.npy")
+    assert rows["group"].tolist() == ["a", "b, c"] * 2
+    assert rows["p"].tolist() == [[1.0, 0.0], [0.0, 1.0]] * 2
 
 
 def test_a_missing_package_is_said_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
