@@ -36,6 +36,32 @@ def iter_chunks(shape: Sequence[int], limit: int) -> Iterator[Chunk]:
                 yield (slice(start, start + 1), *chunk)
 
 
+def iter_part(shape: Sequence[int], start: int, stop: int, limit: int) -> Iterator[Chunk]:
+    """Split a part of an array, as iter_chunks does: start ... stop along its leading axis.
+
+    The chunks are some of those of the whole array if `start` is where one of them begins.
+
+    >>> list(iter_part((9, 2), 4, 7, 4))
+    [(slice(4, 6, None), slice(0, 2, None)), (slice(6, 7, None), slice(0, 2, None))]
+    """
+    axis = leading_axis(shape)
+    if axis is None:
+        yield from iter_chunks(shape, limit)
+        return
+    for chunk in iter_chunks([*shape[:axis], stop - start, *shape[axis + 1 :]], limit):
+        first = chunk[axis]
+        moved = slice(first.start + start, first.stop + start)
+        yield (*chunk[:axis], moved, *chunk[axis + 1 :])
+
+
+def leading_axis(shape: Sequence[int]) -> int | None:
+    """Return the first axis that is longer than 1, along which parts are contiguous in C order.
+
+    None if there is none.
+    """
+    return next((axis for axis, length in enumerate(shape) if length > 1), None)
+
+
 def chunk_shape(chunk: Chunk) -> tuple[int, ...]:
     """Return the shape of a chunk."""
     return tuple(part.stop - part.start for part in chunk)

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 from fastloss_kernels.launch import single_threaded
-from numba import get_num_threads
 from numpy.typing import NDArray
 
 from fastloss.evaluate import evaluate
@@ -66,12 +65,17 @@ class SecondPass:
         The sum of the weighted losses is divided by it, which matters to the gradient.
     gradient : bool
         Whether the gradient is wanted.
-    options : ScoreOptions
-        What else is computed of the predictions.
+    options : ScoreOptions or None
+        What else is computed of the predictions; None: nothing.
     """
 
     def __init__(
-        self, loss: Loss, inputs: Inputs, divisor: float, gradient: bool, options: ScoreOptions
+        self,
+        loss: Loss,
+        inputs: Inputs,
+        divisor: float,
+        gradient: bool,
+        options: ScoreOptions | None,
     ) -> None:
         self._loss, self._inputs, self._options = loss, inputs, options
         self._upstream = (1.0 / divisor if divisor else 0.0) if gradient else None
@@ -82,10 +86,9 @@ class SecondPass:
             self._compute(self._read(chunk))
             break
 
-    def blocks(self, limit: int) -> Iterator[Block]:
-        """Yield blocks of at most `limit` rows."""
-        tasks = map(self._read, iter_chunks(self._inputs.loss_shape, limit))
-        yield from in_order(self._compute, tasks, get_num_threads())
+    def blocks(self, chunks: Iterable[Chunk], threads: int) -> Iterator[Block]:
+        """Yield the blocks of some chunks of the losses, computed by so many threads."""
+        yield from in_order(self._compute, map(self._read, chunks), threads)
 
     def _read(self, chunk: Chunk) -> tuple[Chunk, RowInputs, NDArray[Any]]:
         """Return the inputs of a block; pages of mapped predictions are not touched."""
@@ -113,9 +116,11 @@ class SecondPass:
             kept = np.flatnonzero(np.broadcast_to(plan.keep, losses.shape))
         weight = None if given.weight is None else given.weight.astype(np.float64).reshape(-1)
         others = (given.y_true, given.weight, given.mask)
-        with np.errstate(all="ignore"):
-            found = predictions(self._loss, given, x, self._inputs.axes, losses, self._options)
-            scores = None if found is None else Scores.of(found, kept, weight, self._options)
+        found = scores = None
+        if self._options is not None:
+            with np.errstate(all="ignore"):
+                found = predictions(self._loss, given, x, self._inputs.axes, losses, self._options)
+                scores = None if found is None else Scores.of(found, kept, weight, self._options)
         return Block(
             chunk,
             losses,
@@ -136,8 +141,12 @@ def in_order(
 ) -> Iterator[Result]:
     """Yield the results of `function` for each task, in order, computed by `workers` threads.
 
-    Tasks are taken from the iterable in this thread, at most two a worker ahead of the results.
+    Tasks are taken from the iterable in this thread, at most two a worker ahead of the results. A
+    single worker is this thread itself.
     """
+    if workers == 1:
+        yield from (_alone(function, task) for task in tasks)
+        return
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers, "fastloss") as pool:
         try:

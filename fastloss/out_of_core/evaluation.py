@@ -12,14 +12,15 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numba import get_num_threads
 
-from fastloss.accumulation.exact_sum import ZERO, ExactSum
 from fastloss.accumulation.partial_loss import PartialLoss
-from fastloss.arguments.arrays import FLOAT32, FLOAT64, result_dtype, scalar
+from fastloss.arguments.arrays import FLOAT32, FLOAT64, DType, result_dtype, scalar
 from fastloss.arguments.layout import Shape
-from fastloss.formats.chunks import chunk_shape
+from fastloss.formats.chunks import chunk_shape, iter_chunks
 from fastloss.formats.sinks import Sink, open_sink
 from fastloss.loss_base import Loss
 from fastloss.out_of_core.blocks import SecondPass
@@ -27,6 +28,7 @@ from fastloss.out_of_core.class_scores import LOSS_AND_CLASSES, ScoreOptions, Sc
 from fastloss.out_of_core.groups import GroupTotals, group_keys
 from fastloss.out_of_core.inputs import Inputs, RowCounts, count_rows
 from fastloss.out_of_core.lazy_view import ChunkedArray
+from fastloss.out_of_core.partial_summary import PartialSummary
 from fastloss.out_of_core.row_statistics import RowStatistics
 
 BLOCK_BYTES = 1 << 22
@@ -119,11 +121,11 @@ def evaluate_in_blocks(
         raise ValueError(f"block_rows must be at least 1, got {block_rows}")
     inputs = Inputs(loss._spec, y_true, y_pred, sample_weight, mask)
     keys = None if groups is None else group_keys(groups, inputs.loss_shape)
-    limit = block_rows or _default_block_rows(inputs)
+    limit = block_rows or default_block_rows(inputs)
     # A fixed block size here, so that the divisor does not depend on block_rows.
-    counts = count_rows(inputs, loss.reduction, BLOCK_ROWS)
-    empty = np.empty(0, y_pred.dtype)
-    output = result_dtype(empty, empty) if loss._output_dtype is None else loss._output_dtype
+    chunks = iter_chunks(inputs.loss_shape, BLOCK_ROWS)
+    counts = count_rows(inputs, chunks).of_all(loss.reduction)
+    output = output_dtype(loss, y_pred.dtype)
     working = FLOAT64 if output == FLOAT64 else FLOAT32
     sinks: list[Sink | None] = [None, None]
     with ExitStack() as outputs:
@@ -141,26 +143,25 @@ def evaluate_in_blocks(
             options,
         )
         second.warm_up()
-        statistics, scores, total, read, row = RowStatistics(worst), None, ZERO, 0, 0
-        by_group = None if keys is None else GroupTotals()
+        found = PartialSummary.empty(worst, keys)
         start = time.perf_counter()
-        for block in second.blocks(limit):
-            losses = block.losses
-            statistics.add(np.arange(row, row + losses.size)[block.kept], losses[block.kept])
-            total += ExactSum.of(block.total)
-            if block.scores is not None:
-                scores = block.scores if scores is None else scores + block.scores
-            if keys is not None and by_group is not None:
-                by_group.add(keys[block.chunk], block)
+        for block in second.blocks(iter_chunks(inputs.loss_shape, limit), get_num_threads()):
+            found.add(block)
             if sinks[0] is not None:
-                sinks[0].write(block.chunk, losses.reshape(chunk_shape(block.chunk)))
+                sinks[0].write(block.chunk, block.losses.reshape(chunk_shape(block.chunk)))
             if sinks[1] is not None:
                 chunk = inputs.y_pred.source_chunk(inputs.prediction_chunk(block.chunk))
                 sinks[1].write(chunk, block.grad)
-            row, read = row + losses.size, read + block.read
             progress(block.progress)
         seconds = time.perf_counter() - start
-    seen = replace(counts.seen, total=total)
+    return summary_of(loss, inputs, counts, found, seconds)
+
+
+def summary_of(
+    loss: Loss, inputs: Inputs, counts: RowCounts, found: PartialSummary, seconds: float
+) -> Summary:
+    """Return the summary of what the two passes found in all rows."""
+    seen = replace(counts.seen, total=found.total)
     value = None
     if counts.divisor is not None:
         value = seen.result(loss.reduction)
@@ -169,17 +170,24 @@ def evaluate_in_blocks(
     return Summary(
         value,
         counts,
-        statistics,
-        scores,
-        by_group,
+        found.losses,
+        found.scores,
+        found.groups,
         seen,
         inputs.loss_shape,
-        output.name,
-        read,
+        output_dtype(loss, inputs.y_pred.dtype).name,
+        found.read,
         seconds,
     )
 
 
-def _default_block_rows(inputs: Inputs) -> int:
+def output_dtype(loss: Loss, given: np.dtype[Any]) -> DType:
+    """Return the dtype of unreduced losses and of the gradient, for predictions of a dtype."""
+    empty = np.empty(0, given)
+    return result_dtype(empty, empty) if loss._output_dtype is None else loss._output_dtype
+
+
+def default_block_rows(inputs: Inputs) -> int:
+    """Return how many rows a block has."""
     row_bytes = max(1, inputs.layout.classes) * inputs.y_pred.dtype.itemsize
     return max(1, min(BLOCK_ROWS, BLOCK_BYTES // row_bytes))

@@ -41,25 +41,38 @@ class GroupTotals:
     def add(self, keys: NDArray[Any], block: Block) -> None:
         """Add the rows of a block; keys has one key for each."""
         found, group = np.unique(keys.reshape(-1), return_inverse=True)
-        numbers = np.array([self._number(key) for key in found.tolist()], np.intp)
         size, plan = len(found), block.plan
         valid = np.ones(group.size) if plan.valid is None else plan.valid.astype(np.float64)
-        losses = weighted_losses(block.losses, plan)
+        judged = np.ones(group.size) if block.weight is None else block.weight
         weights = valid if plan.summed is None else np.where(valid, plan.summed.reshape(-1), 0.0)
+        sums = np.zeros((len(_SUMS), size))
+        sums[0] = np.bincount(group, weighted_losses(block.losses, plan), size)
+        sums[2] = np.bincount(group, valid, size)
+        sums[3] = np.bincount(group, weights, size)
+        if block.predictions is not None:
+            kept, correct = block.kept, block.predictions.correct
+            sums[4] = np.bincount(group[kept], judged[kept], size)
+            sums[5] = np.bincount(group[kept], (judged * correct)[kept], size)
+        self._include(found.tolist(), sums)
+
+    def __add__(self, other: GroupTotals) -> GroupTotals:
+        """Return the sums of the rows of both."""
+        both = GroupTotals()
+        for part in (self, other):
+            both._include(list(part._numbers), part._sums[:, : len(part._numbers)])
+        return both
+
+    def _include(self, keys: list[Any], more: Floats) -> None:
+        """Add the sums of some rows, a column for each key."""
+        numbers = np.array([self._number(key) for key in keys], np.intp)
         sums = self._with_room(int(numbers.max(initial=-1)) + 1)
         with np.errstate(invalid="ignore"):  # of infinite losses
-            total, more = sums[0, numbers], np.bincount(group, losses, size)
-            both = total + more
+            total = sums[0, numbers]
+            both = total + more[0]
             part = both - total
-            sums[1, numbers] += (total - (both - part)) + (more - part)
+            sums[1, numbers] += (total - (both - part)) + (more[0] - part) + more[1]
             sums[0, numbers] = both
-        sums[2, numbers] += np.bincount(group, valid, size)
-        sums[3, numbers] += np.bincount(group, weights, size)
-        if block.predictions is not None:
-            judged = np.ones(group.size) if block.weight is None else block.weight
-            kept, correct = block.kept, block.predictions.correct
-            sums[4, numbers] += np.bincount(group[kept], judged[kept], size)
-            sums[5, numbers] += np.bincount(group[kept], (judged * correct)[kept], size)
+        sums[2:, numbers] += more[2:]
 
     def _number(self, key: Any) -> int:
         return self._numbers.setdefault(key, len(self._numbers))

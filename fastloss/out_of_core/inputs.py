@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -22,24 +23,44 @@ from fastloss.arguments.arrays import (
 from fastloss.arguments.class_weights import weight_of_each_class
 from fastloss.arguments.labels import Labels, check_label_shape, class_labels, label_weights
 from fastloss.arguments.layout import Shape, layout_for
-from fastloss.formats.chunks import Chunk, chunk_shape, iter_chunks
+from fastloss.formats.chunks import Chunk, chunk_shape
 from fastloss.formats.reader import Reader
 from fastloss.loss_specs import LossSpec
 from fastloss.out_of_core.lazy_view import ChunkedArray, LazyView
 from fastloss.reduction import ReductionPlan, reduction_plan
 
 
+NO_LOSSES = PartialLoss()
+
+
 @dataclass(frozen=True)
 class RowCounts:
     """The result of the first pass."""
 
-    rows: int
-    masked: int
+    rows: int = 0
+    masked: int = 0
     """Rows where the mask is False."""
-    seen: PartialLoss
+    seen: PartialLoss = NO_LOSSES
     """Of all rows, but with total 0."""
-    divisor: float | None
-    """The sum of the weighted losses is divided by it; None: no reduction."""
+    divisor: float | None = None
+    """The sum of the weighted losses is divided by it; None: no reduction, or not all rows."""
+
+    def __add__(self, other: RowCounts) -> RowCounts:
+        """Return the counts of the rows of both."""
+        return RowCounts(self.rows + other.rows, self.masked + other.masked, self.seen + other.seen)
+
+    def of_all(self, reduction: str | None) -> RowCounts:
+        """Return the counts with the divisor, if they are those of all rows.
+
+        Raises ValueError for weights whose sum is no divisor.
+        """
+        if reduction in (None, "none"):
+            return self
+        divisor = float(self.seen.divisor(reduction))
+        # Each block is multiplied by its reciprocal, which must be finite too.
+        if math.isinf(divisor) or 0 < abs(divisor) < sys.float_info.min:
+            raise ValueError(f"sample_weight must add up to a normal float64, got {divisor}")
+        return replace(self, divisor=divisor)
 
     @property
     def ignored(self) -> int:
@@ -177,21 +198,16 @@ class Inputs:
         return self.spec._replace(pos_weight=np.broadcast_to(weights, rows.reduced_shape)[of_rows])
 
 
-def count_rows(inputs: Inputs, reduction: str | None, limit: int) -> RowCounts:
-    """Run the first pass: over all inputs but the predictions, at most `limit` rows at once."""
-    rows = masked = 0
-    seen = PartialLoss()
-    for chunk in iter_chunks(inputs.loss_shape, limit):
+def count_rows(inputs: Inputs, chunks: Iterable[Chunk], first: int = 0) -> RowCounts:
+    """Run the first pass, over all inputs but the predictions, in consecutive chunks.
+
+    `first` is the number of the first row.
+    """
+    counts = RowCounts()
+    for chunk in chunks:
         block = inputs.read(chunk)
-        inputs.check_labels(block, rows)
+        inputs.check_labels(block, first + counts.rows)
         size = math.prod(block.shape)
-        rows += size
-        masked += 0 if block.mask is None else size - int(np.count_nonzero(block.mask))
-        seen += PartialLoss.of(block.plan("sum"))
-    if reduction in (None, "none"):
-        return RowCounts(rows, masked, seen, None)
-    divisor = float(seen.divisor(reduction))
-    # Each block is multiplied by its reciprocal, which must be finite too.
-    if math.isinf(divisor) or 0 < abs(divisor) < sys.float_info.min:
-        raise ValueError(f"sample_weight must add up to a normal float64, got {divisor}")
-    return RowCounts(rows, masked, seen, divisor)
+        masked = 0 if block.mask is None else size - int(np.count_nonzero(block.mask))
+        counts += RowCounts(size, masked, PartialLoss.of(block.plan("sum")))
+    return counts

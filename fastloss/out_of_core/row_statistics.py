@@ -40,6 +40,13 @@ def _lower_edge(bins: NDArray[np.intp]) -> NDArray[np.float64]:
     return (ordered ^ ((ordered >> 31) & _MAGNITUDE)).view(np.float32).astype(np.float64)
 
 
+def _added(a: NDArray[np.int64] | None, b: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+    """Return the sum of two histograms; None: without counts."""
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b
+
+
 class RowStatistics:
     """Count, mean, extremes, quantiles and worst rows of losses that are added block by block.
 
@@ -80,9 +87,44 @@ class RowStatistics:
         self._total += ExactSum.of(float_sum(losses))
         self._pending.append(losses)
         self._pending_rows += losses.size
+        self._bound_memory()
+
+    def __add__(self, other: RowStatistics) -> RowStatistics:
+        """Return the statistics of the rows of both, as if they had been added to one."""
+        both = RowStatistics(self._worst_count)
+        both.count = self.count + other.count
+        both.nan_rows = self.nan_rows + other.nan_rows
+        both.minimum = min(self.minimum, other.minimum)
+        both.maximum = max(self.maximum, other.maximum)
+        both._total = self._total + other._total
+        both._pending = self._pending + other._pending
+        both._pending_rows = self._pending_rows + other._pending_rows
+        both._bin_counts = _added(self._bin_counts, other._bin_counts)
+        both._bound_memory()
+        for part in (self, other):
+            both._keep_worst(part._worst_rows, part._worst_losses)
+        return both
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickle writes: the histogram without the empty bins, most of 8 MiB."""
+        state = vars(self).copy()
+        if self._bin_counts is not None:
+            bins = np.flatnonzero(self._bin_counts)
+            state["_bin_counts"] = bins, self._bin_counts[bins]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self._bin_counts is not None:
+            bins, counts = state["_bin_counts"]
+            self._bin_counts = np.zeros(_BINS, np.int64)
+            self._bin_counts[bins] = counts
+
+    def _bound_memory(self) -> None:
+        """Count the losses that are stored in the histogram if there are too many."""
         if self._pending_rows > EXACT_ROWS:
             counts = _histogram(np.concatenate(self._pending))
-            self._bin_counts = counts if self._bin_counts is None else self._bin_counts + counts
+            self._bin_counts = _added(self._bin_counts, counts)
             self._pending, self._pending_rows = [], 0
 
     def _remember_worst(self, rows: NDArray[np.int64], losses: NDArray[Any]) -> None:
@@ -91,8 +133,12 @@ class RowStatistics:
             return
         sort_key = np.where(np.isnan(losses), np.inf, losses)
         candidates = np.flatnonzero(sort_key >= np.partition(sort_key, -count)[-count])
-        rows = np.concatenate([self._worst_rows, rows[candidates]])
-        losses = np.concatenate([self._worst_losses, losses[candidates].astype(np.float64)])
+        self._keep_worst(rows[candidates], losses[candidates].astype(np.float64))
+
+    def _keep_worst(self, rows: NDArray[np.int64], losses: NDArray[np.float64]) -> None:
+        """Add candidates to the worst rows, and forget the best of them."""
+        rows = np.concatenate([self._worst_rows, rows])
+        losses = np.concatenate([self._worst_losses, losses])
         sort_key = np.where(np.isnan(losses), np.inf, losses)
         order = np.lexsort((rows, -sort_key))[: self._worst_count]  # equal losses: first row first
         self._worst_rows, self._worst_losses = rows[order], losses[order]

@@ -1,0 +1,134 @@
+"""Parts of an evaluation: consecutive rows, each part computed by itself, anywhere.
+
+What a part is made of are sources with the shapes of the whole data set, of which it reads only its
+own rows. So shapes, alignment of weights and numbers of rows are those of a single evaluation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from fastloss_kernels.launch import single_threaded
+from numpy.typing import NDArray
+
+from fastloss.accumulation.exact_sum import ZERO, ExactSum
+from fastloss.arguments.arrays import convert
+from fastloss.formats.chunks import Chunk, chunk_shape, iter_part, leading_axis
+from fastloss.formats.errors import FileError
+from fastloss.loss_base import Loss
+from fastloss.out_of_core import evaluation
+from fastloss.out_of_core.blocks import Block, SecondPass
+from fastloss.out_of_core.class_scores import ScoreOptions
+from fastloss.out_of_core.evaluation import default_block_rows, output_dtype
+from fastloss.out_of_core.groups import group_keys
+from fastloss.out_of_core.inputs import Inputs, RowCounts, count_rows
+from fastloss.out_of_core.lazy_view import ChunkedArray
+from fastloss.out_of_core.partial_summary import PartialSummary
+from fastloss.reduction import weighted_losses
+
+Sources = Mapping[str, ChunkedArray]
+"""Arrays by the names of the arguments of `evaluate_in_blocks`."""
+
+
+class Part(NamedTuple):
+    """Some of the losses: start ... stop along their leading axis."""
+
+    start: int
+    stop: int
+    name: str
+    """As "chunk 3 of y_pred", for messages."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is computed of each part."""
+
+    loss: Loss
+    options: ScoreOptions | None = None
+    worst: int = 0
+    block_rows: int | None = None
+
+    def inputs(self, sources: Sources) -> Inputs:
+        """Return the inputs of the loss."""
+        given = {name: source for name, source in sources.items() if name != "groups"}
+        return Inputs(self.loss._spec, **given)
+
+    def count(self, sources: Sources, part: Part) -> RowCounts:
+        """Return the counts of the first pass, which reads no predictions."""
+        with _named(part, sources):
+            inputs = self.inputs(sources)
+            chunks = iter_part(inputs.loss_shape, part.start, part.stop, evaluation.BLOCK_ROWS)
+            return count_rows(inputs, chunks, first_row(inputs, part))
+
+    def summarize(self, sources: Sources, part: Part) -> PartialSummary:
+        """Return the summary of the second pass."""
+        with _named(part, sources):
+            inputs, groups = self.inputs(sources), sources.get("groups")
+            keys = None if groups is None else group_keys(groups, inputs.loss_shape)
+            found = PartialSummary.empty(self.worst, keys, first_row(inputs, part))
+            start = time.perf_counter()
+            for block in self._blocks(inputs, part):
+                found.add(block)
+            found.keys = None
+            found.seconds = time.perf_counter() - start
+            return found
+
+    def total(self, sources: Sources, part: Part) -> ExactSum:
+        """Return the sum of the weighted losses."""
+        with _named(part, sources):
+            blocks = self._blocks(self.inputs(sources), part)
+            return sum((ExactSum.of(block.total) for block in blocks), ZERO)
+
+    def rows(self, sources: Sources, part: Part) -> NDArray[Any]:
+        """Return the weighted losses, with the rank of all losses."""
+        with _named(part, sources):
+            inputs = self.inputs(sources)
+            output = output_dtype(self.loss, inputs.y_pred.dtype)
+            shape = part_shape(inputs.loss_shape, part)
+            losses = [weighted_losses(b.losses, b.plan) for b in self._blocks(inputs, part)]
+            return convert(np.concatenate([np.empty(0, output), *losses]), output).reshape(shape)
+
+    def gradient(
+        self, sources: Sources, part: Part, counts: RowCounts
+    ) -> tuple[NDArray[Any], ExactSum]:
+        """Return the gradient, with the axes of y_pred, and the sum of the weighted losses."""
+        with _named(part, sources):
+            inputs = self.inputs(sources)
+            whole = inputs.y_pred.source_chunk(
+                inputs.prediction_chunk(next(iter_whole(inputs.loss_shape, part)))
+            )
+            grad = np.zeros(chunk_shape(whole), output_dtype(self.loss, inputs.y_pred.dtype))
+            total, divisor = ZERO, 1.0 if counts.divisor is None else counts.divisor
+            for block in self._blocks(inputs, part, divisor):
+                chunk = inputs.y_pred.source_chunk(inputs.prediction_chunk(block.chunk))
+                place = grad[_within(chunk, whole)]
+                place[...] = block.grad.reshape(place.shape)
+                total += ExactSum.of(block.total)
+            return grad, total
+
+    def _blocks(self, inputs: Inputs, part: Part, divisor: float | None = None) -> Iterator[Block]:
+        """Yield the blocks of a part, with the gradient if there is a divisor.
+
+        They are computed by this thread alone: it is one of several that a scheduler keeps busy.
+        """
+        limit = self.block_rows or default_block_rows(inputs)
+        chunks = iter_part(inputs.loss_shape, part.start, part.stop, limit)
+        gradient = divisor is not None
+        second = SecondPass(
+            self.loss, inputs, 1.0 if divisor is None else divisor, gradient, self.options
+        )
+        yield from second.blocks(_checked(inputs, chunks, first_row(inputs, part)), 1)
+
+
+def _checked(inputs: Inputs, chunks: Iterator[Chunk], first: int) -> Iterator[Chunk]:
+    """Yield the chunks, after a check of their labels that numbers the rows of all parts."""
+    for chunk in chunks:
+        if inputs.spec.by_label:
+            inputs.check_labels(inputs.read(chunk), first)
+        first += int(np.prod(chunk_shape(chunk)))
+        yield chunk
