@@ -154,11 +154,16 @@ def evaluate_in_blocks(
                 sinks[1].write(chunk, block.grad)
             progress(block.progress)
         seconds = time.perf_counter() - start
-    return summary_of(loss, inputs, counts, found, seconds)
+    return summary_of(loss, inputs.loss_shape, output, counts, found, seconds)
 
 
 def summary_of(
-    loss: Loss, inputs: Inputs, counts: RowCounts, found: PartialSummary, seconds: float
+    loss: Loss,
+    shape: Shape,
+    output: DType,
+    counts: RowCounts,
+    found: PartialSummary,
+    seconds: float,
 ) -> Summary:
     """Return the summary of what the two passes found in all rows."""
     seen = replace(counts.seen, total=found.total)
@@ -174,8 +179,8 @@ def summary_of(
         found.scores,
         found.groups,
         seen,
-        inputs.loss_shape,
-        output_dtype(loss, inputs.y_pred.dtype).name,
+        shape,
+        output.name,
         found.read,
         seconds,
     )

@@ -29,7 +29,6 @@ from fastloss.loss_specs import LossSpec
 from fastloss.out_of_core.lazy_view import ChunkedArray, LazyView
 from fastloss.reduction import ReductionPlan, reduction_plan
 
-
 NO_LOSSES = PartialLoss()
 
 
@@ -154,6 +153,16 @@ class Inputs:
             slice(0, length) if axis in self.axes else next(rest)
             for axis, length in enumerate(self.layout.shape)
         )
+
+    def source_chunks(self, chunk: Chunk) -> dict[str, Chunk]:
+        """Return what `chunk` of the losses needs of each array, by the argument's name."""
+        predictions = self.prediction_chunk(chunk)
+        views = {"sample_weight": self._weight, "mask": self._mask}
+        return {
+            "y_pred": self.y_pred.source_chunk(predictions),
+            "y_true": self._y_true.source_chunk(chunk if self.spec.by_label else predictions),
+            **{name: view.source_chunk(chunk) for name, view in views.items() if view is not None},
+        }
 
     def read(self, chunk: Chunk) -> RowInputs:
         """Return the inputs of `chunk`, without the predictions."""

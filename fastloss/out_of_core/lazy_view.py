@@ -54,7 +54,11 @@ class LazyView:
         self.shape, self.dtype = view.shape, source.dtype
 
     def source_chunk(self, chunk: Chunk) -> Chunk:
-        """Return the chunk of the source that `chunk` of the view shows."""
+        """Return the chunk of the array or file below all views that `chunk` of this one shows."""
+        found = self._chunk_below(chunk)
+        return self._source.source_chunk(found) if isinstance(self._source, LazyView) else found
+
+    def _chunk_below(self, chunk: Chunk) -> Chunk:
         found = [slice(0, length) for length in self._source.shape]
         for axis, part in zip(self._source_axes, chunk, strict=True):
             if axis:
@@ -67,4 +71,4 @@ class LazyView:
         if 0 in shape:
             return np.empty(shape, self.dtype)
         unbroadcast = [n if axis else 1 for axis, n in zip(self._source_axes, shape, strict=True)]
-        return np.broadcast_to(self._source[self.source_chunk(chunk)].reshape(unbroadcast), shape)
+        return np.broadcast_to(self._source[self._chunk_below(chunk)].reshape(unbroadcast), shape)

@@ -6,6 +6,7 @@ own rows. So shapes, alignment of weights and numbers of rows are those of a sin
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from fastloss_kernels.launch import single_threaded
 from numpy.typing import NDArray
 
 from fastloss.accumulation.exact_sum import ZERO, ExactSum
@@ -60,14 +60,14 @@ class Task:
 
     def count(self, sources: Sources, part: Part) -> RowCounts:
         """Return the counts of the first pass, which reads no predictions."""
-        with _named(part, sources):
+        with _named(part):
             inputs = self.inputs(sources)
             chunks = iter_part(inputs.loss_shape, part.start, part.stop, evaluation.BLOCK_ROWS)
             return count_rows(inputs, chunks, first_row(inputs, part))
 
     def summarize(self, sources: Sources, part: Part) -> PartialSummary:
         """Return the summary of the second pass."""
-        with _named(part, sources):
+        with _named(part):
             inputs, groups = self.inputs(sources), sources.get("groups")
             keys = None if groups is None else group_keys(groups, inputs.loss_shape)
             found = PartialSummary.empty(self.worst, keys, first_row(inputs, part))
@@ -80,16 +80,16 @@ class Task:
 
     def total(self, sources: Sources, part: Part) -> ExactSum:
         """Return the sum of the weighted losses."""
-        with _named(part, sources):
+        with _named(part):
             blocks = self._blocks(self.inputs(sources), part)
             return sum((ExactSum.of(block.total) for block in blocks), ZERO)
 
     def rows(self, sources: Sources, part: Part) -> NDArray[Any]:
         """Return the weighted losses, with the rank of all losses."""
-        with _named(part, sources):
+        with _named(part):
             inputs = self.inputs(sources)
             output = output_dtype(self.loss, inputs.y_pred.dtype)
-            shape = part_shape(inputs.loss_shape, part)
+            shape = chunk_shape(part_chunk(inputs.loss_shape, part))
             losses = [weighted_losses(b.losses, b.plan) for b in self._blocks(inputs, part)]
             return convert(np.concatenate([np.empty(0, output), *losses]), output).reshape(shape)
 
@@ -97,16 +97,14 @@ class Task:
         self, sources: Sources, part: Part, counts: RowCounts
     ) -> tuple[NDArray[Any], ExactSum]:
         """Return the gradient, with the axes of y_pred, and the sum of the weighted losses."""
-        with _named(part, sources):
+        with _named(part):
             inputs = self.inputs(sources)
-            whole = inputs.y_pred.source_chunk(
-                inputs.prediction_chunk(next(iter_whole(inputs.loss_shape, part)))
-            )
+            whole = inputs.source_chunks(part_chunk(inputs.loss_shape, part))["y_pred"]
             grad = np.zeros(chunk_shape(whole), output_dtype(self.loss, inputs.y_pred.dtype))
             total, divisor = ZERO, 1.0 if counts.divisor is None else counts.divisor
             for block in self._blocks(inputs, part, divisor):
-                chunk = inputs.y_pred.source_chunk(inputs.prediction_chunk(block.chunk))
-                place = grad[_within(chunk, whole)]
+                chunk = inputs.source_chunks(block.chunk)["y_pred"]
+                place = grad[shifted(chunk, whole)]
                 place[...] = block.grad.reshape(place.shape)
                 total += ExactSum.of(block.total)
             return grad, total
@@ -130,5 +128,44 @@ def _checked(inputs: Inputs, chunks: Iterator[Chunk], first: int) -> Iterator[Ch
     for chunk in chunks:
         if inputs.spec.by_label:
             inputs.check_labels(inputs.read(chunk), first)
-        first += int(np.prod(chunk_shape(chunk)))
+        first += math.prod(chunk_shape(chunk))
         yield chunk
+
+
+def part_chunk(shape: tuple[int, ...], part: Part) -> Chunk:
+    """Return the chunk of losses of this shape that is a part."""
+    axis = leading_axis(shape)
+    return tuple(
+        slice(part.start, part.stop) if number == axis else slice(0, length)
+        for number, length in enumerate(shape)
+    )
+
+
+def first_row(inputs: Inputs, part: Part) -> int:
+    """Return how many losses are before a part."""
+    size, axis = math.prod(inputs.loss_shape), leading_axis(inputs.loss_shape)
+    return 0 if axis is None or not size else part.start * (size // inputs.loss_shape[axis])
+
+
+def shifted(chunk: Chunk, whole: Chunk) -> Chunk:
+    """Return the index of `chunk` in an array that holds the chunk `whole`.
+
+    >>> shifted((slice(5, 7),), (slice(4, 8),))
+    (slice(1, 3, None),)
+    """
+    return tuple(
+        slice(part.start - origin.start, part.stop - origin.start)
+        for part, origin in zip(chunk, whole, strict=True)
+    )
+
+
+@contextmanager
+def _named(part: Part) -> Iterator[None]:
+    """Say in errors which part they are about."""
+    try:
+        yield
+    except Exception as error:
+        if type(error) in (ValueError, TypeError, FileError):
+            raise type(error)(f"{error}; in {part.name}") from None
+        error.add_note(f"in {part.name}")  # others may have more than a message
+        raise

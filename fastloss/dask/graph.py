@@ -1,0 +1,175 @@
+"""The graph of an evaluation: a task for each part, and a tree that adds up what they find."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dask.array as da
+from dask.base import optimize
+from dask.delayed import Delayed
+from dask.highlevelgraph import HighLevelGraph
+
+from fastloss.dask.arrays import (
+    Form,
+    Places,
+    block_keys,
+    counted_parts,
+    cut,
+    dask_array,
+    parts_of_chunks,
+    windows,
+)
+from fastloss.formats.chunks import Chunk, chunk_shape
+from fastloss.loss_base import Loss
+from fastloss.out_of_core.groups import group_keys
+from fastloss.out_of_core.inputs import RowCounts
+from fastloss.out_of_core.parts import Part, Task, part_chunk
+
+FAN_IN = 8
+"""How many partial results a task of the tree adds up."""
+
+
+class Tasks:
+    """Tasks of one kind: a layer of a graph. Each is a function of the results of others.
+
+    Written as a dictionary: a hundred thousand of Dask's Delayed objects would take minutes.
+    """
+
+    def __init__(self, kind: str, needed: Sequence[Any] = ()) -> None:
+        self._name = f"fastloss-{kind}-{uuid.uuid4().hex}"
+        self._layer: dict[Any, Any] = {}
+        self._needed = needed
+        """The collections that hold what these tasks need."""
+
+    def add(self, function: Callable[..., Any], *keys: Any) -> Any:
+        """Add a task; return its key. A key is that of a task, a list of them or a number."""
+        key = (self._name, len(self._layer))
+        self._layer[key] = (function, *keys)
+        return key
+
+    def merge(self, keys: list[Any]) -> Any:
+        """Add up results by a tree over their numbers; return the key of the sum."""
+        while len(keys) > 1:
+            level = [keys[start : start + FAN_IN] for start in range(0, len(keys), FAN_IN)]
+            keys = [self.add(_sum, some) for some in level]
+        return keys[0]
+
+    def delayed(self, key: Any) -> Delayed:
+        """Return the result of a task, lazily."""
+        return Delayed(key, self._graph(), layer=self._name)
+
+    def array(self, keys: list[Any], places: Sequence[Chunk], dtype: Any) -> da.Array:
+        """Return an array of blocks that follow each other along one axis, at these places."""
+        shapes = list(map(chunk_shape, places))
+        moving = [axis for axis, part in enumerate(places[0]) if part != places[-1][axis]]
+        chunks = [
+            tuple(shape[axis] for shape in (shapes if axis in moving else shapes[:1]))
+            for axis in range(len(places[0]))
+        ]
+        name = f"{self._name}-array"
+        for number, key in enumerate(keys):
+            index = (number if axis in moving else 0 for axis in range(len(chunks)))
+            self._layer[name, *index] = key
+        return da.Array(self._graph(), name, chunks, dtype)
+
+    def _graph(self) -> HighLevelGraph:
+        return HighLevelGraph.from_collections(self._name, self._layer, dependencies=self._needed)
+
+
+class Graph:
+    """Dask arrays of one evaluation, and the tasks that read them.
+
+    Parameters
+    ----------
+    task : Task
+        What is computed.
+    given : dict
+        The arguments by name; None: not given.
+    """
+
+    def __init__(self, task: Task, given: dict[str, Any]) -> None:
+        if not isinstance(task.loss, Loss):
+            raise TypeError(
+                "loss must be an instance of a loss class that takes y_true and y_pred, as"
+                f" fl.Poisson(); got {task.loss!r}"
+            )
+        arrays = {name: dask_array(name, a) for name, a in given.items() if a is not None}
+        self.loss, self.y_pred = task.loss, arrays["y_pred"]
+        self.inputs = inputs = task.inputs(arrays)
+        self._keys = group_keys(arrays["groups"], inputs.loss_shape) if "groups" in arrays else None
+        large = {"y_pred"} if inputs.spec.by_label else {"y_pred", "y_true"}
+        small = {name: arrays[name] for name in arrays.keys() - large - {"groups"}}
+        self.parts, self._counted = parts_of_chunks(inputs, self.y_pred), counted_parts(inputs)
+        self.places, self._counted_places = map(self._places_of, (self.parts, self._counted))
+        second = cut(arrays, self.places, large)
+        first = cut(small, self._counted_places, set())
+        # All at once, so that what they have in common is computed once.
+        self._second, self._first = optimize(second, first)
+        forms: dict[str, Form] = {name: (a.shape, a.dtype) for name, a in arrays.items()}
+        shared = Tasks("shared")
+        self._shared = shared.delayed(shared.add(functools.partial(_same, (task, forms))))
+
+    def _places_of(self, parts: list[Part]) -> list[Places]:
+        """Return which chunk of each array each part needs."""
+        chunks = [part_chunk(self.inputs.loss_shape, part) for part in parts]
+        keys = self._keys
+        groups = [{} if keys is None else {"groups": keys.source_chunk(c)} for c in chunks]
+        return [self.inputs.source_chunks(c) | g for c, g in zip(chunks, groups, strict=True)]
+
+    def counts(self) -> Delayed:
+        """Return the counts of all rows, with the divisor."""
+        tasks, keys = self._each("count", self._counted, self._counted_places, self._first)
+        of_all = functools.partial(RowCounts.of_all, reduction=self.loss.reduction)
+        return tasks.delayed(tasks.add(of_all, tasks.merge(keys)))
+
+    def each(self, method: str, *more: Delayed) -> tuple[Tasks, list[Any]]:
+        """Return tasks that call a method of Task for each part, and their keys."""
+        return self._each(method, self.parts, self.places, self._second, *more)
+
+    def _each(
+        self,
+        method: str,
+        parts: list[Part],
+        places: list[Places],
+        arrays: dict[str, Any],
+        *more: Delayed,
+    ) -> tuple[Tasks, list[Any]]:
+        tasks = Tasks(method, [self._shared, *arrays.values(), *more])
+        blocks = zip(*(block_keys(array, len(parts)) for array in arrays.values()), strict=True)
+        names, others = list(arrays), [one.key for one in more]
+        keys = [
+            tasks.add(
+                functools.partial(_run, method, part, place, names),
+                self._shared.key,
+                list(next(blocks, ())),
+                *others,
+            )
+            for part, place in zip(parts, places, strict=True)
+        ]
+        return tasks, keys
+
+
+def _run(
+    method: str,
+    part: Part,
+    places: Places,
+    names: list[str],
+    shared: tuple[Task, dict[str, Form]],
+    blocks: list[Any],
+    *more: Any,
+) -> Any:
+    task, forms = shared
+    found = dict(zip(names, blocks, strict=True))
+    return getattr(task, method)(windows(forms, places, found), part, *more)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _sum(parts: list[Any]) -> Any:
+    return functools.reduce(operator.add, parts)
