@@ -35,7 +35,10 @@ def as_numpy(name: str, value: Any, depth: int = 64) -> Array:
     kind = type(value)  # not the value: the columns of a pandas frame are attributes too
     method = next((method for method in _TO_ARRAYS if hasattr(kind, method)), None)
     if hasattr(kind, "__dask_graph__") and value.__dask_graph__() is not None:
-        method = "compute"
+        raise TypeError(
+            f"{name} must be an array of numbers in memory, got {_a(value)}: pass it to"
+            f" fastloss.dask, which computes chunk by chunk, or pass {name}.compute()"
+        )
     if method is not None:
         raise TypeError(
             f"{name} must be an array of numbers in memory, got {_a(value)}: pass {name}.{method}()"

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from fastloss.cli import parsing, tables
+from fastloss.cli.cluster import evaluate_on_cluster
 from fastloss.cli.output import Json, Quiet, one_line_errors, print_json
 from fastloss.cli.progress import progress
 from fastloss.cli.result import group_columns, json_values
@@ -20,8 +21,10 @@ from fastloss.formats.shards import expanded, open_shards
 from fastloss.formats.tables import STDOUT, check_table, open_table
 from fastloss.out_of_core.class_scores import ScoreOptions
 from fastloss.out_of_core.evaluation import evaluate_in_blocks
+from fastloss.out_of_core.parts import Task
 
 FILES, LOSS, RESULTS, READING = "Files", "Loss", "Results", "Reading"
+CLUSTER = "Cluster (Dask)"
 """Panels of --help."""
 
 
@@ -153,6 +156,17 @@ def evaluate_command(
             rich_help_panel=READING,
         ),
     ] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a Dask scheduler, as tcp://HOST:8786, whose workers see the files.",
+            rich_help_panel=CLUSTER,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Start so many processes of Dask here.", rich_help_panel=CLUSTER),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -198,23 +212,34 @@ def evaluate_command(
         if axis is None:
             criterion = parsing.row_for_each_element(criterion, y_true.shape, y_pred.shape)
         options = ScoreOptions(tuple(sorted(set(top or ()))), bins, brier)
-        columns = [DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
-        with progress(quiet, *columns) as bar:
-            task = bar.add_task(y_pred.name, total=y_pred.nbytes)
-            summary = evaluate_in_blocks(
-                criterion,
-                y_true,
-                y_pred,
-                opened("weights") if weights else None,
-                opened("mask") if mask else None,
-                block_rows=block_rows,
-                worst=worst,
-                rows_out=rows_out,
-                grad_out=grad_out,
-                groups=opened("groups") if groups else None,
-                options=options,
-                progress=lambda done: bar.advance(task, done),
+        if scheduler is not None or workers is not None:
+            summary = evaluate_on_cluster(
+                scheduler,
+                workers,
+                Task(criterion, options, worst, block_rows),
+                inputs,
+                [rows_out, grad_out],
+                mapped=not no_mmap,
+                quiet=quiet,
             )
+        else:
+            columns = [DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
+            with progress(quiet, *columns) as bar:
+                task = bar.add_task(y_pred.name, total=y_pred.nbytes)
+                summary = evaluate_in_blocks(
+                    criterion,
+                    y_true,
+                    y_pred,
+                    opened("weights") if weights else None,
+                    opened("mask") if mask else None,
+                    block_rows=block_rows,
+                    worst=worst,
+                    rows_out=rows_out,
+                    grad_out=grad_out,
+                    groups=opened("groups") if groups else None,
+                    options=options,
+                    progress=lambda done: bar.advance(task, done),
+                )
         if groups_out is not None:
             with open_table(groups_out) as table:
                 table.write(group_columns(criterion, summary))

@@ -17,12 +17,8 @@ from numpy.typing import NDArray
 
 from fastloss.arguments.arrays import as_array
 from fastloss.formats.chunks import Chunk, leading_axis
-from fastloss.out_of_core import evaluation
 from fastloss.out_of_core.inputs import Inputs
 from fastloss.out_of_core.parts import Part, Sources, part_chunk, shifted
-
-COUNTED_BLOCKS = 16
-"""How many blocks of the first pass, of 262,144 rows, are a part of it."""
 
 Places = dict[str, Chunk]
 """Which chunk of each array a part has."""
@@ -93,20 +89,6 @@ def parts_of_chunks(inputs: Inputs, y_pred: Any) -> list[Part]:
         Part(start, stop, f"chunk {number} of y_pred, rows {start} to {stop - 1}")
         for number, (start, stop) in enumerate(borders)
         if start < stop
-    ]
-
-
-def counted_parts(inputs: Inputs) -> list[Part]:
-    """Return the parts of the first pass: whole blocks of it, however y_pred is chunked."""
-    shape = inputs.loss_shape
-    lead = leading_axis(shape)
-    if lead is None or 0 in shape:
-        return [Part(0, 1 if lead is None else shape[lead], "y_true")]
-    length = COUNTED_BLOCKS * max(1, evaluation.BLOCK_ROWS // math.prod(shape[lead + 1 :]))
-    return [
-        Part(start, stop, f"rows {start} to {stop - 1}")
-        for start in range(0, shape[lead], length)
-        for stop in [min(start + length, shape[lead])]
     ]
 
 

@@ -17,7 +17,6 @@ from fastloss.dask.arrays import (
     Form,
     Places,
     block_keys,
-    counted_parts,
     cut,
     dask_array,
     parts_of_chunks,
@@ -25,10 +24,14 @@ from fastloss.dask.arrays import (
 )
 from fastloss.formats.chunks import Chunk, chunk_shape
 from fastloss.loss_base import Loss
+from fastloss.out_of_core import evaluation
+from fastloss.out_of_core.evaluation import output_dtype
 from fastloss.out_of_core.groups import group_keys
 from fastloss.out_of_core.inputs import RowCounts
-from fastloss.out_of_core.parts import Part, Task, part_chunk
+from fastloss.out_of_core.parts import Part, Task, equal_parts, part_chunk
 
+COUNTED_BLOCKS = 16
+"""How many blocks of the first pass, of 262,144 rows, a task counts."""
 FAN_IN = 8
 """How many partial results a task of the tree adds up."""
 
@@ -87,23 +90,41 @@ class Graph:
     ----------
     task : Task
         What is computed.
-    given : dict
-        The arguments by name; None: not given.
+    y_true, y_pred, sample_weight, mask, groups
+        Dask arrays, or arrays in memory; None: not given.
     """
 
-    def __init__(self, task: Task, given: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        task: Task,
+        y_true: Any,
+        y_pred: Any,
+        sample_weight: Any,
+        mask: Any,
+        groups: Any = None,
+    ) -> None:
         if not isinstance(task.loss, Loss):
             raise TypeError(
                 "loss must be an instance of a loss class that takes y_true and y_pred, as"
                 f" fl.Poisson(); got {task.loss!r}"
             )
-        arrays = {name: dask_array(name, a) for name, a in given.items() if a is not None}
+        if task.block_rows is not None and task.block_rows < 1:
+            raise ValueError(f"block_rows must be at least 1, got {task.block_rows}")
+        arrays = {"y_true": dask_array("y_true", y_true), "y_pred": dask_array("y_pred", y_pred)}
+        for name, a in (("sample_weight", sample_weight), ("mask", mask), ("groups", groups)):
+            if a is not None:
+                arrays[name] = dask_array(name, a)
         self.loss, self.y_pred = task.loss, arrays["y_pred"]
+        self.output = output_dtype(self.loss, self.y_pred.dtype)
+        """The dtype of losses and gradient."""
         self.inputs = inputs = task.inputs(arrays)
         self._keys = group_keys(arrays["groups"], inputs.loss_shape) if "groups" in arrays else None
         large = {"y_pred"} if inputs.spec.by_label else {"y_pred", "y_true"}
         small = {name: arrays[name] for name in arrays.keys() - large - {"groups"}}
-        self.parts, self._counted = parts_of_chunks(inputs, self.y_pred), counted_parts(inputs)
+        self.parts, self._counted = (
+            parts_of_chunks(inputs, self.y_pred),
+            equal_parts(inputs.loss_shape, evaluation.BLOCK_ROWS, COUNTED_BLOCKS),
+        )
         self.places, self._counted_places = map(self._places_of, (self.parts, self._counted))
         second = cut(arrays, self.places, large)
         first = cut(small, self._counted_places, set())
@@ -151,6 +172,12 @@ class Graph:
             for part, place in zip(parts, places, strict=True)
         ]
         return tasks, keys
+
+
+def finished(function: Callable[[Any, Any], Any], counts: Delayed, found: Delayed) -> Delayed:
+    """Return what a function makes of the two passes, lazily."""
+    tasks = Tasks("result", [counts, found])
+    return tasks.delayed(tasks.add(function, counts.key, found.key))
 
 
 def _run(

@@ -132,6 +132,21 @@ def _checked(inputs: Inputs, chunks: Iterator[Chunk], first: int) -> Iterator[Ch
         yield chunk
 
 
+def equal_parts(shape: tuple[int, ...], block_rows: int, blocks: int) -> list[Part]:
+    """Return parts of losses of this shape: each has so many whole blocks, but for the last.
+
+    >>> [part.name for part in equal_parts((10,), 2, 3)]
+    ['rows 0 to 5', 'rows 6 to 9']
+    """
+    lead = leading_axis(shape)
+    if lead is None or 0 in shape:
+        return [Part(0, 1 if lead is None else shape[lead], "the data")]
+    length = blocks * max(1, block_rows // math.prod(shape[lead + 1 :]))
+    starts = range(0, shape[lead], length)
+    stops = (min(start + length, shape[lead]) for start in starts)
+    return [Part(a, b, f"rows {a} to {b - 1}") for a, b in zip(starts, stops, strict=True)]
+
+
 def part_chunk(shape: tuple[int, ...], part: Part) -> Chunk:
     """Return the chunk of losses of this shape that is a part."""
     axis = leading_axis(shape)

@@ -20,7 +20,8 @@ MAY_IMPORT = {
     "formats": {"", "formats"},
     "out_of_core": {"", "formats", "out_of_core"},
     "selfcheck": {"", "selfcheck"},
-    "cli": {"", "cli", "formats", "out_of_core", "selfcheck"},
+    "dask": {"", "dask", "formats", "out_of_core"},
+    "cli": {"", "cli", "dask", "formats", "out_of_core", "selfcheck"},
 }
 # Each may import those below it.
 PATH_OF_A_CALL = """
@@ -95,7 +96,11 @@ def test_a_function_name_means_one_thing():
     shared = {name: files for name, files in places.items() if len(files) > 1}
     both = ["functional.py", "selfcheck/reference.py"]
     losses = ("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy")
-    assert shared == dict.fromkeys((*losses, "poisson", "kl_divergence"), both)
+    of_dask = {
+        "evaluate": ["dask/summary.py", "evaluate.py"],
+        "value_and_grad": ["dask/losses.py", "transforms.py"],
+    }
+    assert shared == dict.fromkeys((*losses, "poisson", "kl_divergence"), both) | of_dask
 
 
 def test_dir_is_the_public_api():
