@@ -39,12 +39,8 @@ def evaluate_on_cluster(
             "--rows-out and --grad-out are written by one process: leave out --scheduler and"
             " --workers, or store fastloss.dask.rows(...) and value_and_grad(...) as zarr"
         )
-    try:
-        from fastloss.dask.files import cluster, evaluate_files
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            f'--scheduler and --workers need the package {error.name}: pip install "fastloss[dask]"'
-        ) from None
+    from fastloss.dask.files import cluster, evaluate_files  # not at the top: an extra
+
     names = {ARGUMENTS[option]: files for option, files in inputs.items() if files}
     with cluster(scheduler, workers) as client:
         return evaluate_files(client, task, names, mapped=mapped, quiet=quiet)

@@ -105,7 +105,7 @@ def cut(arrays: Mapping[str, Any], places: Sequence[Places], large: Set[str]) ->
                 *([(s.start, s.stop) for s in place[name]] for place in places), strict=True
             )
         )
-        if name in large and [c for c in array.chunks if 0 not in c] != list(chunks):
+        if name in large and _without_empty(array.chunks) != _without_empty(chunks):
             warnings.warn(
                 f"{name} is rechunked, which moves up to {array.nbytes:,} bytes between workers:"
                 f" its chunks {_counts(array.chunks)} must be {_counts(chunks)}, that is along the"
@@ -115,6 +115,10 @@ def cut(arrays: Mapping[str, Any], places: Sequence[Places], large: Set[str]) ->
             )
         found[name] = array.rechunk(chunks)
     return found
+
+
+def _without_empty(chunks: Sequence[Sequence[int]]) -> list[list[int]]:
+    return [[length for length in of_axis if length] for of_axis in chunks]
 
 
 def _counts(chunks: Sequence[Sequence[int]]) -> str:

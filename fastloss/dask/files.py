@@ -85,12 +85,14 @@ def evaluate_files(
     limit = task.block_rows or default_block_rows(inputs)
     block_bytes = limit * (y_pred.nbytes // max(1, math.prod(shape)))
     shared = Tasks("files")
-    given = shared.delayed(shared.add(partial(_files, task, readers)))
+    given = shared.delayed(shared.add(partial(_task_and_readers, task, readers)))
     counted = equal_parts(shape, evaluation.BLOCK_ROWS, COUNTED_BLOCKS)
     scored = equal_parts(shape, limit, max(1, PART_BYTES // max(1, block_bytes)))
     tasks = Tasks("evaluate", [given])
-    counts = tasks.merge([tasks.add(partial(_run, "count", part), given.key) for part in counted])
-    found = tasks.merge([tasks.add(partial(_run, "summarize", p), given.key) for p in scored])
+    counts = tasks.merge(
+        [tasks.add(partial(_of_files, "count", part), given.key) for part in counted]
+    )
+    found = tasks.merge([tasks.add(partial(_of_files, "summarize", p), given.key) for p in scored])
     output = output_dtype(task.loss, y_pred.dtype)
     finish = partial(_counted_and_found, task.loss.reduction)
     start = time.perf_counter()
@@ -106,11 +108,11 @@ def evaluate_files(
     return summary_of(task.loss, shape, output, counts, found, seconds)
 
 
-def _files(task: Task, readers: Readers) -> tuple[Task, Readers]:
+def _task_and_readers(task: Task, readers: Readers) -> tuple[Task, Readers]:
     return task, readers
 
 
-def _run(method: str, part: Part, shared: tuple[Task, Readers]) -> Any:
+def _of_files(method: str, part: Part, shared: tuple[Task, Readers]) -> Any:
     """Call a method of the task with readers of its own: those of other threads have a position."""
     task, readers = shared
     with ExitStack() as files:

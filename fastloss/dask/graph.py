@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import dask.array as da
-from dask.base import optimize
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 
@@ -61,9 +60,10 @@ class Tasks:
             keys = [self.add(_sum, some) for some in level]
         return keys[0]
 
-    def delayed(self, key: Any) -> Delayed:
-        """Return the result of a task, lazily."""
-        return Delayed(key, self._graph(), layer=self._name)
+    def delayed(self, key: Any) -> Any:
+        """Return the Delayed of a task."""
+        graph = HighLevelGraph.from_collections(self._name, self._layer, self._needed)
+        return Delayed(key, graph, layer=self._name)
 
     def array(self, keys: list[Any], places: Sequence[Chunk], dtype: Any) -> da.Array:
         """Return an array of blocks that follow each other along one axis, at these places."""
@@ -73,14 +73,13 @@ class Tasks:
             tuple(shape[axis] for shape in (shapes if axis in moving else shapes[:1]))
             for axis in range(len(places[0]))
         ]
-        name = f"{self._name}-array"
-        for number, key in enumerate(keys):
-            index = (number if axis in moving else 0 for axis in range(len(chunks)))
-            self._layer[name, *index] = key
-        return da.Array(self._graph(), name, chunks, dtype)
-
-    def _graph(self) -> HighLevelGraph:
-        return HighLevelGraph.from_collections(self._name, self._layer, dependencies=self._needed)
+        name = f"{self._name}-array"  # Dask wants an array to be a layer of its name
+        layer: dict[Any, Any] = {
+            (name, *(number if axis in moving else 0 for axis in range(len(chunks)))): key
+            for number, key in enumerate(keys)
+        }
+        graph = HighLevelGraph.from_collections(name, layer, [self.delayed(keys[0])])
+        return da.Array(graph, name, chunks, dtype)
 
 
 class Graph:
@@ -126,10 +125,8 @@ class Graph:
             equal_parts(inputs.loss_shape, evaluation.BLOCK_ROWS, COUNTED_BLOCKS),
         )
         self.places, self._counted_places = map(self._places_of, (self.parts, self._counted))
-        second = cut(arrays, self.places, large)
-        first = cut(small, self._counted_places, set())
-        # All at once, so that what they have in common is computed once.
-        self._second, self._first = optimize(second, first)
+        self._second = cut(arrays, self.places, large)
+        self._first = cut(small, self._counted_places, set())
         forms: dict[str, Form] = {name: (a.shape, a.dtype) for name, a in arrays.items()}
         shared = Tasks("shared")
         self._shared = shared.delayed(shared.add(functools.partial(_same, (task, forms))))
@@ -141,8 +138,8 @@ class Graph:
         groups = [{} if keys is None else {"groups": keys.source_chunk(c)} for c in chunks]
         return [self.inputs.source_chunks(c) | g for c, g in zip(chunks, groups, strict=True)]
 
-    def counts(self) -> Delayed:
-        """Return the counts of all rows, with the divisor."""
+    def counts(self) -> Any:
+        """Return the Delayed of the counts of all rows, with the divisor."""
         tasks, keys = self._each("count", self._counted, self._counted_places, self._first)
         of_all = functools.partial(RowCounts.of_all, reduction=self.loss.reduction)
         return tasks.delayed(tasks.add(of_all, tasks.merge(keys)))
@@ -164,7 +161,7 @@ class Graph:
         names, others = list(arrays), [one.key for one in more]
         keys = [
             tasks.add(
-                functools.partial(_run, method, part, place, names),
+                functools.partial(_of_part, method, part, place, names),
                 self._shared.key,
                 list(next(blocks, ())),
                 *others,
@@ -174,13 +171,7 @@ class Graph:
         return tasks, keys
 
 
-def finished(function: Callable[[Any, Any], Any], counts: Delayed, found: Delayed) -> Delayed:
-    """Return what a function makes of the two passes, lazily."""
-    tasks = Tasks("result", [counts, found])
-    return tasks.delayed(tasks.add(function, counts.key, found.key))
-
-
-def _run(
+def _of_part(
     method: str,
     part: Part,
     places: Places,

@@ -7,12 +7,13 @@ from functools import partial
 from operator import itemgetter
 from typing import Any
 
+import dask.array as da
 import numpy as np
 from dask.delayed import Delayed
 
 from fastloss.accumulation.exact_sum import ExactSum
 from fastloss.arguments.arrays import scalar
-from fastloss.dask.graph import Graph, finished
+from fastloss.dask.graph import Graph, Tasks
 from fastloss.loss_base import Loss
 from fastloss.out_of_core.inputs import RowCounts
 from fastloss.out_of_core.parts import Task, part_chunk
@@ -26,7 +27,7 @@ def value(
     mask: Any = None,
     *,
     block_rows: int | None = None,
-) -> Delayed:
+) -> da.Array:
     """Return ``loss(y_true, y_pred, sample_weight, mask)``, lazily.
 
     Parameters
@@ -38,8 +39,8 @@ def value(
 
     Returns
     -------
-    Delayed
-        Of a float64, or a scalar of the loss's dtype: the value of `evaluate`.
+    dask array
+        Of rank 0: a float64, or of the loss's dtype; the value of `evaluate`.
 
     Raises
     ------
@@ -56,7 +57,7 @@ def value(
     """
     graph = _reducing(loss, block_rows, y_true, y_pred, sample_weight, mask)
     tasks, totals = graph.each("total")
-    return finished(partial(_value, loss), graph.counts(), tasks.delayed(tasks.merge(totals)))
+    return _number(loss, graph.counts(), tasks.delayed(tasks.merge(totals)))
 
 
 def rows(
@@ -67,7 +68,7 @@ def rows(
     mask: Any = None,
     *,
     block_rows: int | None = None,
-) -> Any:
+) -> da.Array:
     """Return the losses without a reduction, as a Dask array.
 
     Parameters
@@ -111,7 +112,7 @@ def value_and_grad(
     mask: Any = None,
     *,
     block_rows: int | None = None,
-) -> tuple[Delayed, Any]:
+) -> tuple[da.Array, da.Array]:
     """Return the value and its gradient with respect to y_pred, both lazily.
 
     Parameters
@@ -123,7 +124,7 @@ def value_and_grad(
 
     Returns
     -------
-    value : Delayed
+    value : dask array
         As from `value`.
     grad : dask array
         Of the shape and chunks of y_pred, and the dtype of a call's gradient.
@@ -157,7 +158,7 @@ def value_and_grad(
     grads = [tasks.add(itemgetter(0), part) for part in found]
     places = [place["y_pred"] for place in graph.places]
     grad = tasks.array(grads, places, graph.output).rechunk(graph.y_pred.chunks)
-    return finished(partial(_value, loss), counts, tasks.delayed(total)), grad
+    return _number(loss, counts, tasks.delayed(total)), grad
 
 
 def _reducing(loss: Loss, block_rows: int | None, *arrays: Any) -> Graph:
@@ -169,6 +170,13 @@ def _reducing(loss: Loss, block_rows: int | None, *arrays: Any) -> Graph:
             f' "mean_with_sample_weight": got {loss.reduction!r}, of which rows() gives the losses'
         )
     return graph
+
+
+def _number(loss: Loss, counts: Delayed, total: Delayed) -> da.Array:
+    """Return the value of rank 0: Dask computes it with the gradient, as both are arrays."""
+    tasks = Tasks("value", [counts, total])
+    key = tasks.add(partial(_value, loss), counts.key, total.key)
+    return tasks.array([key], [()], loss._output_dtype or np.dtype(np.float64))
 
 
 def _value(loss: Loss, counts: RowCounts, total: ExactSum) -> np.floating[Any]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from dask.delayed import Delayed
-
 from fastloss.arguments.layout import Shape
-from fastloss.dask.graph import Graph, finished
+from fastloss.dask.graph import Graph, Tasks
 from fastloss.loss_base import Loss
 from fastloss.out_of_core.class_scores import ScoreOptions
 from fastloss.out_of_core.evaluation import Summary, summary_of
@@ -30,7 +28,7 @@ def evaluate(
     bins: int = 15,
     brier: bool = False,
     block_rows: int | None = None,
-) -> Delayed:
+) -> Any:
     """Return the summary that `fastloss evaluate` makes, lazily.
 
     Parameters
@@ -90,7 +88,9 @@ def evaluate(
     graph = Graph(task, y_true, y_pred, sample_weight, mask, groups)
     finish = partial(_summary, loss, graph.inputs.loss_shape, graph.output)
     tasks, found = graph.each("summarize")
-    return finished(finish, graph.counts(), tasks.delayed(tasks.merge(found)))
+    counts, both = graph.counts(), tasks.delayed(tasks.merge(found))
+    result = Tasks("summary", [counts, both])
+    return result.delayed(result.add(finish, counts.key, both.key))
 
 
 def _summary(

@@ -145,9 +145,9 @@ class _CsvColumns(RowReader):
         super().__init__(name, shape, dtype)
         self._path, self._columns = path, columns
 
-    def pieces(self) -> Iterator[NDArray[Any]]:
+    def pieces(self, start: int) -> Iterator[NDArray[Any]]:
         """Yield the rows as they are parsed."""
-        first = 0
+        first = start
         with _csv(self._path, self._columns, self.dtype) as reader:
             for batch in reader:
                 columns = [batch.column(name) for name in self._columns]

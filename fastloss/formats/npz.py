@@ -97,7 +97,7 @@ class _Compressed(RowReader):
         super().__init__(name, header.shape, header.dtype)
         self._path, self._info = path, info
 
-    def pieces(self) -> Iterator[NDArray[Any]]:
+    def pieces(self, start: int) -> Iterator[NDArray[Any]]:
         """Yield the rows as they are decompressed."""
         step = rows_of_a_piece(self.shape, self.dtype.itemsize)
         with (
@@ -107,8 +107,8 @@ class _Compressed(RowReader):
             archive.open(self._info) as stream,
         ):
             read_header(stream, self.name)
-            for start in range(0, self.shape[0], step):
-                piece = np.empty((min(step, self.shape[0] - start), *self.shape[1:]), self.dtype)
+            for first in range(start, self.shape[0], step):
+                piece = np.empty((min(step, self.shape[0] - first), *self.shape[1:]), self.dtype)
                 _read_block(stream, piece)
                 yield piece
 

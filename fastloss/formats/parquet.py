@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,7 +57,7 @@ def open_parquet(path: Path, member: str | None, *, mapped: bool = True) -> RowR
         groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         if rows < 0 or sum(groups) != rows or min(groups, default=0) < 0:
             raise FileError(f"{path}: claims {rows} rows, its row groups {groups}")
-    return _ParquetColumns(name, path, columns, (rows, *shape), dtype)
+    return _ParquetColumns(name, path, columns, groups, (rows, *shape), dtype)
 
 
 @contextmanager
@@ -77,16 +79,28 @@ class _ParquetColumns(RowReader):
     """Columns of a .parquet file."""
 
     def __init__(
-        self, name: str, path: Path, columns: list[str], shape: Shape, dtype: np.dtype[Any]
+        self,
+        name: str,
+        path: Path,
+        columns: list[str],
+        groups: list[int],
+        shape: Shape,
+        dtype: np.dtype[Any],
     ) -> None:
         super().__init__(name, shape, dtype)
         self._path, self._columns = path, columns
+        self._starts = list(itertools.accumulate(groups[:-1], initial=0))
 
-    def pieces(self) -> Iterator[NDArray[Any]]:
+    def start_before(self, row: int) -> int:
+        """Return where the row group of a row begins."""
+        return self._starts[bisect_right(self._starts, row) - 1]
+
+    def pieces(self, start: int) -> Iterator[NDArray[Any]]:
         """Yield the rows as they are decoded."""
-        step, first = rows_of_a_piece(self.shape, self.dtype.itemsize), 0
+        step, first = rows_of_a_piece(self.shape, self.dtype.itemsize), start
+        groups = range(bisect_left(self._starts, start), len(self._starts))
         with _parquet(self._path) as file:
-            for batch in file.iter_batches(step, columns=self._columns):
+            for batch in file.iter_batches(step, groups, self._columns):
                 columns = [batch.column(name) for name in self._columns]
                 yield joined(self.name, columns, self.shape[1:], self.dtype, first)
                 first += len(batch)

@@ -95,20 +95,28 @@ class RowReader(Reader):
     """An array that is decoded in the order of its rows, a piece of consecutive rows at once.
 
     One piece is kept, so memory is bounded. A chunk that begins before the piece starts again at
-    the first row: right, but as slow as all rows before it.
+    the last place before it where decoding can begin: right, but slow where that is the first row.
     """
 
     _pieces: Iterator[NDArray[Any]] | None = None
     _first = 0
     """The row with which the piece begins."""
 
-    @abstractmethod
-    def pieces(self) -> Iterator[NDArray[Any]]:
-        """Open the file and yield arrays that are all its rows when joined."""
+    def start_before(self, row: int) -> int:
+        """Return the last row, up to `row`, where decoding can begin."""
+        return 0
 
-    def _start(self) -> None:
+    @abstractmethod
+    def pieces(self, start: int) -> Iterator[NDArray[Any]]:
+        """Open the file and yield arrays that are its rows from `start` on when joined.
+
+        `start` is what start_before returned.
+        """
+
+    def _start(self, row: int) -> None:
         self.close()
-        self._pieces = self.pieces()
+        self._first = self.start_before(row)
+        self._pieces = self.pieces(self._first)
         self._piece = np.empty((0, *self.shape[1:]), self.dtype)
 
     def _next_piece(self) -> None:
@@ -125,7 +133,7 @@ class RowReader(Reader):
         block = np.empty(chunk_shape(chunk), self.dtype)
         row, *columns = chunk
         if self._pieces is None or row.start < self._first:
-            self._start()
+            self._start(row.start)
         done = 0
         while done < len(block):
             start = row.start + done - self._first

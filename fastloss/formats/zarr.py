@@ -125,11 +125,15 @@ class _Bands(RowReader):
         super().__init__(name, array.shape, array.dtype)
         self._array = array
 
-    def pieces(self) -> Iterator[NDArray[Any]]:
+    def start_before(self, row: int) -> int:
+        """Return where the chunk of a row begins."""
+        return row - row % int(self._array.chunks[0])
+
+    def pieces(self, start: int) -> Iterator[NDArray[Any]]:
         """Yield the rows of one or several chunks."""
         rows = self._array.chunks[0]
         step = rows * max(1, rows_of_a_piece(self.shape, self.dtype.itemsize) // rows)
-        for start in range(0, self.shape[0], step):
+        for first in range(start, self.shape[0], step):
             with _zarr_errors(self.name):
-                piece = np.asarray(self._array[start : start + step], self.dtype)
+                piece = np.asarray(self._array[first : first + step], self.dtype)
             yield piece

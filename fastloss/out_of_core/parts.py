@@ -120,10 +120,10 @@ class Task:
         second = SecondPass(
             self.loss, inputs, 1.0 if divisor is None else divisor, gradient, self.options
         )
-        yield from second.blocks(_checked(inputs, chunks, first_row(inputs, part)), 1)
+        yield from second.blocks(_with_checked_labels(inputs, chunks, first_row(inputs, part)), 1)
 
 
-def _checked(inputs: Inputs, chunks: Iterator[Chunk], first: int) -> Iterator[Chunk]:
+def _with_checked_labels(inputs: Inputs, chunks: Iterator[Chunk], first: int) -> Iterator[Chunk]:
     """Yield the chunks, after a check of their labels that numbers the rows of all parts."""
     for chunk in chunks:
         if inputs.spec.by_label:

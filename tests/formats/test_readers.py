@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import safetensors.numpy
+import zarr
 from array_files import (
     ANY_RANK,
     TWO_AXES,
@@ -149,3 +150,26 @@ def test_suffixes_in_capitals_and_colons_in_names(tmp_path: Path) -> None:
     for name, length in (("A.NPY", 3), ("m.safetensors:layer.npz:0", 4), ("a.npz:x.npy", 5)):
         with open_array(str(tmp_path / name)) as source:
             assert source.shape == (length,)
+
+
+@pytest.mark.parametrize("kind", ["zarr", "parquet"])
+def test_a_read_in_the_middle_decodes_nothing_before_it(kind, tmp_path, monkeypatch):
+    values = np.arange(100.0)
+    path = tmp_path / f"a.{kind}"
+    if kind == "zarr":
+        zarr.save_array(path, values, chunks=(10,))
+    else:
+        pq.write_table(pa.table({"a": values}), path, row_group_size=10)
+    seen = []
+    with open_array(str(path)) as reader:
+        pieces = type(reader).pieces
+
+        def watched(self, start):
+            for piece in pieces(self, start):
+                seen.append(piece[0])
+                yield piece
+
+        monkeypatch.setattr(type(reader), "pieces", watched)
+        assert reader[(slice(57, 59),)].tolist() == [57, 58]
+        assert reader[(slice(3, 5),)].tolist() == [3, 4]
+    assert seen == [50, 0]

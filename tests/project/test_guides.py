@@ -10,6 +10,7 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 NEEDS = {
     "boosting.md": ["lightgbm", "sklearn", "xgboost"],
+    "dask.md": ["dask", "distributed"],
     "optimizers.md": ["iminuit", "optimagic", "scipy"],
 }
 
