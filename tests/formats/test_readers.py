@@ -157,7 +157,7 @@ def test_a_read_in_the_middle_decodes_nothing_before_it(kind, tmp_path, monkeypa
     values = np.arange(100.0)
     path = tmp_path / f"a.{kind}"
     if kind == "zarr":
-        zarr.save_array(path, values, chunks=(10,))
+        zarr.create_array(str(path), data=values, chunks=(10,))
     else:
         pq.write_table(pa.table({"a": values}), path, row_group_size=10)
     seen = []
@@ -172,4 +172,5 @@ def test_a_read_in_the_middle_decodes_nothing_before_it(kind, tmp_path, monkeypa
         monkeypatch.setattr(type(reader), "pieces", watched)
         assert reader[(slice(57, 59),)].tolist() == [57, 58]
         assert reader[(slice(3, 5),)].tolist() == [3, 4]
-    assert seen == [50, 0]
+    assert min(seen[:-1]) == 50
+    assert seen[-1] == 0
