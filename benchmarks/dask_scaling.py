@@ -161,8 +161,8 @@ def measure() -> str:
     note = (
         f"{gigabytes:.1f} GB of float32 logits, {CLASSES:,} classes, in the page cache; {cores}"
         " cores for workers, scheduler and client together."
-        f" A task of 64 MiB takes {part:.1f} ms, a merge of {FAN_IN} results {merge:.2f} ms with their way at 1 GB/s (assumed), scheduling"
-        f" {scheduling:.2f} ms a task."
+        f" A task of 64 MiB takes {part:.1f} ms, a merge of {FAN_IN} results {merge:.2f} ms with"
+        f" their way at 1 GB/s (assumed), scheduling {scheduling:.2f} ms a task."
     )
     simulation = f"Simulated, {LARGE // 10**9:,} GB of logits as {large:,} tasks:"
     wide = ["workers", "seconds", "times one worker", "of ideal"]
