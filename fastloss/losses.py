@@ -242,7 +242,7 @@ class KLDivergence(Loss):
         return loss_specs.kl_divergence_spec(axis=self.axis)
 
 
-_FUNCTIONS: dict[str, Callable[..., Value]] = {
+FUNCTIONS: dict[str, Callable[..., Value]] = {
     "binary_crossentropy": functional.binary_crossentropy,
     "bce": functional.binary_crossentropy,
     "BCE": functional.binary_crossentropy,
@@ -297,8 +297,8 @@ def get(identifier: Any) -> Loss | Callable[..., Value] | None:
     if identifier is None or isinstance(identifier, Loss):
         return identifier
     if isinstance(identifier, str):
-        if identifier in _FUNCTIONS:
-            return _FUNCTIONS[identifier]
+        if identifier in FUNCTIONS:
+            return FUNCTIONS[identifier]
         if identifier in CLASSES:
             return CLASSES[identifier]()
     elif isinstance(identifier, dict):
@@ -308,7 +308,7 @@ def get(identifier: Any) -> Loss | Callable[..., Value] | None:
             return cls.from_config(config)
     elif isinstance(identifier, type) and issubclass(identifier, Loss) and identifier is not Loss:
         return identifier()
-    elif any(identifier is function for function in _FUNCTIONS.values()):
+    elif any(identifier is function for function in FUNCTIONS.values()):
         function: Callable[..., Value] = identifier
         return function
     raise ValueError(

@@ -13,6 +13,7 @@ from rich.progress import TextColumn
 from fastloss import __version__
 from fastloss.cli import tables
 from fastloss.cli.evaluate import evaluate_command
+from fastloss.cli.one_line_group import OneLineGroup
 from fastloss.cli.output import Json, Quiet, one_line_errors, print_json
 from fastloss.cli.progress import progress
 from fastloss.selfcheck.check import Report, entries
@@ -20,8 +21,9 @@ from fastloss.selfcheck.check import Report, entries
 app = typer.Typer(
     name="fastloss",
     help="Losses of predictions in files, and their gradients.",
+    cls=OneLineGroup,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 

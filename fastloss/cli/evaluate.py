@@ -5,168 +5,58 @@ from __future__ import annotations
 import itertools
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from fastloss.cli import evaluate_options as options
 from fastloss.cli import parsing, tables
 from fastloss.cli.cluster import evaluate_on_cluster
+from fastloss.cli.logits import warning_of_logits
 from fastloss.cli.output import Json, Quiet, one_line_errors, print_json
-from fastloss.cli.progress import progress
+from fastloss.cli.plot.picture import check_plot, open_picture, picture_of
+from fastloss.cli.progress import blocks_done
 from fastloss.cli.result import group_columns, json_values
 from fastloss.formats.reader import Reader
 from fastloss.formats.shards import expanded, open_shards
+from fastloss.formats.sinks import check_output
 from fastloss.formats.tables import STDOUT, check_table, open_table
 from fastloss.out_of_core.class_scores import ScoreOptions
 from fastloss.out_of_core.evaluation import evaluate_in_blocks
 from fastloss.out_of_core.parts import Task
 
-FILES, LOSS, RESULTS, READING = "Files", "Loss", "Results", "Reading"
-CLUSTER = "Cluster (Dask)"
-"""Panels of --help."""
-
 
 def evaluate_command(
-    loss: Annotated[str, typer.Option(help="Name of the function or class.", rich_help_panel=LOSS)],
-    predictions: Annotated[
-        str | None, typer.Argument(metavar="PREDICTIONS", help="y_pred: a file, or file:member.")
-    ] = None,
-    targets: Annotated[
-        str | None, typer.Argument(metavar="TARGETS", help="y_true: a file, or file:member.")
-    ] = None,
-    prediction_files: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--predictions",
-            help="Files, a pattern in quotes or a directory: their rows are joined. Repeatable.",
-            rich_help_panel=FILES,
-        ),
-    ] = None,
-    target_files: Annotated[
-        list[str] | None,
-        typer.Option("--targets", help="The same of y_true.", rich_help_panel=FILES),
-    ] = None,
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(help="Sample weights: files as above.", rich_help_panel=FILES),
-    ] = None,
-    mask: Annotated[
-        list[str] | None,
-        typer.Option(help="False: leave the row out; files as above.", rich_help_panel=FILES),
-    ] = None,
-    from_logits: Annotated[
-        bool | None,
-        typer.Option("--from-logits", help="Predictions are logits.", rich_help_panel=LOSS),
-    ] = None,
-    label_smoothing: Annotated[
-        float | None, typer.Option(help="In [0, 1].", rich_help_panel=LOSS)
-    ] = None,
-    log_input: Annotated[
-        bool | None,
-        typer.Option(
-            "--log-input", help="Predictions are log rates (poisson).", rich_help_panel=LOSS
-        ),
-    ] = None,
-    axis: Annotated[
-        str | None,
-        typer.Option(
-            help="Class axis; binary, poisson: axes to average over, as 1,2; () for none.",
-            rich_help_panel=LOSS,
-        ),
-    ] = None,
-    ignore_class: Annotated[
-        int | None, typer.Option(help="Label of rows to leave out.", rich_help_panel=LOSS)
-    ] = None,
-    class_weight: Annotated[
-        str | None, typer.Option(help="File, a weight a class.", rich_help_panel=LOSS)
-    ] = None,
-    pos_weight: Annotated[
-        str | None,
-        typer.Option(help="Number or file: weight of the positive term.", rich_help_panel=LOSS),
-    ] = None,
-    reduction: Annotated[
-        str,
-        typer.Option(help="none, sum, mean or mean_with_sample_weight.", rich_help_panel=LOSS),
-    ] = "sum_over_batch_size",
-    dtype: Annotated[
-        str | None, typer.Option(help="Type of results, as float64.", rich_help_panel=LOSS)
-    ] = None,
-    rows_out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write the row losses here: .npy, .csv, .parquet, or - for CSV on stdout.",
-            rich_help_panel=RESULTS,
-        ),
-    ] = None,
-    grad_out: Annotated[
-        Path | None,
-        typer.Option(help="Write the gradient here, likewise.", rich_help_panel=RESULTS),
-    ] = None,
-    worst: Annotated[
-        int,
-        typer.Option(min=0, help="How many of the worst rows to show.", rich_help_panel=RESULTS),
-    ] = 5,
-    top: Annotated[
-        list[int] | None,
-        typer.Option(
-            min=1,
-            help="Accuracy among the k most likely classes. Repeatable.",
-            rich_help_panel=RESULTS,
-        ),
-    ] = None,
-    bins: Annotated[
-        int,
-        typer.Option(min=1, help="Bins of the calibration error.", rich_help_panel=RESULTS),
-    ] = 15,
-    brier: Annotated[
-        bool,
-        typer.Option(
-            "--brier",
-            help="Brier score; of logits it takes as long as the loss.",
-            rich_help_panel=RESULTS,
-        ),
-    ] = False,
-    groups: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A key for each row, integers or strings: losses by group. Files as above.",
-            rich_help_panel=RESULTS,
-        ),
-    ] = None,
-    groups_out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write the table of groups here: .csv, .parquet, .npy, or - for CSV on stdout.",
-            rich_help_panel=RESULTS,
-        ),
-    ] = None,
-    block_rows: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Rows of a block; by default 4 MiB of them.", rich_help_panel=READING
-        ),
-    ] = None,
-    no_mmap: Annotated[
-        bool,
-        typer.Option(
-            "--no-mmap",
-            help="Plain reads: for files that others may cut short.",
-            rich_help_panel=READING,
-        ),
-    ] = False,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            help="Address of a Dask scheduler, as tcp://HOST:8786, whose workers see the files.",
-            rich_help_panel=CLUSTER,
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Start so many processes of Dask here.", rich_help_panel=CLUSTER),
-    ] = None,
+    loss: options.Loss,
+    predictions: options.Predictions = None,
+    targets: options.Targets = None,
+    prediction_files: options.PredictionFiles = None,
+    target_files: options.TargetFiles = None,
+    weights: options.Weights = None,
+    mask: options.Mask = None,
+    from_logits: options.FromLogits = None,
+    label_smoothing: options.LabelSmoothing = None,
+    log_input: options.LogInput = None,
+    axis: options.Axis = None,
+    ignore_class: options.IgnoreClass = None,
+    class_weight: options.ClassWeight = None,
+    pos_weight: options.PosWeight = None,
+    reduction: options.Reduction = "sum_over_batch_size",
+    dtype: options.Dtype = None,
+    rows_out: options.RowsOut = None,
+    grad_out: options.GradOut = None,
+    worst: options.Worst = 5,
+    top: options.Top = None,
+    bins: options.Bins = 15,
+    brier: options.Brier = False,
+    groups: options.Groups = None,
+    groups_out: options.GroupsOut = None,
+    plot: options.Plot = None,
+    max_memory: options.MaxMemory = None,
+    block_rows: options.BlockRows = None,
+    no_mmap: options.NoMmap = False,
+    scheduler: options.Scheduler = None,
+    workers: options.Workers = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -185,12 +75,15 @@ def evaluate_command(
         }
         inputs = {option: expanded(given) for option, given in names.items()}
         read = [*itertools.chain(*inputs.values()), *filter(None, [class_weight, pos_weight])]
-        outputs = list(filter(None, [rows_out, grad_out, groups_out]))
-        parsing.check_outputs(outputs, read)
-        if groups_out is not None:
-            check_table(groups_out)
-            if not groups:
-                raise ValueError("--groups-out needs --groups, the keys of the rows")
+        outputs = _checked_outputs(rows_out, grad_out, groups_out, plot)
+        parsing.check_distinct(outputs, read)
+        if groups_out is not None and not groups:
+            raise ValueError("--groups-out needs --groups, the keys of the rows")
+        limit = None if max_memory is None else parsing.parse_bytes(max_memory)
+        if limit is not None and (scheduler is not None or workers is not None):
+            raise ValueError(
+                "--max-memory is of one process: workers of Dask have limits of their own"
+            )
         criterion = parsing.parse_loss(
             loss,
             from_logits=from_logits,
@@ -205,47 +98,68 @@ def evaluate_command(
         )
 
         def opened(option: str) -> Reader:
-            keys = option == "groups"
-            return files.enter_context(open_shards(inputs[option], mapped=not no_mmap, keys=keys))
+            return files.enter_context(open_shards(inputs[option], mapped=not no_mmap))
 
         y_pred, y_true = opened("predictions"), opened("targets")
         if axis is None:
             criterion = parsing.row_for_each_element(criterion, y_true.shape, y_pred.shape)
-        options = ScoreOptions(tuple(sorted(set(top or ()))), bins, brier)
-        if scheduler is not None or workers is not None:
-            summary = evaluate_on_cluster(
-                scheduler,
-                workers,
-                Task(criterion, options, worst, block_rows),
-                inputs,
-                [rows_out, grad_out],
-                mapped=not no_mmap,
-                quiet=quiet,
-            )
-        else:
-            columns = [DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
-            with progress(quiet, *columns) as bar:
-                task = bar.add_task(y_pred.name, total=y_pred.nbytes)
-                summary = evaluate_in_blocks(
-                    criterion,
-                    y_true,
-                    y_pred,
-                    opened("weights") if weights else None,
-                    opened("mask") if mask else None,
-                    block_rows=block_rows,
-                    worst=worst,
-                    rows_out=rows_out,
-                    grad_out=grad_out,
-                    groups=opened("groups") if groups else None,
-                    options=options,
-                    progress=lambda done: bar.advance(task, done),
+        scores = ScoreOptions(tuple(sorted(set(top or ()))), bins, brier)
+        with ExitStack() as written:
+            table = None if groups_out is None else written.enter_context(open_table(groups_out))
+            picture = None if plot is None else written.enter_context(open_picture(plot))
+            warning = warning_of_logits(criterion, y_pred)
+            if warning:
+                typer.echo(f"fastloss: warning: {warning}", err=True)
+            if scheduler is not None or workers is not None:
+                task = Task(criterion, scores, worst, block_rows)
+                single = [rows_out, grad_out]
+                mapped = not no_mmap
+                summary = evaluate_on_cluster(
+                    scheduler, workers, task, inputs, single, mapped=mapped, quiet=quiet
                 )
-        if groups_out is not None:
-            with open_table(groups_out) as table:
-                table.write(group_columns(criterion, summary))
-    values = json_values(inputs["predictions"], loss, criterion, summary, options, worst)
+            else:
+                with blocks_done(quiet, y_pred.name, y_pred.nbytes) as done:
+                    summary = evaluate_in_blocks(
+                        criterion,
+                        y_true,
+                        y_pred,
+                        opened("weights") if weights else None,
+                        opened("mask") if mask else None,
+                        block_rows=block_rows,
+                        worst=worst,
+                        rows_out=rows_out,
+                        grad_out=grad_out,
+                        groups=opened("groups") if groups else None,
+                        options=scores,
+                        max_memory=limit,
+                        progress=done,
+                    )
+            by_group = group_columns(criterion, summary)
+            if table is not None:
+                table.write(by_group)
+            if picture is not None:
+                picture(picture_of(inputs["predictions"], criterion, summary, by_group))
+    values = json_values(inputs["predictions"], loss, criterion, summary, scores, worst)
     rows_on_stdout = STDOUT in map(str, outputs)  # then the result goes to stderr
     if as_json:
         print_json(values, err=rows_on_stdout)
     else:
         Console(stderr=rows_on_stdout).print(tables.evaluation_tables(values))
+
+
+def _checked_outputs(
+    rows_out: Path | None, grad_out: Path | None, groups_out: Path | None, plot: Path | None
+) -> list[Path]:
+    """Return the outputs that are wanted; raise FileError for a suffix that they cannot have."""
+    checks = (
+        (rows_out, check_output),
+        (grad_out, check_output),
+        (groups_out, check_table),
+        (plot, check_plot),
+    )
+    wanted = []
+    for path, check in checks:
+        if path is not None:
+            check(path)
+            wanted.append(path)
+    return wanted

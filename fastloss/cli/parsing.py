@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,6 @@ from fastloss import losses
 from fastloss.arguments.layout import Shape
 from fastloss.formats.errors import FileError
 from fastloss.formats.registry import open_array, split_member
-from fastloss.formats.sinks import check_output
 from fastloss.loss_base import Loss
 
 LARGEST_OPTION = 1 << 30
@@ -84,15 +84,28 @@ def parse_number_or_array(text: str) -> ArrayLike:
         return read_array(text)
 
 
-def check_outputs(outputs: Iterable[Path], inputs: Iterable[str]) -> None:
-    """Raise FileError for an output that cannot be written, as far as can be said before the work.
+_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
-    It may be neither an input nor another output, also not through links. `inputs` are files with
-    or without a member.
+
+def parse_bytes(text: str) -> int:
+    """Return a number of bytes.
+
+    >>> parse_bytes("512M"), parse_bytes("1.5g"), parse_bytes("4096")
+    (536870912, 1610612736, 4096)
+    """
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)(?:i?B)?", text, re.IGNORECASE)
+    if match is None:
+        raise ValueError(f"--max-memory must be a number with K, M or G, as 512M, got {text!r}")
+    return int(float(match[1]) * _BYTES[match[2].upper()])
+
+
+def check_distinct(outputs: Iterable[Path], inputs: Iterable[str]) -> None:
+    """Raise FileError for an output that is also an input or another output, perhaps by a link.
+
+    `inputs` are files with or without a member.
     """
     others = [(split_member(name)[0], "an input") for name in inputs]
     for output in outputs:
-        check_output(output)
         for path, what in others:
             if os.path.realpath(path) == os.path.realpath(output) or (
                 path.exists() and output.exists() and path.samefile(output)

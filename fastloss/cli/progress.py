@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.text import Text
 
 
 @contextmanager
@@ -24,6 +34,39 @@ def progress(quiet: bool, *columns: ProgressColumn) -> Iterator[Progress]:
     )
     with bar, _log_lines(console, quiet):
         yield bar
+
+
+class _OnceStarted(ProgressColumn):
+    """A column that is empty while its task has not begun."""
+
+    def __init__(self, column: ProgressColumn) -> None:
+        super().__init__()
+        self._column = column
+
+    def render(self, task: Task) -> RenderableType:
+        """Return what to show of a task."""
+        return self._column(task) if task.started else Text()
+
+
+@contextmanager
+def blocks_done(quiet: bool, name: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how much of `total` bytes is done, at which rate, and the time left.
+
+    Yields what is to be called with the bytes of each block; until its first call, with 0, the bar
+    says that kernels are made ready.
+    """
+    columns = map(_OnceStarted, (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()))
+    with progress(quiet, *columns) as bar:
+        task = bar.add_task("reading labels, compiling", start=False, total=total)
+
+        def done(size: int) -> None:
+            if size:
+                bar.advance(task, size)
+            else:
+                bar.start_task(task)
+                bar.update(task, description=name)
+
+        yield done
 
 
 class _Lines(logging.Handler):

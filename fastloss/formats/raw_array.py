@@ -58,6 +58,7 @@ class RawArray(Reader):
         self._file: IO[bytes] | None = None
         self._mmap: mmap.mmap | None = None
         self._unreleased = 0
+        self._kept_bytes = RELEASE_BYTES
 
     def _open(self) -> IO[bytes]:
         """Open the file that holds the elements."""
@@ -83,7 +84,7 @@ class RawArray(Reader):
             except (OSError, ValueError, OverflowError) as error:
                 raise FileError(f"{self.name}: cannot be mapped ({error}); try --no-mmap") from None
         self._unreleased += size
-        if self._unreleased > RELEASE_BYTES and hasattr(mmap, "MADV_DONTNEED"):
+        if self._unreleased > self._kept_bytes and hasattr(mmap, "MADV_DONTNEED"):
             self._mmap.madvise(mmap.MADV_DONTNEED)
             self._unreleased = size
         order: Literal["C", "F"] = "F" if self._fortran else "C"
@@ -111,6 +112,10 @@ class RawArray(Reader):
                     raise FileError(f"{self.name}: ended while it was read")
                 done, size = done + got, size - got
         return block.T if self._fortran else block
+
+    def keep_pages(self, size: int) -> None:
+        """Let at most `size` bytes of the mapped file stay in memory."""
+        self._kept_bytes = size
 
     def close(self) -> None:
         """Close the file; a view of a map keeps its own reference to it."""

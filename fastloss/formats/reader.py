@@ -72,6 +72,9 @@ class Reader(ABC):
     def __getitem__(self, chunk: Chunk) -> NDArray[Any]:
         """Return one chunk: a view of the file, or a new array."""
 
+    def keep_pages(self, size: int) -> None:  # noqa: B027  most readers map nothing
+        """Let at most `size` bytes of a mapped file stay in memory."""
+
     @abstractmethod
     def close(self) -> None:
         """Close the file, if it is open."""

@@ -79,6 +79,11 @@ class Shards(Reader):
             self._current = part
         return part
 
+    def keep_pages(self, size: int) -> None:
+        """Let at most `size` bytes of a mapped file stay in memory."""
+        for part in self._parts:
+            part.keep_pages(size)
+
     def close(self) -> None:
         """Close the file that is open."""
         self._current.close()

@@ -21,6 +21,7 @@ from fastloss.accumulation.partial_loss import PartialLoss
 from fastloss.arguments.arrays import FLOAT32, FLOAT64, DType, result_dtype, scalar
 from fastloss.arguments.layout import Shape
 from fastloss.formats.chunks import chunk_shape, iter_chunks
+from fastloss.formats.reader import Reader
 from fastloss.formats.sinks import Sink, open_sink
 from fastloss.loss_base import Loss
 from fastloss.out_of_core.blocks import SecondPass
@@ -28,6 +29,13 @@ from fastloss.out_of_core.class_scores import LOSS_AND_CLASSES, ScoreOptions, Sc
 from fastloss.out_of_core.groups import GroupTotals, group_keys
 from fastloss.out_of_core.inputs import Inputs, RowCounts, count_rows
 from fastloss.out_of_core.lazy_view import ChunkedArray
+from fastloss.out_of_core.memory import (
+    Blocks,
+    cost_of_a_row,
+    fitting_blocks,
+    fixed_bytes,
+    pages_kept,
+)
 from fastloss.out_of_core.partial_summary import PartialSummary
 from fastloss.out_of_core.row_statistics import RowStatistics
 
@@ -85,6 +93,7 @@ def evaluate_in_blocks(
     grad_out: str | os.PathLike[str] | None = None,
     groups: ChunkedArray | None = None,
     options: ScoreOptions = LOSS_AND_CLASSES,
+    max_memory: int | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Summary:
     """Return ``loss(y_true, y_pred, sample_weight, mask)`` and statistics, block by block.
@@ -108,20 +117,30 @@ def evaluate_in_blocks(
         unreduced loss, which may have more axes.
     options : ScoreOptions
         What else is computed of the predictions.
+    max_memory : int, optional
+        Bytes that the whole process shall stay below: blocks are smaller then, or computed by fewer
+        threads. Kernels that are compiled for the first time may take more, and so may files whose
+        chunks or row groups are large.
     progress : callable
-        Called after each block with the bytes of its predictions.
+        Called with 0 when kernels are loaded, and after each block with the bytes of its
+        predictions.
 
     Raises
     ------
     ValueError, TypeError
         As from a call of the loss, for a file that changes while it is read, and for outputs that
-        cannot be written. Existing outputs are then unchanged.
+        cannot be written. Existing outputs are then unchanged. For a `max_memory` that is too
+        little, which names the least.
     """
     if block_rows is not None and block_rows < 1:
         raise ValueError(f"block_rows must be at least 1, got {block_rows}")
     inputs = Inputs(loss._spec, y_true, y_pred, sample_weight, mask)
     keys = None if groups is None else group_keys(groups, inputs.loss_shape)
-    limit = block_rows or default_block_rows(inputs)
+    files = [y_true, y_pred, sample_weight, mask, groups]
+    readers = [source for source in files if isinstance(source, Reader)]
+    if max_memory is not None:
+        for reader in readers:
+            reader.keep_pages(pages_kept(max_memory))
     # A fixed block size here, so that the divisor does not depend on block_rows.
     chunks = iter_chunks(inputs.loss_shape, BLOCK_ROWS)
     counts = count_rows(inputs, chunks).of_all(loss.reduction)
@@ -143,9 +162,15 @@ def evaluate_in_blocks(
             options,
         )
         second.warm_up()
+        plan = Blocks(block_rows or default_block_rows(inputs), get_num_threads())
+        if max_memory is not None:
+            cost = cost_of_a_row(loss, inputs, grad_out is not None, options)
+            fixed = fixed_bytes(counts.rows, groups is not None)
+            plan = fitting_blocks(max_memory, plan, row_bytes(inputs), cost, fixed, len(readers))
+        progress(0)
         found = PartialSummary.empty(worst, keys)
         start = time.perf_counter()
-        for block in second.blocks(iter_chunks(inputs.loss_shape, limit), get_num_threads()):
+        for block in second.blocks(iter_chunks(inputs.loss_shape, plan.rows), plan.workers):
             found.add(block)
             if sinks[0] is not None:
                 sinks[0].write(block.chunk, block.losses.reshape(chunk_shape(block.chunk)))
@@ -194,5 +219,9 @@ def output_dtype(loss: Loss, given: np.dtype[Any]) -> DType:
 
 def default_block_rows(inputs: Inputs) -> int:
     """Return how many rows a block has."""
-    row_bytes = max(1, inputs.layout.classes) * inputs.y_pred.dtype.itemsize
-    return max(1, min(BLOCK_ROWS, BLOCK_BYTES // row_bytes))
+    return max(1, min(BLOCK_ROWS, BLOCK_BYTES // row_bytes(inputs)))
+
+
+def row_bytes(inputs: Inputs) -> int:
+    """Return the bytes of the predictions of a row."""
+    return max(1, inputs.layout.classes) * inputs.y_pred.dtype.itemsize

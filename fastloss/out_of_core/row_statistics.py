@@ -19,6 +19,7 @@ QUANTILE_ERROR = 2.0**-11
 
 _SHIFT = 12  # the bins differ in the upper 11 of float32's 23 mantissa bits
 _BINS = 1 << (32 - _SHIFT)
+_PIECE = 1 << 20
 _MAGNITUDE = np.int32(0x7FFFFFFF)
 
 
@@ -28,9 +29,12 @@ def _histogram(values: NDArray[Any]) -> NDArray[np.int64]:
     Unlike a randomized sketch, the histogram is the same in every run and for every order of the
     rows, and it bounds the error of a quantile's value instead of its rank.
     """
-    bits = values.astype(np.float32).view(np.int32)
-    ordered = bits ^ ((bits >> 31) & _MAGNITUDE)
-    return np.bincount((ordered >> _SHIFT) + _BINS // 2, minlength=_BINS)
+    counts = np.zeros(_BINS, np.int64)
+    for start in range(0, values.size, _PIECE):  # the intermediate arrays stay small
+        bits = values[start : start + _PIECE].astype(np.float32).view(np.int32)
+        ordered = bits ^ ((bits >> 31) & _MAGNITUDE)
+        counts += np.bincount((ordered >> _SHIFT) + _BINS // 2, minlength=_BINS)
+    return counts
 
 
 @np.errstate(invalid="ignore")
@@ -164,9 +168,27 @@ class RowStatistics:
         if self._bin_counts is None:
             values = np.concatenate(self._pending)
             return [float(q) for q in np.quantile(values, levels, method="lower")]
-        counts = self._bin_counts
-        if self._pending:
-            counts = counts + _histogram(np.concatenate(self._pending))
+        counts = self._all_bin_counts(self._bin_counts)
         ranks = np.floor(np.asarray(levels) * (self.count - 1))
         edges = _lower_edge(np.searchsorted(np.cumsum(counts), ranks, side="right"))
         return [float(q) for q in np.fmax(edges, self.minimum)]  # fmax ignores NaN
+
+    def histogram(self, edges: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return how many losses lie between neighbours of `edges`, which ascend.
+
+        A loss on an edge belongs to the bin above it, on the last edge to the last bin. If the
+        quantiles are not exact, losses that lie above an edge by less than their relative error may
+        be counted below it.
+        """
+        if self._bin_counts is None:
+            values = np.concatenate([np.empty(0), *self._pending])
+            return np.histogram(values, edges)[0]
+        counts = self._all_bin_counts(self._bin_counts)
+        found = np.flatnonzero(counts)
+        lowest = np.fmax(_lower_edge(found), self.minimum)
+        sums = np.histogram(np.minimum(lowest, self.maximum), edges, weights=counts[found])[0]
+        return sums.astype(np.int64)
+
+    def _all_bin_counts(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return `counts` with the losses that are pending."""
+        return counts + _histogram(np.concatenate(self._pending)) if self._pending else counts
