@@ -29,6 +29,9 @@ PART_BYTES = 1 << 26
 TIMEOUT = 30
 """Seconds after which a scheduler that does not answer is none."""
 
+ANY_PORT = "127.0.0.1:0"
+"""Of the web server that every scheduler has: a fixed one may be taken, which is a warning."""
+
 Readers = dict[str, Reader]
 
 
@@ -41,7 +44,10 @@ def cluster(scheduler: str | None, workers: int | None) -> Iterator[Client]:
     with ExitStack() as stack:
         if scheduler is None:
             local = LocalCluster(
-                n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+                n_workers=workers,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                dashboard_address=ANY_PORT,
             )
             found: Any = stack.enter_context(local)
         else:
@@ -88,11 +94,13 @@ def evaluate_files(
     given = shared.delayed(shared.add(partial(_task_and_readers, task, readers)))
     counted = equal_parts(shape, evaluation.BLOCK_ROWS, COUNTED_BLOCKS)
     scored = equal_parts(shape, limit, max(1, PART_BYTES // max(1, block_bytes)))
-    tasks = Tasks("evaluate", [given])
-    counts = tasks.merge(
-        [tasks.add(partial(_of_files, "count", part), given.key) for part in counted]
-    )
-    found = tasks.merge([tasks.add(partial(_of_files, "summarize", p), given.key) for p in scored])
+    tasks = Tasks("result", [given])
+
+    def merged(method: str, parts: list[Part]) -> Any:
+        calls = (partial(_of_files, method, part) for part in parts)
+        return tasks.merge([tasks.add(call, given.key, kind=method) for call in calls])
+
+    counts, found = merged("count", counted), merged("summarize", scored)
     output = output_dtype(task.loss, y_pred.dtype)
     finish = partial(_counted_and_found, task.loss.reduction)
     start = time.perf_counter()

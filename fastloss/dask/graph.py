@@ -36,20 +36,25 @@ FAN_IN = 8
 
 
 class Tasks:
-    """Tasks of one kind: a layer of a graph. Each is a function of the results of others.
+    """A layer of a graph. Each task is a function of the results of others.
 
     Written as a dictionary: a hundred thousand of Dask's Delayed objects would take minutes.
     """
 
     def __init__(self, kind: str, needed: Sequence[Any] = ()) -> None:
-        self._name = f"fastloss-{kind}-{uuid.uuid4().hex}"
+        self._kind, self._number = kind, uuid.uuid4().hex
+        self._name = f"fastloss-{kind}-{self._number}"
         self._layer: dict[Any, Any] = {}
         self._needed = needed
         """The collections that hold what these tasks need."""
 
-    def add(self, function: Callable[..., Any], *keys: Any) -> Any:
-        """Add a task; return its key. A key is that of a task, a list of them or a number."""
-        key = (self._name, len(self._layer))
+    def add(self, function: Callable[..., Any], *keys: Any, kind: str = "") -> Any:
+        """Add a task; return its key.
+
+        Tasks of a kind have names of their own: by them Dask sees which tasks are alike and
+        begin the work, to spread these over all workers.
+        """
+        key = (f"fastloss-{kind or self._kind}-{self._number}", len(self._layer))
         self._layer[key] = (function, *keys)
         return key
 
@@ -57,7 +62,7 @@ class Tasks:
         """Add up results by a tree over their numbers; return the key of the sum."""
         while len(keys) > 1:
             level = [keys[start : start + FAN_IN] for start in range(0, len(keys), FAN_IN)]
-            keys = [self.add(_sum, some) for some in level]
+            keys = [self.add(_sum, some, kind="merge") for some in level]
         return keys[0]
 
     def delayed(self, key: Any) -> Any:

@@ -28,7 +28,7 @@ def client():
             threads_per_worker=2,
             memory_limit=LIMIT,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             silence_logs=50,
         ) as cluster,
         distributed.Client(cluster) as client,
