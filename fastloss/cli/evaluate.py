@@ -98,7 +98,8 @@ def evaluate_command(
         )
 
         def opened(option: str) -> Reader:
-            return files.enter_context(open_shards(inputs[option], mapped=not no_mmap))
+            keys = option == "groups"
+            return files.enter_context(open_shards(inputs[option], mapped=not no_mmap, keys=keys))
 
         y_pred, y_true = opened("predictions"), opened("targets")
         if axis is None:

@@ -36,11 +36,8 @@ class GroupPanel:
     def title(self) -> str:
         """What it shows."""
         shown = len(self.keys)
-        return (
-            f"Loss by group: worst {shown} of {self.groups:,}"
-            if shown < self.groups
-            else ("Loss by group")
-        )
+        few = shown == self.groups
+        return "Loss by group" if few else f"Loss by group: worst {shown} of {self.groups:,}"
 
     def draw(self, figure: FigureBase) -> None:
         """Draw the bars, each with its loss, and a line at the loss of all rows."""
@@ -61,8 +58,8 @@ class GroupPanel:
         axes.set_xlabel(f"{how} of the losses (rows in brackets)")
         if self.all_rows is not None and np.isfinite(self.all_rows):
             label = f"all rows {short(self.all_rows)}"
-            axes.axvline(self.all_rows, color=LIGHT.mark, linewidth=2, label=label)
-            axes.legend(loc="lower right")
+            axes.axvline(self.all_rows, color=LIGHT.mark, linewidth=2, label=label, zorder=0.5)
+            figure.legend(loc="outside upper right")
 
     def numbers(self) -> Numbers:
         """Return loss and count of each group shown."""

@@ -65,7 +65,7 @@ def _section(panel: Panel, drawing: str) -> str:
 <h2>{escape(panel.title)}</h2>
 {_inline(drawing, panel.title)}
 <details><summary>Numbers</summary>
-{_table(panel.numbers())}</details>
+{_table_of(panel.numbers())}</details>
 </section>
 """
 
@@ -83,7 +83,7 @@ def _inline(drawing: str, label: str) -> str:
     return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
 
 
-def _table(numbers: Numbers) -> str:
+def _table_of(numbers: Numbers) -> str:
     head = _cells("th", numbers.columns)
     body = "".join(f"<tr>{_cells('td', row)}</tr>\n" for row in numbers.rows)
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n"
