@@ -109,8 +109,6 @@ def evaluate_command(
             table = None if groups_out is None else written.enter_context(open_table(groups_out))
             picture = None if plot is None else written.enter_context(open_picture(plot))
             warning = warning_of_logits(criterion, y_pred)
-            if warning:
-                typer.echo(f"fastloss: warning: {warning}", err=True)
             if scheduler is not None or workers is not None:
                 task = Task(criterion, scores, worst, block_rows)
                 single = [rows_out, grad_out]
@@ -135,6 +133,8 @@ def evaluate_command(
                         max_memory=limit,
                         progress=done,
                     )
+            if warning:  # not before an error, which is one line
+                typer.echo(f"fastloss: warning: {warning}", err=True)
             by_group = group_columns(criterion, summary)
             if table is not None:
                 table.write(by_group)

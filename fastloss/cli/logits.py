@@ -20,7 +20,7 @@ def warning_of_logits(loss: Loss, y_pred: Reader) -> str | None:
     It looks at the first rows alone, and passes over NaN.
     """
     of_probabilities = isinstance(loss, KLDivergence) or getattr(loss, "from_logits", True) is False
-    if not of_probabilities or not y_pred.size:
+    if not of_probabilities or not y_pred.size or not y_pred.shape:
         return None
     inner = tuple(slice(0, length) for length in y_pred.shape[1:])
     row_bytes = math.prod(y_pred.shape[1:]) * y_pred.dtype.itemsize
