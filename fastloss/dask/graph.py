@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import dask.array as da
+from dask.base import is_dask_collection
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 
@@ -130,7 +131,8 @@ class Graph:
             equal_parts(inputs.loss_shape, evaluation.BLOCK_ROWS, COUNTED_BLOCKS),
         )
         self.places, self._counted_places = map(self._places_of, (self.parts, self._counted))
-        self._second = cut(arrays, self.places, large)
+        given = {"y_pred"} | ({"y_true"} if is_dask_collection(y_true) else set())
+        self._second = cut(arrays, self.places, large & given)  # an array in memory moves anyway
         self._first = cut(small, self._counted_places, set())
         forms: dict[str, Form] = {name: (a.shape, a.dtype) for name, a in arrays.items()}
         shared = Tasks("shared")

@@ -53,7 +53,7 @@ def value(
     >>> rates = da.from_array([[2.0, 1.0], [1.0, 4.0]], chunks=(1, 2))
     >>> lazy = fl.dask.value(fl.Poisson(), [[1.0, 1.0], [2.0, 2.0]], rates)
     >>> print(f"{lazy.compute(scheduler='threads'):.4f}")
-    1.1338
+    1.1336
     """
     graph = _reducing(loss, block_rows, y_true, y_pred, sample_weight, mask)
     tasks, totals = graph.each("total")

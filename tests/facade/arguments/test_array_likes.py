@@ -6,6 +6,7 @@ torch is not among the packages of the tests: a small class has the part of its 
 import re
 import subprocess
 import sys
+import warnings
 
 import ml_dtypes
 import numpy as np
@@ -22,6 +23,8 @@ import fastloss as fl
 from fastloss.arguments.array_likes import as_numpy
 from fastloss.arguments.arrays import as_array
 
+with warnings.catch_warnings(action="ignore", category=PendingDeprecationWarning):
+    MATRIX = np.matrix([[0.5, 1.5]])
 X = np.array([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125]])
 LISTS = pa.list_(pa.float64(), 3)
 
@@ -141,7 +144,7 @@ def test_a_loss_keeps_weights_of_any_package_as_plain_numbers(make):
         (xr.DataArray(np.int8([1, 2])), "int8"),
         (xr.Variable("x", [0.5, 1.5]), "float64"),
         (range(3), "int64"),
-        (np.matrix([[0.5, 1.5]]), "float64"),
+        (MATRIX, "float64"),
         (np.float32(0.5), "float32"),
         (memoryview(np.float32([0.5, 1.5])), "float32"),
         ([np.float32(0.5), 1], "float64"),
