@@ -25,7 +25,7 @@ import fastloss as fl
 from fastloss.dask.files import PART_BYTES, cluster, evaluate_files
 from fastloss.dask.graph import FAN_IN, _sum
 from fastloss.formats.shards import open_shards
-from fastloss.out_of_core.class_scores import LOSS_AND_CLASSES
+from fastloss.out_of_core.class_scores import DEFAULT_SCORES
 from fastloss.out_of_core.evaluation import default_block_rows
 from fastloss.out_of_core.parts import Task, equal_parts
 from tools.fill_readme import fill
@@ -40,7 +40,7 @@ WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 ROUNDS = 5
 NETWORK = 1e9
 """Assumed: bytes a second between two workers."""
-TASK = Task(fl.SparseCategoricalCrossentropy(from_logits=True), LOSS_AND_CLASSES, 5)
+TASK = Task(fl.SparseCategoricalCrossentropy(from_logits=True), DEFAULT_SCORES, 5)
 
 
 class Costs(NamedTuple):

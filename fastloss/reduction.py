@@ -81,18 +81,17 @@ def float_sum(values: FloatArray) -> float:
 
 
 def weighted_losses(losses: FloatArray, plan: ReductionPlan) -> FloatArray:
-    """Return a kernel's losses times their weights, flat; losses themselves without weights."""
-    if plan.weight is None or plan.counted is None:
+    """Return a kernel's losses times their weights, flat; without weights the losses themselves.
+
+    The products are float64, and exactly 0 where a loss does not count, even for NaN.
+    """
+    weight, counted = plan.weight, plan.counted
+    if weight is None or counted is None:
         return losses
-    return _weighted_losses(losses, plan.weight, plan.counted)
-
-
-@np.errstate(all="ignore")
-def _weighted_losses(losses: FloatArray, weight: FloatArray, counted: Bools) -> Floats:
-    """Return losses * weight, flat, in float64, and exactly 0 where not counted, even for NaN."""
     losses = losses.reshape(weight.shape if losses.size == weight.size else ())
     product = np.empty(weight.shape)
-    np.multiply(losses, weight, out=product)
+    with np.errstate(all="ignore"):
+        np.multiply(losses, weight, out=product)
     np.copyto(product, 0.0, where=~counted)
     return product.reshape(-1)
 

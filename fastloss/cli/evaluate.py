@@ -140,7 +140,8 @@ def evaluate_command(
                 table.write(by_group)
             if picture is not None:
                 picture(picture_of(inputs["predictions"], criterion, summary, by_group))
-    values = json_values(inputs["predictions"], loss, criterion, summary, scores, worst)
+    predicted = inputs["predictions"]
+    values = json_values(predicted, loss, criterion, summary, scores, by_group, worst)
     rows_on_stdout = STDOUT in map(str, outputs)  # then the result goes to stderr
     if as_json:
         print_json(values, err=rows_on_stdout)

@@ -25,9 +25,10 @@ def json_values(
     loss: Loss,
     summary: Summary,
     options: ScoreOptions,
+    groups: dict[str, Any],
     worst: int,
 ) -> dict[str, Any]:
-    """Return the values for JSON of an evaluation; of groups the `worst` ones."""
+    """Return the values for JSON of an evaluation; of `groups`, all columns, the `worst` rows."""
     losses, counts, scores = summary.losses, summary.counts, summary.scores
     of_labels = isinstance(loss, SparseCategoricalCrossentropy)
     mean = summary.mean_loss if of_labels else None
@@ -77,7 +78,7 @@ def json_values(
             {"row": row, "index": _loss_index(row, summary), "loss": value}
             for row, value in losses.worst()
         ],
-        "groups": _worst_groups(group_columns(loss, summary), worst),
+        "groups": _worst_groups(groups, worst),
         "bytes": summary.bytes,
         "seconds": summary.seconds,
     }

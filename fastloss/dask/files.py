@@ -91,7 +91,7 @@ def evaluate_files(
     limit = task.block_rows or default_block_rows(inputs)
     block_bytes = limit * (y_pred.nbytes // max(1, math.prod(shape)))
     shared = Tasks("files")
-    given = shared.delayed(shared.add(partial(_task_and_readers, task, readers)))
+    given = shared.delayed(shared.constant((task, readers)))
     counted = equal_parts(shape, evaluation.BLOCK_ROWS, COUNTED_BLOCKS)
     scored = equal_parts(shape, limit, max(1, PART_BYTES // max(1, block_bytes)))
     tasks = Tasks("result", [given])
@@ -114,10 +114,6 @@ def evaluate_files(
         raise OSError(f"workers died again and again, of memory perhaps: {error}") from None
     seconds = time.perf_counter() - start
     return summary_of(task.loss, shape, output, counts, found, seconds)
-
-
-def _task_and_readers(task: Task, readers: Readers) -> tuple[Task, Readers]:
-    return task, readers
 
 
 def _of_files(method: str, part: Part, shared: tuple[Task, Readers]) -> Any:

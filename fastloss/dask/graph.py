@@ -59,6 +59,10 @@ class Tasks:
         self._layer[key] = (function, *keys)
         return key
 
+    def constant(self, value: Any) -> Any:
+        """Add a task that returns a value; return its key."""
+        return self.add(functools.partial(_same, value))
+
     def merge(self, keys: list[Any]) -> Any:
         """Add up results by a tree over their numbers; return the key of the sum."""
         while len(keys) > 1:
@@ -136,7 +140,7 @@ class Graph:
         self._first = cut(small, self._counted_places, set())
         forms: dict[str, Form] = {name: (a.shape, a.dtype) for name, a in arrays.items()}
         shared = Tasks("shared")
-        self._shared = shared.delayed(shared.add(functools.partial(_same, (task, forms))))
+        self._shared = shared.delayed(shared.constant((task, forms)))
 
     def _places_of(self, parts: list[Part]) -> list[Places]:
         """Return which chunk of each array each part needs."""

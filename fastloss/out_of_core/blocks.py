@@ -22,6 +22,9 @@ from fastloss.reduction import ReductionPlan
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+AHEAD = 2
+"""How many tasks a thread is ahead of the results, so that it need not wait for them."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -45,10 +48,9 @@ class Block:
     """Of all rows; None for a loss without classes."""
     scores: Scores | None
     """Of the rows that count."""
-    read: int
-    """How many bytes were read, predictions and all."""
-    progress: int
-    """How many bytes the predictions had."""
+    bytes_read: int
+    """Of the predictions and all other inputs."""
+    prediction_bytes: int
 
 
 class SecondPass:
@@ -141,8 +143,8 @@ def in_order(
 ) -> Iterator[Result]:
     """Yield the results of `function` for each task, in order, computed by `workers` threads.
 
-    Tasks are taken from the iterable in this thread, at most two a worker ahead of the results. A
-    single worker is this thread itself.
+    Tasks are taken from the iterable in this thread, at most `AHEAD` a worker ahead of the results.
+    A single worker is this thread itself.
     """
     if workers == 1:
         yield from (_alone(function, task) for task in tasks)
@@ -152,7 +154,7 @@ def in_order(
         try:
             for task in tasks:
                 waiting.append(pool.submit(_alone, function, task))
-                if len(waiting) > 2 * workers:
+                if len(waiting) > AHEAD * workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

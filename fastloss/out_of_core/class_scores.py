@@ -33,7 +33,7 @@ class ScoreOptions(NamedTuple):
     """Whether the Brier score is wanted: from logits it costs as much as the loss."""
 
 
-LOSS_AND_CLASSES = ScoreOptions()
+DEFAULT_SCORES = ScoreOptions()
 
 
 class Predictions(NamedTuple):

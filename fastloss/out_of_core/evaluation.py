@@ -25,7 +25,7 @@ from fastloss.formats.reader import Reader
 from fastloss.formats.sinks import Sink, open_sink
 from fastloss.loss_base import Loss
 from fastloss.out_of_core.blocks import SecondPass
-from fastloss.out_of_core.class_scores import LOSS_AND_CLASSES, ScoreOptions, Scores
+from fastloss.out_of_core.class_scores import DEFAULT_SCORES, ScoreOptions, Scores
 from fastloss.out_of_core.groups import GroupTotals, group_keys
 from fastloss.out_of_core.inputs import Inputs, RowCounts, count_rows
 from fastloss.out_of_core.lazy_view import ChunkedArray
@@ -58,6 +58,7 @@ class Summary:
     scores: Scores | None
     """What else the predictions say in those rows; None for a loss without classes."""
     groups: GroupTotals | None
+    """The sums of each group; None without groups."""
     seen: PartialLoss
     """Of all rows, with the sum of their weighted losses."""
     shape: Shape
@@ -92,7 +93,7 @@ def evaluate_in_blocks(
     rows_out: str | os.PathLike[str] | None = None,
     grad_out: str | os.PathLike[str] | None = None,
     groups: ChunkedArray | None = None,
-    options: ScoreOptions = LOSS_AND_CLASSES,
+    options: ScoreOptions = DEFAULT_SCORES,
     max_memory: int | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Summary:
@@ -177,7 +178,7 @@ def evaluate_in_blocks(
             if sinks[1] is not None:
                 chunk = inputs.y_pred.source_chunk(inputs.prediction_chunk(block.chunk))
                 sinks[1].write(chunk, block.grad)
-            progress(block.progress)
+            progress(block.prediction_bytes)
         seconds = time.perf_counter() - start
     return summary_of(loss, inputs.loss_shape, output, counts, found, seconds)
 

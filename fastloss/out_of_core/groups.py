@@ -12,7 +12,7 @@ from fastloss.out_of_core.lazy_view import ChunkedArray, LazyView
 from fastloss.reduction import weighted_losses
 
 Floats = NDArray[np.float64]
-_SUMS = ("total", "lost", "count", "weight", "judged", "correct")
+_SUMS = ("total", "lost", "count", "weight_sum", "sample_weight", "correct")
 
 
 def group_keys(groups: ChunkedArray, loss_shape: tuple[int, ...]) -> LazyView:
@@ -43,7 +43,7 @@ class GroupTotals:
         found, group = np.unique(keys.reshape(-1), return_inverse=True)
         size, plan = len(found), block.plan
         valid = np.ones(group.size) if plan.valid is None else plan.valid.astype(np.float64)
-        judged = np.ones(group.size) if block.weight is None else block.weight
+        sample_weight = np.ones(group.size) if block.weight is None else block.weight
         weights = valid if plan.summed is None else np.where(valid, plan.summed.reshape(-1), 0.0)
         sums = np.zeros((len(_SUMS), size))
         sums[0] = np.bincount(group, weighted_losses(block.losses, plan), size)
@@ -51,8 +51,8 @@ class GroupTotals:
         sums[3] = np.bincount(group, weights, size)
         if block.predictions is not None:
             kept, correct = block.kept, block.predictions.correct
-            sums[4] = np.bincount(group[kept], judged[kept], size)
-            sums[5] = np.bincount(group[kept], (judged * correct)[kept], size)
+            sums[4] = np.bincount(group[kept], sample_weight[kept], size)
+            sums[5] = np.bincount(group[kept], (sample_weight * correct)[kept], size)
         self._include(found.tolist(), sums)
 
     def __add__(self, other: GroupTotals) -> GroupTotals:
@@ -91,13 +91,13 @@ class GroupTotals:
         equal ones by key. The loss is what a call with the rows of the group alone gives, the mean
         without a reduction. Perplexity is NaN unless wanted, and accuracy without classes.
         """
-        total, lost, count, weight, judged, correct = self._sums[:, : len(self._numbers)]
+        total, lost, count, weight, sample_weight, correct = self._sums[:, : len(self._numbers)]
         with np.errstate(all="ignore"):
             total = np.where(np.isfinite(lost), total + lost, total)
             divisor = {"sum": np.ones_like(count), "mean_with_sample_weight": weight}
             loss = np.where(total == 0, 0.0, total / divisor.get(reduction or "", count))
             mean = np.exp(total / weight) if perplexity else np.full(total.size, np.nan)
-            accuracy = correct / judged
+            accuracy = correct / sample_weight
         keys = np.array(list(self._numbers))
         shown = np.flatnonzero(count)
         first = np.where(np.isnan(loss), np.inf, loss)[shown]

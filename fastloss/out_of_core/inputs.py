@@ -166,11 +166,22 @@ class Inputs:
 
     def read(self, chunk: Chunk) -> RowInputs:
         """Return the inputs of `chunk`, without the predictions."""
+        found = self.read_rows(chunk)
+        if self.spec.by_label:
+            return found
+        return replace(found, y_true=self._y_true[self.prediction_chunk(chunk)])
+
+    def read_rows(self, chunk: Chunk) -> RowInputs:
+        """Return the inputs of `chunk` that have a value for each row: weights, mask and labels.
+
+        For dense targets, which may be as large as the predictions, zeros without memory stand in.
+        """
         shape, predictions = chunk_shape(chunk), self.prediction_chunk(chunk)
         weight = None if self._weight is None else self._weight[chunk]
         mask = None if self._mask is None else self._mask[chunk]
         if not self.spec.by_label:
-            return RowInputs(self._spec_of(chunk), shape, self._y_true[predictions], weight, mask)
+            zeros = np.broadcast_to(np.float32(0), chunk_shape(predictions))
+            return RowInputs(self._spec_of(chunk), shape, zeros, weight, mask)
         y_true = self._y_true[chunk]
         layout = layout_for(chunk_shape(predictions), self.spec.axis)
         labels = class_labels(y_true, layout, self.spec.ignore_class)
@@ -208,13 +219,13 @@ class Inputs:
 
 
 def count_rows(inputs: Inputs, chunks: Iterable[Chunk], first: int = 0) -> RowCounts:
-    """Run the first pass, over all inputs but the predictions, in consecutive chunks.
+    """Run the first pass, over labels, weights and mask, in consecutive chunks.
 
     `first` is the number of the first row.
     """
     counts = RowCounts()
     for chunk in chunks:
-        block = inputs.read(chunk)
+        block = inputs.read_rows(chunk)
         inputs.check_labels(block, first + counts.rows)
         size = math.prod(block.shape)
         masked = 0 if block.mask is None else size - int(np.count_nonzero(block.mask))

@@ -11,6 +11,7 @@ from fastloss.arguments.arrays import FLOAT64
 from fastloss.formats.raw_array import RELEASE_BYTES
 from fastloss.loss_base import Loss
 from fastloss.losses import BinaryCrossentropy
+from fastloss.out_of_core.blocks import AHEAD
 from fastloss.out_of_core.class_scores import ScoreOptions
 from fastloss.out_of_core.inputs import Inputs
 from fastloss.out_of_core.row_statistics import EXACT_ROWS
@@ -81,7 +82,7 @@ def fitting_blocks(
 
 def _in_flight(workers: int) -> int:
     """Return how many blocks exist at once: see `in_order`."""
-    return 2 * workers + 1
+    return AHEAD * workers + 1
 
 
 def cost_of_a_row(loss: Loss, inputs: Inputs, gradient: bool, options: ScoreOptions) -> int:

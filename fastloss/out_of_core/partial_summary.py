@@ -11,7 +11,7 @@ from fastloss.out_of_core.blocks import Block
 from fastloss.out_of_core.class_scores import Scores
 from fastloss.out_of_core.groups import GroupTotals
 from fastloss.out_of_core.lazy_view import LazyView
-from fastloss.out_of_core.row_statistics import RowStatistics
+from fastloss.out_of_core.row_statistics import RowStatistics, sum_of_given
 
 
 @dataclass
@@ -48,28 +48,19 @@ class PartialSummary:
         losses, end = block.losses, self.row + block.losses.size
         self.losses.add(np.arange(self.row, end)[block.kept], losses[block.kept])
         self.total += ExactSum.of(block.total)
-        self.scores = _both(self.scores, block.scores)
+        self.scores = sum_of_given(self.scores, block.scores)
         if self.groups is not None and self.keys is not None:
             self.groups.add(self.keys[block.chunk], block)
-        self.row, self.read = end, self.read + block.read
+        self.row, self.read = end, self.read + block.bytes_read
 
     def __add__(self, other: PartialSummary) -> PartialSummary:
         """Return the summary of both, of which `other` has the later rows."""
-        groups = None
-        if self.groups is not None and other.groups is not None:
-            groups = self.groups + other.groups
         return PartialSummary(
             self.losses + other.losses,
-            groups,
+            sum_of_given(self.groups, other.groups),
             self.total + other.total,
-            _both(self.scores, other.scores),
+            sum_of_given(self.scores, other.scores),
             self.read + other.read,
             self.seconds + other.seconds,
             other.row,
         )
-
-
-def _both(a: Scores | None, b: Scores | None) -> Scores | None:
-    if a is None or b is None:
-        return b if a is None else a
-    return a + b

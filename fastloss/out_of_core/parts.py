@@ -127,7 +127,7 @@ def _with_checked_labels(inputs: Inputs, chunks: Iterator[Chunk], first: int) ->
     """Yield the chunks, after a check of their labels that numbers the rows of all parts."""
     for chunk in chunks:
         if inputs.spec.by_label:
-            inputs.check_labels(inputs.read(chunk), first)
+            inputs.check_labels(inputs.read_rows(chunk), first)
         first += math.prod(chunk_shape(chunk))
         yield chunk
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+import operator
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastloss.accumulation.exact_sum import ZERO, ExactSum
 from fastloss.reduction import float_sum
+
+T = TypeVar("T")
 
 EXACT_ROWS = 1 << 22
 """Up to this many losses are stored (at most 32 MiB), and their quantiles are exact."""
@@ -44,11 +47,12 @@ def _lower_edge(bins: NDArray[np.intp]) -> NDArray[np.float64]:
     return (ordered ^ ((ordered >> 31) & _MAGNITUDE)).view(np.float32).astype(np.float64)
 
 
-def _added(a: NDArray[np.int64] | None, b: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
-    """Return the sum of two histograms; None: without counts."""
+def sum_of_given(a: T | None, b: T | None) -> T | None:
+    """Return a + b, where None stands for nothing to add."""
     if a is None or b is None:
         return b if a is None else a
-    return a + b
+    both: T = operator.add(a, b)
+    return both
 
 
 class RowStatistics:
@@ -103,7 +107,7 @@ class RowStatistics:
         both._total = self._total + other._total
         both._pending = self._pending + other._pending
         both._pending_rows = self._pending_rows + other._pending_rows
-        both._bin_counts = _added(self._bin_counts, other._bin_counts)
+        both._bin_counts = sum_of_given(self._bin_counts, other._bin_counts)
         both._bound_memory()
         for part in (self, other):
             both._keep_worst(part._worst_rows, part._worst_losses)
@@ -128,7 +132,7 @@ class RowStatistics:
         """Count the losses that are stored in the histogram if there are too many."""
         if self._pending_rows > EXACT_ROWS:
             counts = _histogram(np.concatenate(self._pending))
-            self._bin_counts = _added(self._bin_counts, counts)
+            self._bin_counts = sum_of_given(self._bin_counts, counts)
             self._pending, self._pending_rows = [], 0
 
     def _remember_worst(self, rows: NDArray[np.int64], losses: NDArray[Any]) -> None:

@@ -6,7 +6,10 @@ d loss / d x`` to `grad` in the same pass. Weights, masks, reductions and upstre
 values of `scale` and `keep`; the engine knows none of them.
 
 From Python call `run`: it checks the arguments and takes as many threads as the work is worth.
-Compiled code calls kernels directly, and then arguments are not checked. `total` sums the losses.
+Compiled code calls kernels directly, and then arguments are not checked.
+
+Four functions are called directly from Python too, with contiguous arrays: `total` sums losses, and
+`label_ranks`, `top_classes` and `brier_scores` score predicted classes.
 
 For one row inside a loop of your own pass views of length one and ``threads=1``.
 

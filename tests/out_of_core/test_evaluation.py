@@ -377,3 +377,22 @@ def test_worst_rows_do_not_depend_on_the_blocks() -> None:
     order = np.lexsort((np.arange(200), -values))[:12]
     for block in (1, 7, 200):
         assert [row for row, _ in fed(values, block, worst=12).worst()] == order.tolist()
+
+
+class Counted:
+    """An array that counts the elements that are read."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array, self.shape, self.dtype, self.read = array, array.shape, array.dtype, 0
+
+    def __getitem__(self, chunk: Any) -> np.ndarray:
+        found = self.array[chunk]
+        self.read += found.size
+        return found
+
+
+def test_what_is_as_large_as_the_predictions_is_read_once() -> None:
+    """And its first row once more, with which kernels are compiled."""
+    targets, predictions = Counted(SOFT), Counted(SHARES)
+    evaluate_in_blocks(DENSE(), targets, predictions, WEIGHTS, block_rows=4)
+    assert targets.read == predictions.read == SHARES.size + SHARES.shape[-1]
