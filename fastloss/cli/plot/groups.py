@@ -40,13 +40,14 @@ class GroupPanel:
         return "Loss by group" if few else f"Loss by group: worst {shown} of {self.groups:,}"
 
     def draw(self, figure: FigureBase) -> None:
-        """Draw the bars, each with its loss, and a line at the loss of all rows."""
+        """Draw the bars, the losses beside them, and a line at the loss of all rows."""
         axes = figure.subplots()
         axes.grid(False, axis="y")
         finite = np.nan_to_num(self.losses, nan=0.0, posinf=0.0, neginf=0.0)
-        bars = axes.barh(range(len(self.keys)), finite, height=0.75, color=LIGHT.fill)
-        axes.bar_label(bars, [short(loss) for loss in self.losses], padding=3, fontsize=9)
-        axes.margins(x=0.15)
+        axes.barh(range(len(self.keys)), finite, height=0.75, color=LIGHT.fill)
+        beside = axes.get_yaxis_transform()  # x from 0, the left end of the axes, to 1
+        for number, loss in enumerate(self.losses):
+            axes.text(1.02, number, short(loss), va="center", fontsize=9, transform=beside)
         labels = [
             f"{one_line(key, _KEY)} ({count:,})"
             for key, count in zip(self.keys, self.counts, strict=True)
@@ -55,11 +56,13 @@ class GroupPanel:
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(max(len(labels), 4) - 0.5, -0.5)  # few bars stay bars
         how = "sum" if self.reduction == "sum" else "mean"
+        axes.xaxis.set_major_formatter("{x:.6g}")
+        axes.locator_params(axis="x", nbins=4)
         axes.set_xlabel(f"{how} of the losses (rows in brackets)")
         if self.all_rows is not None and np.isfinite(self.all_rows):
-            label = f"all rows {short(self.all_rows)}"
-            axes.axvline(self.all_rows, color=LIGHT.mark, linewidth=2, label=label, zorder=0.5)
-            figure.legend(loc="outside upper right")
+            label = f"all rows: {short(self.all_rows)}"
+            axes.axvline(self.all_rows, color=LIGHT.mark, linewidth=2, label=label)
+            figure.legend(loc="outside lower right")
 
     def numbers(self) -> Numbers:
         """Return loss and count of each group shown."""

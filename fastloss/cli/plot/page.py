@@ -47,7 +47,7 @@ def page(heading: str, subheading: str, panels: list[Panel], drawings: list[str]
 </style>
 </head>
 <body>
-<h1>{escape(heading)}</h1>
+<h1>{escape(heading).replace("_", "_<wbr>")}</h1>
 <p>{escape(subheading)}</p>
 <main>
 {sections}</main>

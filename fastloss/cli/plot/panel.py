@@ -31,12 +31,12 @@ class Panel(Protocol):
 
 
 def short(value: float | None) -> str:
-    """Return a number with three digits, as labels have it.
+    """Return a number with four digits, as labels have it.
 
-    >>> short(1234567.0), short(0.012345), short(None)
-    ('1.23e+06', '0.0123', '-')
+    >>> short(1234567.0), short(0.0123456), short(None)
+    ('1.235e+06', '0.01235', '-')
     """
-    return "-" if value is None else f"{value:.3g}"
+    return "-" if value is None else f"{value:.4g}"
 
 
 def one_line(text: object, most: int) -> str:

@@ -15,7 +15,7 @@ from fastloss.cli.plot.page import page
 from fastloss.cli.plot.panel import Panel, one_line
 from fastloss.cli.plot.reliability import reliability_panel
 from fastloss.cli.plot.row_losses import row_loss_panel
-from fastloss.cli.plot.theme import PANEL_INCHES, STYLE
+from fastloss.cli.plot.theme import LIGHT, PANEL_INCHES, STYLE
 from fastloss.formats.errors import FileError
 from fastloss.formats.missing import needed
 from fastloss.formats.output_file import OutputFile
@@ -29,11 +29,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".svg", ".html")
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # the same bytes at any time
-_REDUCTIONS = {
-    None: "no reduction",
-    "sum": "sum of the losses",
-    "mean_with_sample_weight": "mean by weight",
-}
+_OVER_ROWS = {None: "", "sum": "sum over ", "mean_with_sample_weight": "mean by weight over "}
 
 
 @dataclass(frozen=True)
@@ -69,10 +65,10 @@ def picture_of(files: list[str], loss: Loss, summary: Summary, groups: dict[str,
     ]
     name = one_line(files[0] if len(files) == 1 else f"{files[0]} ... {files[-1]}", 60)
     value = "" if summary.value is None else f": {summary.value:.6g}"
-    how = _REDUCTIONS.get(loss.reduction, "mean over rows")
+    how = _OVER_ROWS.get(loss.reduction, "mean over ")
     return Picture(
         f"{loss.name}{value}",
-        f"{how}, {summary.counts.rows:,} rows of {name}",
+        f"{how}{summary.seen.count:,} rows of {name}",
         [panel for panel in panels if panel is not None],
     )
 
@@ -122,7 +118,8 @@ def _draw(figure: Figure, panels: list[Panel], titles: Picture | None) -> None:
     if titles is None:
         panels[0].draw(figure)
         return
-    figure.suptitle(f"{titles.heading}\n{titles.subheading}", x=0.01, ha="left")
+    figure.suptitle(titles.heading, x=0.01, ha="left", fontsize=14)
+    figure.supxlabel(titles.subheading, x=0.01, ha="left", fontsize=10, color=LIGHT.muted)
     if not panels:
         figure.text(0.5, 0.4, "no row has a finite loss", ha="center")
         return

@@ -50,13 +50,12 @@ class ReliabilityPanel:
             linewidth=2.5,
             label="distance",
         )
-        size = 5 if self.bins <= 50 else 3
-        axes.plot(
-            self.confidence, self.outcome, "o-", color=LIGHT.fill, markersize=size, label="measured"
-        )
+        axes.plot(self.confidence, self.outcome, color=LIGHT.fill, label="measured")
+        area = 4 + 50 * self.share / self.share.max()
+        axes.scatter(self.confidence, self.outcome, area, color=LIGHT.fill, zorder=3)
         axes.set(xlim=(0, 1), ylim=(-0.02, 1.02))
         axes.set_ylabel("share of class 1" if self.binary else "share correct")
-        axes.legend(loc="upper left")
+        figure.legend(loc="outside lower right", ncols=3)
         weights.bar((self.shown + 0.5) / self.bins, self.share, 0.9 / self.bins, color=LIGHT.fill)
         weights.grid(False, axis="x")
         weights.yaxis.set_major_formatter("{x:.0%}")

@@ -16,13 +16,13 @@ from fastloss.out_of_core.row_statistics import RowStatistics
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
 
-BINS = 40
+BINS = 41  # odd: equal losses are in the middle one
 _LEVELS = tuple(i / 100 for i in range(101))
 # Name of a mark -> its levels and the dashes of its lines.
 _QUANTILES = {
     "median": ((0.5,), "--"),
     "quartiles": ((0.25, 0.75), ":"),
-    "1 % and 99 %": ((0.01, 0.99), "-."),
+    "1 %, 99 %": ((0.01, 0.99), "-."),
 }
 
 
@@ -45,17 +45,19 @@ class RowLossPanel:
         axes = figure.subplots()
         axes.grid(False, axis="x")
         axes.stairs(self.counts, self.edges, fill=True, color=LIGHT.fill)
-        self._mark(axes, f"mean {short(self.mean)}", [self.mean], color=LIGHT.mark, linewidth=2)
+        self._mark(axes, f"mean: {short(self.mean)}", [self.mean], color=LIGHT.mark, linewidth=2)
         for name, (levels, dashes) in _QUANTILES.items():
             values = [self.quantiles[level] for level in levels]
-            label = f"{name} {', '.join(map(short, values))}"
+            label = f"{name}: {', '.join(map(short, values))}"
             self._mark(axes, label, values, color=LIGHT.text, linewidth=1.2, linestyle=dashes)
         axes.set_xlim(self.edges[0], self.edges[-1])
         axes.set_xlabel("\n".join(["loss of a row", *self.outside]))
         axes.set_ylabel("rows")
         axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.locator_params(axis="y", integer=True)
-        axes.legend()
+        axes.xaxis.set_major_formatter("{x:.6g}")
+        axes.locator_params(axis="x", nbins=5)
+        figure.legend(loc="outside lower right", ncols=2)
 
     def _mark(self, axes: Any, label: str, values: list[float], **line: Any) -> None:
         """Draw lines at those values that lie within the bins; the legend names them all."""

@@ -22,7 +22,7 @@ class Colours(NamedTuple):
 LIGHT = Colours("#ffffff", "#1b1f24", "#5a6169", "#e4e7ea", "#0072b2", "#c44e00")
 DARK = Colours("#16191d", "#e9ecef", "#a6adb5", "#343a40", "#56b4e9", "#f0a030")
 
-PANEL_INCHES = (4.6, 3.7)
+PANEL_INCHES = (4.3, 3.6)
 """Of each panel; its text has the size of a page's when the panel is as wide as a phone."""
 
 STYLE: dict[str, Any] = {
@@ -50,5 +50,5 @@ STYLE: dict[str, Any] = {
     "ytick.color": LIGHT.muted,
     "ytick.labelcolor": LIGHT.text,
 }
-"""Properties that differ from Matplotlib's defaults. Files and pages are drawn in light colours,
-which a page replaces by variables."""
+"""Properties that differ from Matplotlib's defaults. All is drawn in light colours, which a
+page replaces by variables."""
