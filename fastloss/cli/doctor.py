@@ -22,6 +22,7 @@ EXTRAS = {
     "half": ("ml_dtypes",),
     "parquet": ("pyarrow",),
     "zarr": ("zarr",),
+    "plot": ("matplotlib",),
 }
 
 Section = dict[str, Any]

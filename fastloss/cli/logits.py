@@ -12,6 +12,8 @@ from fastloss.losses import KLDivergence
 
 _BYTES = 1 << 20
 """Of the predictions that are looked at."""
+_ROUNDING = 1e-2
+"""By so much a probability of low precision may be off."""
 
 
 def warning_of_logits(loss: Loss, y_pred: Reader) -> str | None:
@@ -27,7 +29,7 @@ def warning_of_logits(loss: Loss, y_pred: Reader) -> str | None:
     rows = min(y_pred.shape[0], max(1, _BYTES // row_bytes))
     first = np.asarray(y_pred[(slice(0, rows), *inner)], np.float64)
     low, high = np.fmin.reduce(first, axis=None), np.fmax.reduce(first, axis=None)
-    if not (low < 0 or high > 1):
+    if not (low < -_ROUNDING or high > 1 + _ROUNDING):
         return None
     remedy = "are they logits?" if isinstance(loss, KLDivergence) else "logits need --from-logits"
     return (
