@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastloss.accumulation.accumulator import Accumulator
 from fastloss.activations import log_sigmoid, log_softmax, logsumexp, sigmoid, softmax
+from fastloss.arguments.gradient_cache import set_gradient_cache
 from fastloss.curvature import hessian_vector_product, value_grad_and_hessian
 from fastloss.functional import (
     binary_crossentropy,
@@ -60,6 +61,7 @@ __all__ = [
     "log_softmax",
     "logsumexp",
     "poisson",
+    "set_gradient_cache",
     "sigmoid",
     "softmax",
     "sparse_categorical_crossentropy",

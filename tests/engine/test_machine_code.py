@@ -7,6 +7,7 @@ a time leaves its scalar form alone, which stands beside every vector loop, for 
 import os
 import platform
 import re
+from functools import cache
 
 import fastloss_kernels
 import numba
@@ -58,8 +59,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def machine_code(part, x):
-    """Return (assembly, LLVM's language) of one kernel's share of rows x, with gradient."""
+@cache
+def machine_code(part, dtype="float32"):
+    """Return (assembly, LLVM's language) of one kernel's share of the rows, with gradient."""
+    x = X.astype(dtype)
     kernel, which, targets, options = PARTS[part]
     cached = getattr(getattr(fastloss_kernels, kernel).parts, which)
     again = numba.njit(nogil=True, error_model="numpy", pipeline_class=PartCompiler)
@@ -74,7 +77,7 @@ def machine_code(part, x):
 @pytest.fixture(scope="module", params=[name for name in PARTS if name != "packed"])
 def compiled(request):
     """Return (name, assembly, LLVM's language) of one kernel's share of the rows, with gradient."""
-    return request.param, *machine_code(request.param, X)
+    return request.param, *machine_code(request.param)
 
 
 def test_loops_are_vector_code(compiled, request):
@@ -110,16 +113,16 @@ def test_no_exponential_or_logarithm_is_called(compiled):
 @pytest.mark.parametrize("name", PARTS)
 def test_no_reference_is_counted(name):
     """To count one waits for all that was written past the caches."""
-    _, language = machine_code(name, X)
+    _, language = machine_code(name)
     assert "@NRT_Free" in language  # the scratch
     assert "@NRT_incref" not in language
     assert "@NRT_decref" not in language
 
 
-@pytest.mark.parametrize("bits", [np.int16, np.uint16])
+@pytest.mark.parametrize("bits", ["int16", "uint16"])
 def test_half_precision_is_rounded_in_registers(bits):
     """One loop was left scalar, and rounding to bfloat16 took as long as all the rest."""
-    _, language = machine_code("packed", X.astype(bits))
+    _, language = machine_code("packed", bits)
     rounding = r"trunc (?:nuw |nsw )*<(?:8|16|32) x (?:i32|float)> [^\n]* to <\d+ x (?:i16|half)>"
     loops = [block for block in re.split(r"\n(?=\S+:)", language) if re.search(rounding, block)]
     long = [loop for loop in loops if len(re.findall(rounding, loop)) > 1]  # not what they leave

@@ -34,7 +34,7 @@ PATH_OF_A_CALL = """
     hessians
     accumulation.partial_loss accumulation.exact_sum
     evaluate loss_specs reduction
-    arguments.class_weights arguments.alignment arguments.labels
+    arguments.class_weights arguments.alignment arguments.labels arguments.gradient_cache
     arguments.arrays arguments.array_likes arguments.layout
 """
 # The package itself hands out `check`, and `python -m fastloss` is the command.
@@ -131,6 +131,7 @@ def test_dir_is_the_public_api():
         "log_softmax",
         "logsumexp",
         "poisson",
+        "set_gradient_cache",
         "sigmoid",
         "softmax",
         "sparse_categorical_crossentropy",

@@ -13,6 +13,7 @@ import fastloss_kernels
 
 KERNEL = """
 from fastloss_kernels.compiler.jit import cached
+from fastloss_kernels.compiler.linking import call, part_arguments
 from fastloss_kernels.loops.kernel import kernel
 from fastloss_kernels.tiny_helper import answer
 
@@ -23,7 +24,8 @@ def tiny_part(first, last, x, targets, options, scale, keep, loss, grad):
 
 @kernel(tiny_part, tiny_part, tiny_part)
 def tiny(x, targets, scale, keep, loss, grad, threads):
-    pass
+    arguments = part_arguments((x, targets, (), scale, keep, loss, grad))
+    return call(tiny_part, (0, 1, *arguments))
 
 @cached
 def twin_part(first, last, x, targets, options, scale, keep, loss, grad):

@@ -1,65 +1,12 @@
 """The cache on disk: used by the next process, never trusted blindly, never in the way."""
 
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
-import fastloss_kernels
 import pytest
-
-PROGRAM = """
-import numpy as np
-import fastloss_kernels as fk
-x, loss = np.full((2, 3, 1), 0.5), np.empty(2)
-fk.run(fk.poisson, x, x, 1e-7, np.ones(1), np.ones(1, bool), loss, None)
-serial = fk.poisson.parts.rows
-print(loss[0], sum(serial.stats.cache_hits.values()), sum(serial.stats.cache_misses.values()))
-"""
+from tiny_kernel import COMPILED, LOADED, cached, install, run
 
 
 @pytest.fixture
-def package(tmp_path):
-    """Return a copy of the engine that a test may change."""
-    source = Path(fastloss_kernels.__file__).parent
-    return shutil.copytree(
-        source, tmp_path / "site" / source.name, ignore=shutil.ignore_patterns("__pycache__")
-    )
-
-
-def started(package, program, *arguments, **settings):
-    """Return what a program prints in a new process that imports the copy."""
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program, *arguments],
-        env={**os.environ, "PYTHONPATH": str(package.parent), **settings},
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=package.parent,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
-def run(package, cache):
-    """Run the program in a new process; return (loss, cache hits, cache misses)."""
-    loss, hits, misses = started(package, PROGRAM, NUMBA_CACHE_DIR=str(cache)).split()
-    return float(loss), int(hits), int(misses)
-
-
-def test_second_process_reuses_and_changed_helper_does_not(package, tmp_path):
-    cache = tmp_path / "cache"
-    loss, hits, misses = run(package, cache)
-    assert (hits, misses) == (0, 1)
-    assert run(package, cache) == (loss, 1, 0)
-    helper = package / "elementary/log.py"
-    text = helper.read_text()
-    helper.write_text(text.replace("+ (u - u))", "+ (u - u) + 1.0)"))
-    assert helper.read_text() != text
-    changed, hits, misses = run(package, cache)
-    assert (hits, misses) == (0, 1)
-    assert changed == pytest.approx(loss - 0.5)
+def site(tmp_path):
+    return install(tmp_path)
 
 
 FOLDERS = ["", *["losses", "loops", "reductions", "memory", "elementary", "simd", "compiler"]]
@@ -76,36 +23,29 @@ print(len(keys), len(set(keys)))
 """
 
 
-def test_an_edited_file_in_any_folder_changes_the_key(package):
-    assert started(package, KEYS, *FOLDERS).split() == ["9", "9"]
+def test_an_edited_file_in_any_folder_changes_the_key(site):
+    assert run(site, KEYS, *FOLDERS).split() == ["9", "9"]
 
 
-def test_damaged_files_mean_compile(package, tmp_path):
+def test_a_directory_of_the_users(site, tmp_path):
     cache = tmp_path / "cache"
-    loss, *_ = run(package, cache)
-    files = [path for path in cache.rglob("*") if path.suffix in (".nbi", ".nbc")]
-    assert files
-    for path in files:
-        path.write_bytes(path.read_bytes()[:40])
-    assert run(package, cache) == (loss, 0, 1)
-    assert run(package, cache) == (loss, 1, 0)
+    assert run(site, NUMBA_CACHE_DIR=str(cache)) == COMPILED
+    assert run(site, NUMBA_CACHE_DIR=str(cache)) == LOADED
+    assert not cached(site)
     for path in cache.rglob("*.nb?"):
-        path.write_bytes(b"garbage")
-    assert run(package, cache) == (loss, 0, 1)
+        path.write_bytes(path.read_bytes()[:40])
+    assert run(site, NUMBA_CACHE_DIR=str(cache)) == COMPILED
 
 
-def test_no_place_to_write(package, tmp_path):
-    blocked = tmp_path / "file"
-    blocked.write_text("not a directory")
-    loss, hits, _ = run(package, blocked / "cache")
-    assert hits == 0
-    assert loss > 0
+def test_no_place_to_write(site, tmp_path):
+    (tmp_path / "file").write_text("not a directory")
+    assert run(site, NUMBA_CACHE_DIR=str(tmp_path / "file" / "cache")) == COMPILED
 
 
 FIRST = """
-import logging, sys
+import logging
 import numpy as np
-import fastloss_kernels as fk
+from fastloss_kernels import tiny
 from numba import njit
 
 said = []
@@ -116,15 +56,14 @@ logging.getLogger("fastloss").setLevel(logging.INFO)
 
 @njit
 def own(x, loss, grad):
-    return fk.poisson(x, x, 1e-7, np.ones(1), np.ones(1, np.bool_), loss, grad, 1)
+    return tiny.tiny(x, x, np.ones(1), np.ones(1, np.bool_), loss, grad, 1)
 
 x = np.full((2, 3, 1), 0.5)
 own(x, np.empty(2), np.empty_like(x))
-print([line for line in said if "poisson.poisson" not in line])
+print([line for line in said if "tiny.tiny," not in line])
 """
 
 
-def test_after_the_first_process_compiled_code_compiles_only_the_call(package, tmp_path):
-    cache = str(tmp_path / "cache")
-    assert "compiling poisson.rows, float64" in started(package, FIRST, NUMBA_CACHE_DIR=cache)
-    assert started(package, FIRST, NUMBA_CACHE_DIR=cache) == "[]\n"
+def test_after_the_first_process_compiled_code_compiles_only_the_call(site):
+    assert "compiling tiny.tiny_part, float64" in run(site, FIRST)
+    assert run(site, FIRST) == "[]\n"
