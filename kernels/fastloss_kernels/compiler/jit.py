@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from fastloss_kernels.compiler.disk_cache import KernelCache
-from fastloss_kernels.compiler.lowering import FragmentCompiler, PartCompiler
+from fastloss_kernels.compiler.lowering import FragmentCompiler, InterleavingCompiler, PartCompiler
 from numba import config, njit, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import overload
@@ -27,6 +27,9 @@ _INNER: dict[str, Any] = {
 # A function of a block or an element: always inlined into its caller's machine code.
 BLOCK: Any = {**_INNER, "forceinline": True}
 block: _Decorator = njit(**BLOCK)
+
+# The same, with loops over elements that each take a long chain of arithmetic.
+interleaved_block: _Decorator = njit(**{**BLOCK, "pipeline_class": InterleavingCompiler})
 
 # A function of a block that is not inlined, because a kernel would hold several copies of it.
 called: _Decorator = njit(**_INNER)

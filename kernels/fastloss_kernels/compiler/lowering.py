@@ -14,6 +14,8 @@ none of that: it is linked, optimised and compiled once, in the part that calls 
 
 from typing import Any
 
+from llvmlite import ir
+
 # Relies on the arguments of `make_function`, which makes what Python calls; else a TypeError.
 from numba import _dynfunc  # type: ignore[attr-defined] # isort: skip
 from numba import types
@@ -37,6 +39,28 @@ class _BorrowingLower(Lower):
     def __init__(self, context: Any, *arguments: Any, **options: Any) -> None:
         # Relies on `enable_nrt`, which Numba asks before it counts.
         super().__init__(context.subtarget(enable_nrt=False), *arguments, **options)
+
+
+class _InterleavingLower(_BorrowingLower):
+    """The same, for loops whose vectors are computed two at a time.
+
+    A processor looks some sixty instructions ahead. In loops as long as that it finds nothing to do
+    beside the one chain of dependent operations that a vector goes through, unless the next vector's
+    stand between them. LLVM does that for short loops only.
+    """
+
+    def lower_normal_function(self, fndesc: Any) -> None:
+        """Lower the function, and mark the branches that go back to the head of a loop."""
+        super().lower_normal_function(fndesc)
+        count = ir.Constant(ir.IntType(32), 2)
+        hint = self.module.add_metadata(["llvm.loop.interleave.count", count])
+        above = set()
+        for part in self.function.blocks:
+            above.add(part)
+            for head in above.intersection(part.terminator.operands):
+                loop = self.module.add_metadata([hint, head.name])  # one of its own
+                loop.operands = loop, hint  # LLVM wants to see itself first
+                part.terminator.set_metadata("llvm.loop", loop)
 
 
 def _makes_array(expression: Any, signature: Any, typemap: Any) -> bool:
@@ -124,6 +148,15 @@ class _FragmentLowering(_BorrowingLowering):
         return True
 
 
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _InterleavingLowering(_FragmentLowering):
+    _name: Any = "interleaving_lowering"
+
+    @property
+    def lowering_class(self) -> Any:
+        return _InterleavingLower
+
+
 class _Compiler(CompilerBase):
     """Numba's compiler with its lowering replaced."""
 
@@ -151,3 +184,9 @@ class FragmentCompiler(_Compiler):
     """For helpers, which only parts and other helpers call."""
 
     lowering = _FragmentLowering
+
+
+class InterleavingCompiler(_Compiler):
+    """For helpers with loops of long chains of arithmetic."""
+
+    lowering = _InterleavingLowering

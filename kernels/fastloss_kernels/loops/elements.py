@@ -14,7 +14,7 @@ bounds, in the working dtype.
 from typing import Any, TypeAlias
 
 import numpy as np
-from fastloss_kernels.compiler.jit import block, called
+from fastloss_kernels.compiler.jit import block, called, interleaved_block
 from fastloss_kernels.loops.targets import BinaryTargets
 from fastloss_kernels.reductions.sum_rows import rounded_sum
 from fastloss_kernels.simd.raw_arrays import copy, fill, stack_array
@@ -88,7 +88,7 @@ def broadcast_row_factors(
         fill(late[1][row], own[1][1][r])
 
 
-@block
+@interleaved_block
 def write_elements(
     element: Any,
     plain: bool,

@@ -7,7 +7,7 @@ smoothed one-hot rows are made; see `target_piece`.
 from typing import Any
 
 import numpy as np
-from fastloss_kernels.compiler.jit import block
+from fastloss_kernels.compiler.jit import block, interleaved_block
 from fastloss_kernels.elementary.log import log
 from fastloss_kernels.elementary.log_ratio import log_reduced, power_of_two
 from fastloss_kernels.loops.row_inputs import Batch
@@ -32,7 +32,7 @@ from fastloss_kernels.simd.scalar import fma
 from fastloss_kernels.typing import Array, Scalar
 
 
-@block
+@interleaved_block
 def _log_terms(v: Array, t: Array, row: Any, ends: Any, terms: Array, kept: Array) -> None:
     """Set `terms` to -t log(p) for elements v of one row, and `kept` to the t not clipped.
 
@@ -60,7 +60,7 @@ def _factors(scale: float, total: float, kind: Any) -> Any:
     return factor, (sign if tiny else factor)
 
 
-@block
+@interleaved_block
 def _slopes(v: Array, t: Array, row: Any, factors: Any, one: Scalar, slopes: Array) -> None:
     """Set `slopes` to those of elements v of one row, A - t S / x: each difference on its own.
 
