@@ -40,13 +40,19 @@ class _BorrowingLower(Lower):
         # Relies on `enable_nrt`, which Numba asks before it counts.
         super().__init__(context.subtarget(enable_nrt=False), *arguments, **options)
 
+    def setup_function(self, fndesc: Any) -> None:
+        """Begin the function."""
+        super().setup_function(fndesc)
+        # Relies on llvmlite's attributes being a set of str; its own `add` knows few words.
+        set.add(self.function.attributes, _WIDTH)
+
 
 class _InterleavingLower(_BorrowingLower):
     """The same, for loops whose vectors are computed two at a time.
 
-    A processor looks some sixty instructions ahead. In loops as long as that it finds nothing to do
-    beside the one chain of dependent operations that a vector goes through, unless the next vector's
-    stand between them. LLVM does that for short loops only.
+    A processor holds some sixty instructions that wait for others. In a loop as long as that it
+    finds nothing to do beside the one chain of dependent operations that a vector goes through,
+    unless those of the next vector stand between them. LLVM does that for short loops only.
     """
 
     def lower_normal_function(self, fndesc: Any) -> None:
