@@ -31,7 +31,7 @@ def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
     process_targets(b, batch, y, options, grad, prefetch_block(batch.targets, b.first, b.rows))
 
 
-rows = rows_part(__name__, "rows", _block, temporaries=3, one_pass=True)
+rows = rows_part(__name__, "rows", _block, temporaries=4, one_pass=True)
 packed = packed_part(__name__, "packed", rows)
 
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from fastloss_kernels.compiler.jit import block
-from fastloss_kernels.elementary.log import log, log1p
+from fastloss_kernels.elementary.log import log, log1p, log_double_word
+from fastloss_kernels.elementary.log_core import scaled_down, split
 from fastloss_kernels.elementary.log_ratio import nearest_binade, power_of_two
 from fastloss_kernels.memory.layout import piece_size
 from fastloss_kernels.memory.streaming import Prefetch, prefetch_piece
@@ -49,27 +50,22 @@ def row_totals(v: Array, rows: int, total: Array, lost: Array, ahead: Prefetch) 
 
 
 @block
-def subnormal_guard(total: float, like: Array) -> Any:
-    """Return the power of two to multiply a row by, whose sum is `total`, and the sum: often 1.
+def row_guard(total: float, like: Array) -> Any:
+    """Return what to multiply a row by whose sum is `total`, and the sum: nearly always 1.
 
-    Where the sum is as small as that, elements that are not clipped, or a bound, are subnormal.
+    It makes a negative sum positive. Where the sum is so small that elements that are not clipped,
+    or a bound, are subnormal, it is a power of two.
     """
     least = 2.0**-100 if like.itemsize == 4 else 2.0**-990
-    return like.dtype.type(2.0**64 if abs(total) < least else 1.0)
-
-
-@block
-def unclipped(s: Scalar, low: Scalar, high: Scalar) -> tuple[Scalar, Scalar]:
-    """Return the least and the largest x of a row with sum s that is not clipped."""
-    return min(low * s, high * s), max(low * s, high * s)
+    sign = -1.0 if total < 0 else 1.0
+    return like.dtype.type(sign * 2.0**64 if abs(total) < least else sign)
 
 
 @block
 def row_sum(kind: Any, total: float, lost: float, by: Scalar, low: Scalar, high: Scalar) -> Any:
     """Return (the sum of a row times `by`, its rounding error, least and largest unclipped x)."""
     s = kind(total * by)
-    least, most = unclipped(s, low, high)
-    return s, kind((total * by - s) + lost * by), least, most
+    return s, kind((total * by - s) + lost * by), low * s, high * s
 
 
 @block
@@ -79,7 +75,7 @@ def guarded(v: Array, by: Scalar, own: Array) -> Array:
         return v
     for k in range(v.size):
         own[k] = v[k] * by
-    return own
+    return own[: v.size]
 
 
 @block
@@ -87,6 +83,18 @@ def ratio(s: Scalar, rest: Scalar, x: Scalar) -> tuple[Scalar, Any]:
     """Return (f, e) with (s + rest) / x = (1 + f) 2^e."""
     near, e = nearest_binade(s, x)
     return ((near - x) + rest * power_of_two(-e, s)) / x, e
+
+
+@block
+def log_of_sum(total: float, lost: float, by: float, like: Array) -> tuple[Any, Any]:
+    """Return (e, y) in like's dtype: the logarithm of a row's sum times `by` is e log(2) + y.
+
+    y lies in [log(3/4), log(3/2)].
+    """
+    f, e = split(total * by)
+    y = log_double_word(1.0 + f, scaled_down(lost * by, e))
+    kind = like.dtype.type
+    return kind(e), kind(y if total != 0 else np.nan)
 
 
 @block
@@ -103,11 +111,10 @@ def losses_and_slopes(
     for r in range(rows):
         others = (total[r] - label[r]) + lost[r]
         odds = others / label[r]
-        by = np.float64(subnormal_guard(total[r], loss))
-        least, most = unclipped(kind(total[r] * by), low, high)
-        x = kind(label[r] * by)
-        clipped = (x < least) | (x > most)  # a NaN goes on as NaN
-        below = (x < least) == (total[r] >= 0)  # a negative sum turns the bounds round
+        by = np.float64(row_guard(total[r], loss))
+        x, s = kind(label[r] * by), kind(total[r] * by)
+        below = x < low * s
+        clipped = below | (x > high * s)  # a NaN goes on as NaN
         loss[r] = kind(-(log_low if below else log_high) if clipped else log1p(odds))
         factor = np.nan if total[r] == 0 else scale[r] / total[r]
         factor = 0.0 if clipped else factor

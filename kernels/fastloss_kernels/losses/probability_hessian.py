@@ -22,9 +22,9 @@ from fastloss_kernels.loops.targets import target_piece
 from fastloss_kernels.losses.probability_formulas import (
     guarded,
     ratio,
+    row_guard,
     row_sum,
     row_totals,
-    subnormal_guard,
 )
 from fastloss_kernels.memory.layout import piece_size
 from fastloss_kernels.memory.rows import Block, load_block
@@ -76,7 +76,7 @@ def _process_targets(
         size = rows * width
         v, t = b.x[c : c + size], target_piece(y, 0, rows, c, width, change, classes, changed)
         for r in range(rows):
-            by = subnormal_guard(total[r], b.loss)
+            by = row_guard(total[r], b.loss)
             sums = row_sum(kind, total[r], lost[r], by, low, high)
             row = slice(r * width, (r + 1) * width)
             _unclipped_targets(guarded(v[row], by, out[row]), t[row], sums, out[row])
@@ -90,7 +90,7 @@ def _process_targets(
             size = rows * width
             v, t = b.x[c : c + size], target_piece(y, 0, rows, c, width, change, classes, changed)
             for r in range(rows):
-                by = subnormal_guard(total[r], b.loss)
+                by = row_guard(total[r], b.loss)
                 sums = row_sum(kind, total[r], lost[r], by, low, high)
                 a, s = kind(kept[r]), total[r] * by if total[r] != 0 else np.nan
                 rest = kind((kept[r] - a) + kept_lost[r])

@@ -26,7 +26,7 @@ def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
     process_targets(b, batch, labels, options, grad, no_prefetch(b.loss))
 
 
-rows = rows_part(__name__, "rows", _block, labels=True, temporaries=3, one_pass=True)
+rows = rows_part(__name__, "rows", _block, labels=True, temporaries=4, one_pass=True)
 packed = packed_part(__name__, "packed", rows, labels=True)
 
 

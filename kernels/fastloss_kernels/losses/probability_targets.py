@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 from fastloss_kernels.compiler.jit import block, interleaved_block
 from fastloss_kernels.elementary.log import log
+from fastloss_kernels.elementary.log_core import log_sum, split
 from fastloss_kernels.elementary.log_ratio import log_reduced, power_of_two
 from fastloss_kernels.loops.row_inputs import Batch
 from fastloss_kernels.loops.targets import target_piece
 from fastloss_kernels.losses.probability_formulas import (
     guarded,
+    log_of_sum,
     ratio,
+    row_guard,
     row_sum,
     row_totals,
-    subnormal_guard,
 )
 from fastloss_kernels.memory.layout import piece_size
 from fastloss_kernels.memory.rows import Block
@@ -28,24 +30,57 @@ from fastloss_kernels.memory.streaming import (
 )
 from fastloss_kernels.reductions.sum_rows import add_rows, add_rows_f64, rounded_sum
 from fastloss_kernels.simd.raw_arrays import row_array
-from fastloss_kernels.simd.scalar import fma
+from fastloss_kernels.simd.scalar import bits, fma
 from fastloss_kernels.typing import Array, Scalar
+
+_CHUNK = 128
+"""Elements that are looked through again if one of them is above half of the sum: few, as hardly a
+row has more than one."""
 
 
 @interleaved_block
-def _log_terms(v: Array, t: Array, row: Any, ends: Any, terms: Array, kept: Array) -> None:
-    """Set `terms` to -t log(p) for elements v of one row, and `kept` to the t not clipped.
+def _far_terms(v: Array, t: Array, row: Any, logs: Any, terms: Array, kept: Array | None) -> Any:
+    """Set `terms` to t log(p) as if p <= 1/2, and `kept` to the t not clipped.
 
-    `row` is a `row_sum`, and ``ends = (-log p at the lower bound, at the upper)``.
+    There log p = log x - log S has all its digits, and nothing is divided. Return the largest bit
+    pattern of v, which is that of its largest element.
     """
-    (s, rest, least, most), (at_least, at_most) = row, ends
-    zero = at_most - at_most
-    for k in range(t.size):
-        f, e = ratio(s, rest, v[k])
-        y = log_reduced(f, e, v[k] - v[k])
+    (_, _, least, most), (exponent, log_sum_of_row, at_least, at_most) = row, logs
+    kind, zero = v.dtype.type, at_most - at_most
+    largest = bits(zero)
+    for k in range(v.size):
+        f, e = split(v[k])
+        y = log_sum(f, kind(e) - exponent, -log_sum_of_row)
         below, above = v[k] < least, v[k] > most
         terms[k] = t[k] * (at_least if below else at_most if above else y)
-        kept[k] = zero if below | above else t[k]
+        if kept is not None:
+            kept[k] = zero if below | above else t[k]
+        largest = bits(v[k]) if bits(v[k]) > largest else largest
+    return largest
+
+
+@block
+def _near_terms(v: Array, t: Array, row: Any, at_most: Scalar, terms: Array) -> None:
+    """Set the `terms` of elements above half of the sum: log p is that of the quotient S / x."""
+    (s, rest, _, most), zero = row, at_most - at_most
+    for k in range(v.size):
+        if v[k] + v[k] > s:
+            f, e = ratio(s, rest, v[k])
+            terms[k] = t[k] * (at_most if v[k] > most else -log_reduced(f, e, zero))
+
+
+@block
+def _log_terms(v: Array, t: Array, row: Any, logs: Any, terms: Array, kept: Array | None) -> None:
+    """Set `terms` to t log(p) for elements v of one row, and `kept` to the t not clipped.
+
+    `row` is a `row_sum`, and ``logs = (*log_of_sum, log p at the lower bound, at the upper)``.
+    """
+    for first in range(0, v.size, _CHUNK):
+        chunk = slice(first, min(first + _CHUNK, v.size))
+        some = None if kept is None else kept[chunk]
+        largest = _far_terms(v[chunk], t[chunk], row, logs, terms[chunk], some)
+        if largest > bits(row[0] * v.dtype.type(0.5)):
+            _near_terms(v[chunk], t[chunk], row, logs[3], terms[chunk])
 
 
 @block
@@ -61,20 +96,45 @@ def _factors(scale: float, total: float, kind: Any) -> Any:
 
 
 @interleaved_block
-def _slopes(v: Array, t: Array, row: Any, factors: Any, one: Scalar, slopes: Array) -> None:
-    """Set `slopes` to those of elements v of one row, A - t S / x: each difference on its own.
+def _far_slopes(v: Array, t: Array, row: Any, factors: Any, slopes: Array) -> Any:
+    """Set `slopes` to A - t S / x as if p <= 1/2; return the largest bit pattern of v.
 
-    ``factors = (*_factors of the row, A rounded, its rounding error)``. As A - t S / x = (A - t) -
-    t (S / x - 1), nothing is lost where t is nearly A and x nearly S.
+    ``factors = (*_factors of the row, A rounded, its rounding error)``.
     """
-    (s, rest, least, most), (factor, flat, kept, lost) = row, factors
-    for k in range(t.size):
-        f, e = ratio(s, rest, v[k])
-        scale = power_of_two(e, s)
-        odds = fma(f, scale, scale - one)
-        own = fma(-t[k], odds, (kept - t[k]) + lost)
-        own = kept + lost if (v[k] < least) | (v[k] > most) else own
+    (s, _, least, most), (factor, flat, kept, lost) = row, factors
+    largest = bits(s - s)
+    for k in range(v.size):
+        clipped = (v[k] < least) | (v[k] > most)
+        own = (kept if clipped else fma(-t[k], s / v[k], kept)) + lost
         slopes[k] = (factor if own != 0 else flat) * own
+        largest = bits(v[k]) if bits(v[k]) > largest else largest
+    return largest
+
+
+@block
+def _near_slopes(v: Array, t: Array, row: Any, factors: Any, slopes: Array) -> None:
+    """Set the `slopes` of elements above half of the sum that are not clipped.
+
+    As A - t S / x = (A - t) - t (S / x - 1), nothing is lost where t is nearly A and x nearly S.
+    """
+    (s, rest, _, most), (factor, flat, kept, lost) = row, factors
+    one = s / s
+    for k in range(v.size):
+        if v[k] + v[k] > s and v[k] <= most:
+            f, e = ratio(s, rest, v[k])
+            scale = power_of_two(e, s)
+            own = fma(-t[k], fma(f, scale, scale - one), (kept - t[k]) + lost)
+            slopes[k] = (factor if own != 0 else flat) * own
+
+
+@block
+def _slopes(v: Array, t: Array, row: Any, factors: Any, slopes: Array) -> None:
+    """Set `slopes` to those of elements v of one row."""
+    for first in range(0, v.size, _CHUNK):
+        chunk = slice(first, min(first + _CHUNK, v.size))
+        largest = _far_slopes(v[chunk], t[chunk], row, factors, slopes[chunk])
+        if largest > bits(row[0] * v.dtype.type(0.5)):
+            _near_slopes(v[chunk], t[chunk], row, factors, slopes[chunk])
 
 
 @block
@@ -87,9 +147,8 @@ def process_targets(
     kind, rows, classes = b.loss.dtype.type, b.rows, b.classes
     piece = piece_size(classes)
     low, high = kind(eps), kind(1.0 - eps)
-    log_low, log_high = -log(low), -log(high)
     room, arrays = b.scratch.room, b.scratch.temporaries
-    changed, terms, kept = arrays, arrays[room:], arrays[2 * room :]
+    changed, terms, kept, own = arrays, arrays[room:], arrays[2 * room :], arrays[3 * room :]
     total, lost, value, value_lost = row_array(), row_array(), row_array(), row_array()
     slope, slope_lost = row_array(), row_array()  # sums of the targets that are not clipped
     early, late = prefetch_passes(batch.x, b.first, rows)
@@ -101,17 +160,21 @@ def process_targets(
         v = b.x[c : c + size]
         t = target_piece(y, 0, rows, c, width, change, classes, changed)
         for r in range(rows):
-            by = subnormal_guard(total[r], b.loss)
+            by = row_guard(total[r], b.loss)
             sums = row_sum(kind, total[r], lost[r], by, low, high)
-            ends = (log_low, log_high) if total[r] >= 0 else (log_high, log_low)
+            logs = (*log_of_sum(total[r], lost[r], by, b.loss), log(low), log(high))
             row = slice(r * width, (r + 1) * width)
             prefetch_chunks(ahead, c + r * width, width)
-            x = guarded(v[row], by, terms[row])
-            _log_terms(x, t[row], sums, ends, terms[row], kept[row])
+            x = guarded(v[row], by, own)
+            if grad is None:
+                _log_terms(x, t[row], sums, logs, terms[row], None)
+            else:
+                _log_terms(x, t[row], sums, logs, terms[row], kept[row])
         add_rows(terms[:size], rows, c == 0, value, value_lost)
-        add_rows_f64(kept[:size], rows, c == 0, slope, slope_lost)
+        if grad is not None:
+            add_rows_f64(kept[:size], rows, c == 0, slope, slope_lost)
     for r in range(rows):
-        b.loss[r] = kind(rounded_sum(value[r], value_lost[r]))
+        b.loss[r] = kind(0.0 - rounded_sum(value[r], value_lost[r]))
     if grad is not None:
         for c in range(0, classes, piece):
             width = min(piece, classes - c)
@@ -119,12 +182,12 @@ def process_targets(
             v = b.x[c : c + size]
             t = target_piece(y, 0, rows, c, width, change, classes, changed)
             for r in range(rows):
-                by = subnormal_guard(total[r], b.loss)
+                by = row_guard(total[r], b.loss)
                 sums = row_sum(kind, total[r], lost[r], by, low, high)
                 a = kind(slope[r])
                 factor, flat = _factors(b.scale[r], total[r], kind)
                 factors = factor, flat, a, kind((slope[r] - a) + slope_lost[r])
                 row = slice(r * width, (r + 1) * width)
-                x = guarded(v[row], by, terms[row])
-                _slopes(x, t[row], sums, factors, kind(1), terms[row])
+                x = guarded(v[row], by, own)
+                _slopes(x, t[row], sums, factors, terms[row])
             write_chunk(terms, b.out[c : c + size], size, b.streamed)
