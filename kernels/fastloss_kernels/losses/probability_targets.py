@@ -101,11 +101,13 @@ def _far_slopes(v: Array, t: Array, row: Any, factors: Any, slopes: Array) -> An
 
     ``factors = (*_factors of the row, A rounded, its rounding error)``.
     """
-    (s, _, least, most), (factor, flat, kept, lost) = row, factors
-    largest = bits(s - s)
+    (s, rest, least, most), (factor, flat, kept, lost) = row, factors
+    zero, share = s - s, rest / s
+    largest = bits(zero)
     for k in range(v.size):
-        clipped = (v[k] < least) | (v[k] > most)
-        own = (kept if clipped else fma(-t[k], s / v[k], kept)) + lost
+        q = zero if (v[k] < least) | (v[k] > most) else s / v[k]
+        # What rounding took from S counts as a share of the quotient.
+        own = fma(-t[k], q, kept) + fma(-t[k] * q, share, lost)
         slopes[k] = (factor if own != 0 else flat) * own
         largest = bits(v[k]) if bits(v[k]) > largest else largest
     return largest
