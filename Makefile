@@ -7,7 +7,7 @@
 #   make hardening   the tests that take too long for that; writes docs/hardening.md
 #   make lint    ruff and mypy alone; `make format` lets ruff rewrite the files
 #   make bench   time the current checkout (asv)
-#   make compare time it beside its peers and the memory's limit; fills README.md and docs/
+#   make compare time it beside its peers and the memory's limit; fills README.md, docs/ and a page of this processor
 #   make against   hold the checkout to commit BASE: the same bits, first calls, times
 #   make first-call  measure what first calls cost; fills docs/first-call.md
 #   make accuracy  measure every error and fill docs/accuracy.md: an hour (SEED=1 draws other rows)
@@ -58,7 +58,7 @@ bench: .venv/bench
 	cd benchmarks && ../$(BIN)/asv machine --yes >/dev/null && ../$(BIN)/asv run --quick --show-stderr --python=same
 
 compare: .venv/peers
-	$(BIN)/python -m benchmarks.compare --json docs/performance.json --write
+	$(BIN)/python -m benchmarks.compare --write
 	$(BIN)/python -m benchmarks.costs
 	$(BIN)/python -m benchmarks.axes
 	$(BIN)/python -m benchmarks.views

@@ -3,11 +3,15 @@
 One thread works on arrays that stay in the first-level cache; the least of many rounds counts, per
 64 bytes: a cache line, 16 float32. What one processor's share of memory's speed takes for a line
 stands beside it, in the same run: a loss that costs less than its lines take is bound by memory.
+And how few cycles the ports of this and of other processors could take, where llvm-mca is there.
+docs/performance/costs.json keeps the last figures of every processor.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,150 +19,38 @@ from typing import Any
 
 import numba
 import numpy as np
-from fastloss_kernels.compiler.lowering import PartCompiler
-from fastloss_kernels.elementary.exp import exp_in_range, exp_nonpositive
-from fastloss_kernels.elementary.log import log, log1p_01, log_double_word, log_normal
-from fastloss_kernels.elementary.log_ratio import log_reduced, nearest_binade
-from fastloss_kernels.losses.binary_crossentropy import _logit, _probability
-from fastloss_kernels.losses.kullback_leibler import _kullback_leibler
-from fastloss_kernels.losses.poisson import _poisson
 from fastloss_kernels.simd.cache_hints import store_nontemporal
-from fastloss_kernels.simd.raw_arrays import flat_view, row_array
-from fastloss_kernels.simd.row_reduce import row_sums, row_sums_f64, scale_rows
-from fastloss_kernels.simd.scalar import fma
+from fastloss_kernels.simd.raw_arrays import flat_view
 from numba import njit
 
 from tools.fill_readme import fill
 
-from . import limits, machine, report
+from . import limits, machine, port_bounds, report, steps
 
 SIZE = 1024  # elements: 4 KB an array
 LARGE = 1 << 25  # elements that no cache holds
 LINE = 16  # float32 elements
+CHAIN = 4  # cycles of a multiplication and an addition that wait for each other, on every x86
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE, BOUNDS_PAGE = DOCS / "performance.md", DOCS / "accuracy.md"
-compiled = njit(error_model="numpy", pipeline_class=PartCompiler)  # with vectors as wide as ours
+KEPT = DOCS / "performance" / "costs.json"
+HERE = "this processor"
+Json = dict[str, Any]
 
 
-@compiled
-def _exponential(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    for k in range(x.size):
-        w[k] = exp_in_range(x[k])
+@njit
+def _chain(times, x, more):  # type: ignore[no-untyped-def]
+    for _ in range(times):
+        x = x * x + more
+    return x
 
 
-@compiled
-def _falling(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    for k in range(x.size):
-        w[k] = exp_nonpositive(-x[k])
-
-
-@compiled
-def _logarithm(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    for k in range(x.size):
-        w[k] = log(x[k])
-
-
-@compiled
-def _pair(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    for k in range(x.size):
-        w[k] = log_double_word(x[k], t[k])
-
-
-@compiled
-def _normal(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    for k in range(x.size):
-        w[k] = log_normal(x[k])
-
-
-@compiled
-def _quotient(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    for k in range(x.size):
-        near, e = nearest_binade(x[k], t[k])
-        w[k] = log_reduced((near - t[k]) / t[k], e, low - low)
-
-
-@compiled
-def _rounded_quotient(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    for k in range(x.size):
-        w[k] = log_normal(x[k] / t[k])
-
-
-@compiled
-def _share(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    for k in range(x.size):
-        w[k] = fma(-x[k], x[k] / (high + x[k]), x[k])
-
-
-@compiled
-def _rounded_share(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    for k in range(x.size):
-        w[k] = x[k] / (high + x[k])
-
-
-@compiled
-def _unit(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    for k in range(x.size):
-        w[k] = log1p_01(x[k])
-
-
-@compiled
-def _sums(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    total, lost = row_array(), row_array()
-    row_sums(x, 1, x.size, total, lost)
-
-
-@compiled
-def _fine(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    total, lost = row_array(), row_array()
-    row_sums_f64(x, 1, x.size, total, lost)
-
-
-@compiled
-def _scale(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    scale_rows(w, 1, w.size, terms)  # by 1: shrinking, w would soon be subnormal
-
-
-@compiled
-def _copy(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    for k in range(x.size):
-        w[k] = x[k]
-
-
-def _element(function: Any) -> Any:
-    @compiled
-    def loop(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-        for k in range(x.size):
-            answer = t[k], high - t[k]
-            terms[k], w[k] = function(x[k], t[k], answer, answer, True, low, high)
-
-    return loop
-
-
-STEPS = {
-    "copy": _copy,
-    "multiply a row (`scale_rows`)": _scale,
-    "sum a row (`row_sums`)": _sums,
-    "e^x, \\|x\\| < 87 (`exp_in_range`)": _exponential,
-    "e^x, x <= 0 (`exp_nonpositive`)": _falling,
-    "log(1 + x), 0 <= x <= 1 (`log1p_01`)": _unit,
-    "log(x), normal x > 0 (`log_normal`)": _normal,
-    "log of an unrounded sum (`log_double_word`)": _pair,
-    "log of a quotient (`log_reduced`)": _quotient,
-    "log(x), every x (`log`)": _logarithm,
-    "Kullback-Leibler, term and slope": _element(_kullback_leibler),
-    "Poisson, term and slope": _element(_poisson),
-    "binary crossentropy from logits, term and slope": _element(_logit),
-    "binary crossentropy from probabilities, term and slope": _element(_probability),
-}
-
-
-#: What a bound of docs/accuracy.md needs, and what would do without it.
-BOUNDS = {
-    "logarithm of x + eps and of 1 - p, with what rounding took": (_pair, _normal),
-    "logarithm of u / p, of which the quotient is not rounded": (_quotient, _rounded_quotient),
-    "sum of targets or probabilities of which one is taken off again": (_fine, _sums),
-    "e / (1 + e) to an ulp where e is small": (_share, _rounded_share),
-}
+def clock(rounds: int = 20) -> float | None:
+    """Return the cycles of a nanosecond while one thread computes; None where it is not known."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return None
+    times, x = 1_000_000, np.uint64(3)
+    return CHAIN * times / _least(lambda: _chain(times, x, x), rounds) / 1e9
 
 
 @njit(parallel=True)
@@ -182,7 +74,7 @@ def _least(call: Callable[[], Any], rounds: int) -> float:
 
 
 def _repeated(step: Any) -> Any:
-    @compiled
+    @steps.compiled
     def repeat(times, x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
         for _ in range(times):
             step(x, t, w, terms, low, high)
@@ -205,13 +97,13 @@ def measure_bounds(rounds: int = 50) -> dict[str, tuple[float, float]]:
     """Return nanoseconds for 64 bytes of each bound's step, and of the one without it."""
     return {
         name: (_of_line(exact, rounds), _of_line(rough, rounds))
-        for name, (exact, rough) in BOUNDS.items()
+        for name, (exact, rough) in steps.BOUNDS.items()
     }
 
 
 def measure(rounds: int = 50, large: int = LARGE) -> dict[str, float]:
     """Return nanoseconds for 64 bytes of each step, and of each way to move an array."""
-    found = {name: _of_line(step, rounds) for name, step in STEPS.items()}
+    found = {name: _of_line(step, rounds) for name, step in steps.STEPS.items()}
     source, target = np.ones(large, np.float32), np.empty(large, np.float32)
     share = numba.get_num_threads() * LINE / large * 1e9
     ways = {
@@ -224,11 +116,47 @@ def measure(rounds: int = 50, large: int = LARGE) -> dict[str, float]:
     return found
 
 
-def table(found: dict[str, float]) -> str:
-    """Return what was measured as Markdown."""
-    rows = [[name, f"{value:.2f}"] for name, value in found.items()]
-    note = f"{machine.place()}; one thread but for memory."
-    return "\n\n".join([report.markdown(["step", "ns for 64 bytes"], rows), note])
+def look() -> Json:
+    """Return everything that is kept of this processor."""
+    return {
+        "place": machine.place(),
+        "ns": {name: round(value, 3) for name, value in measure().items()},
+        "GHz": clock(),
+        "bounds by": port_bounds.version(),
+        "bounds": {
+            name: port_bounds.bounds(cpu)
+            for name, cpu in ((HERE, None), *((cpu, cpu) for cpu in port_bounds.TARGETS))
+        },
+    }
+
+
+def table(kept: Json) -> str:
+    """Return what is kept of a processor as Markdown: bounds are instructions / cycles."""
+    others = [name for name, found in kept.get("bounds", {}).items() if found and name != HERE]
+    here, ghz = kept.get("bounds", {}).get(HERE), kept.get("GHz")
+    head = ["step", "ns for 64 bytes", *(["cycles", HERE, "reached / bound"] if here else [])]
+    rows = []
+    for name, ns in kept["ns"].items():
+        row = [name, f"{ns:.2f}"]
+        if here:
+            known = name in here
+            row.append(f"{ns * ghz:.1f}" if known else "")
+            row.append(_bound(here.get(name)))
+            row.append(f"{ns * ghz / here[name][1]:.2f}" if known else "")
+        rows.append([*row, *(_bound(kept["bounds"][cpu].get(name)) for cpu in others)])
+    note = f"{kept['place']}; one thread but for memory."
+    if here:
+        note += (
+            f" A nanosecond had {ghz:.2f} cycles. Bounds: instructions / cycles at least, by "
+            f"{kept['bounds by']}, of the loops that LLVM makes for each processor."
+        )
+    elif "bounds" in kept:
+        note += " No bounds of the ports: they want llvm-mca (Debian: apt-get install llvm)."
+    return "\n\n".join([report.markdown([*head, *others], rows), note])
+
+
+def _bound(bound: Any) -> str:
+    return "{:.1f} / {:.1f}".format(*bound) if bound else ""
 
 
 def bounds_table(found: dict[str, tuple[float, float]]) -> str:
@@ -238,7 +166,17 @@ def bounds_table(found: dict[str, tuple[float, float]]) -> str:
     return "\n\n".join([report.markdown(head, rows), f"{machine.place()}; one thread."])
 
 
+def publish(kept: Json, path: Path = KEPT) -> str:
+    """Keep this processor's figures with the others'; return all tables, this one's first."""
+    name = machine.slug(kept["place"].split("; ")[1])
+    every = {name: kept}
+    if path.exists():
+        every |= {k: v for k, v in json.loads(path.read_text("utf-8")).items() if k != name}
+    path.write_text(json.dumps(every, indent=1) + "\n", "utf-8")
+    return "\n\n".join(f"**{processor}**\n\n{table(each)}" for processor, each in every.items())
+
+
 if __name__ == "__main__":
     argparse.ArgumentParser(description=__doc__).parse_args()
-    PAGE.write_text(fill(PAGE.read_text(), "costs", table(measure())))
+    PAGE.write_text(fill(PAGE.read_text("utf-8"), "costs", publish(look())), "utf-8")
     BOUNDS_PAGE.write_text(fill(BOUNDS_PAGE.read_text(), "bounds", bounds_table(measure_bounds())))

@@ -2,6 +2,8 @@
 
 import os
 import platform
+import re
+import subprocess
 from collections.abc import Iterable
 from datetime import date
 from importlib import metadata
@@ -25,6 +27,27 @@ def describe(packages: Iterable[str]) -> dict[str, Any]:
         "threading_layer": found["threads"]["layer"],
         "versions": versions,
     }
+
+
+def slug(processor: str) -> str:
+    """Return a file's name for a processor as `describe` names it: LLVM's name, and the model's.
+
+    >>> slug("AMD EPYC 7763 64-Core Processor (znver3)"), slug("AMD EPYC (znver3)")
+    ('znver3-7763', 'znver3')
+    """
+    model, _, name = processor.rpartition(" (")
+    numbers = re.findall(r"[\w-]*\d{3}[\w-]*", model)
+    return "-".join([name.rstrip(")"), *numbers]).lower()
+
+
+def commit() -> str:
+    """Return the tag or the commit of this checkout, and whether it was changed; "" if unknown."""
+    command = ["git", "describe", "--tags", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
+    except OSError:
+        return ""
+    return done.stdout.strip()
 
 
 def place() -> str:

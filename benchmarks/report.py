@@ -22,7 +22,8 @@ LOSSES = {
 }
 TITLES = {"value": "Value", "value_and_grad": "Value and gradient"}
 REUSED = "reused: results go into memory that is there, by `out=` or by a malloc that keeps it"
-FRESH = "fresh: every call takes memory for its results from the system"
+FRESH = "fresh: a call without `out=`, and a malloc that gives large blocks back to the system"
+DISTURBED = "†"
 # What the README shows of the float32 table: case and classes.
 HEADLINE = (
     ("sparse_logits", 1_000),
@@ -41,7 +42,7 @@ def headline(result: Json) -> str:
     peers = _peers(result)
     rows = [
         [
-            *_work(cell),
+            *_work(cell, *WAYS),
             _both(cell, OURS),
             _share(cell, "reused", OURS),
             *(_both(cell, name) for name in peers),
@@ -50,92 +51,94 @@ def headline(result: Json) -> str:
     ]
     head = ["value and gradient, float32", "batch", OURS, "of memory's speed", *peers]
     note = (
-        "Milliseconds, or µs where said, of a call that takes memory for its results from the "
-        "system / of a call that finds it there (`out=`, or a malloc that keeps what is freed). "
-        "Memory's speed: moving the same arrays in the same run with nothing computed."
+        "Milliseconds, or µs where said, of a call without `out=` / of a call that finds memory "
+        "for its results there (`out=`, or a malloc that keeps what is freed). Memory's speed: "
+        "moving the same arrays in the same run with nothing computed."
     )
     return "\n\n".join([markdown(head, rows), note, measured(result)])
 
 
-def full(result: Json) -> str:
-    """Return every table, who took part, and on what machine."""
+def full(result: Json, plot: str = "") -> str:
+    """Return every table, who took part, and on what machine; `plot` is the picture's file."""
     parts = [measured(result)]
-    if any(cell["part"] == "plot" for cell in result["cells"]):
-        parts.append("![Speed over the number of classes](performance.svg)")
+    if plot:
+        parts.append(f"![Speed over the number of classes]({plot})")
     parts.append(
-        "Milliseconds, or µs where said; medians. `limit` moves the same arrays with nothing "
-        f"computed.\n\n- {REUSED}.\n- {FRESH}."
+        f"Milliseconds, or µs where said; {method(result)} `limit` moves the same arrays with "
+        f"nothing computed.\n\n- {REUSED}.\n- {FRESH}."
     )
-    for form, title in reversed(TITLES.items()):
-        for way in ("reused", "fresh"):
-            table = _compared(result, form, way)
-            parts += [f"### {title}, float32, {way}", table] if table else []
-    double = _double(result)
-    parts += ["### float64, reused", double] if double else []
-    parts += ["### Who took part", _who(result)]
+    for dtype in ("float32", "float64"):
+        for form, title in reversed(TITLES.items()):
+            for way in ("reused", "fresh"):
+                table = _compared(result, form, way, dtype)
+                parts += [f"## {title}, {dtype}, {way}", table] if table else []
+    parts += ["## Who took part", _who(result)]
     if result["left_out"]:
         lines = (f"- {e['contestant']}, {e['work']}: {e['why']}" for e in result["left_out"])
-        parts += ["### Left out", "\n".join(lines)]
+        parts += ["## Left out", "\n".join(lines)]
     return "\n\n".join(parts)
+
+
+def method(result: Json) -> str:
+    """Return how the times were taken."""
+    if "rest" not in result:
+        return f"medians of {result['rounds']} rounds in fixed order, 10 ms of rest: the old way."
+    return (
+        f"the least of {result['rounds']} rounds, or of as many as begin within "
+        f"{result['budget']:g} s, but of {result['fewest_rounds']} if there are to be so many. "
+        f"Each round has another order, each contestant {1e3 * result['rest']:g} ms of rest. "
+        f"The limit, or fastloss where there is none, takes part twice: where its least times "
+        f"differ by more than {100 * (result['agree'] - 1):.0f} % the batch is timed again, and "
+        f"marked {DISTURBED} if they still do at attempt {result['attempts']}."
+    )
+
+
+def disturbed(cell: Json, way: str) -> bool:
+    """Return whether the control's two times differed."""
+    return bool(cell.get("taken", {}).get(way, {}).get("disturbed"))
+
+
+def best_ratio(result: Json, cell: Json, way: str) -> float | None:
+    """Return the best peer's time over ours; None where no peer was timed."""
+    laps = cell[way]
+    best = min((laps[p]["seconds"] for p in _peers(result) if p in laps), default=None)
+    return None if best is None else best / laps[OURS]["seconds"]
 
 
 def measured(result: Json) -> str:
     """Return when, by what and on what the figures were made."""
     machine = result["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    at = f", commit {result['commit']}" if result.get("commit") else ""
     return (
-        f"Measured {result['date']} by `make compare`: {machine['processor']}, {machine['system']},"
-        f" load average {machine['load']} before; {result['threads']} threads for everyone,"
-        f" {result['rounds']} rounds in turn; {versions}."
+        f"Measured {result['date']} by `make compare`{at}: {machine['processor']}, "
+        f"{machine['system']}, load average {machine['load']} before; {result['threads']} threads "
+        f"for everyone; {'least' if 'rest' in result else 'medians'} of {result['rounds']} rounds; "
+        f"{versions}."
     )
 
 
-def _compared(result: Json, form: str, way: str) -> str:
-    cells = [cell for cell in _cells(result, form, "float32") if way in cell]
+def _compared(result: Json, form: str, way: str, dtype: str) -> str:
+    cells = [cell for cell in _cells(result, form, dtype) if way in cell]
     if not cells:
         return ""
-    peers = _peers(result)
+    peers = [p for p in _peers(result) if any(p in cell[way] for cell in cells)]
     in_place = [IN_PLACE] if any(IN_PLACE in cell[way] for cell in cells) else []
     head = ["loss", "batch", LIMIT, OURS, "of limit", *in_place, *peers, "best peer takes"]
     rows = []
     for cell in cells:
-        best = min((cell[way][p]["seconds"] for p in peers if p in cell[way]), default=None)
-        ours = cell[way][OURS]["seconds"]
+        ratio = best_ratio(result, cell, way)
         rows.append(
             [
-                *_work(cell),
+                *_work(cell, way),
                 _time(cell, way, LIMIT),
                 _time(cell, way, OURS),
                 _share(cell, way, OURS),
                 *(_time(cell, way, name) for name in (*in_place, *peers)),
-                "" if best is None else f"{best / ours:.1f} ×",
+                "" if ratio is None else f"{ratio:.1f} ×",
             ]
         )
     return markdown(head, rows)
-
-
-def _double(result: Json) -> str:
-    """Return the table of fastloss in float64: no peer is timed at that."""
-    values = _cells(result, "value", "float64")
-    gradients = _cells(result, "value_and_grad", "float64")
-    head = ["loss", "batch", "read", "value", "of read", "copy", "value and gradient", "of copy"]
-    rows = [
-        [
-            *_work(value),
-            *(
-                text
-                for cell in (value, both)
-                for text in (
-                    _time(cell, "reused", LIMIT),
-                    _time(cell, "reused", OURS),
-                    _share(cell, "reused", OURS),
-                )
-            ),
-            _time(both, "reused", IN_PLACE),
-        ]
-        for value, both in zip(values, gradients, strict=True)
-    ]
-    return markdown([*head, "in place"], rows) if rows else ""
 
 
 def _who(result: Json) -> str:
@@ -175,8 +178,9 @@ def _large(cell: Json) -> bool:
     return LIMIT in cell["reused"]
 
 
-def _work(cell: Json) -> tuple[str, str]:
-    return LOSSES[cell["case"]], f"{cell['rows']:,} × {cell['classes']:,}"
+def _work(cell: Json, *ways: str) -> tuple[str, str]:
+    mark = f" {DISTURBED}" if any(disturbed(cell, way) for way in ways) else ""
+    return LOSSES[cell["case"]], f"{cell['rows']:,} × {cell['classes']:,}{mark}"
 
 
 def _time(cell: Json, way: str, name: str) -> str:

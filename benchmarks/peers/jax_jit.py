@@ -69,10 +69,13 @@ def contestants() -> list[Contestant]:
     losses = formulas(jax)
 
     def prepare(case: Case, y_true: Array, y_pred: Array, threads: int) -> dict[str, Ways]:
-        device = jax.devices("cpu")[0]
-        x, t = (jax.device_put(a, device) for a in (y_pred, y_true))
-        loss = losses[case.name]
-        only, both = jax.jit(loss), jax.jit(jax.value_and_grad(loss))
+        device, loss = jax.devices("cpu")[0], losses[case.name]
+        # JAX rounds to float32 unless told not to: here alone, not for the process. What is
+        # compiled here keeps its types when it is called outside.
+        with jax.enable_x64(y_pred.dtype == np.float64):
+            x, t = (jax.device_put(a, device) for a in (y_pred, y_true))
+            only = jax.jit(loss).lower(x, t).compile()
+            both = jax.jit(jax.value_and_grad(loss)).lower(x, t).compile()
         value = Call(
             lambda: jax.block_until_ready(only(x, t)), lambda result: (float(result), None)
         )

@@ -7,6 +7,8 @@ default number. How peers do is asked in compare.py, not here.
 
 from __future__ import annotations
 
+import math
+import random
 from functools import cache
 from typing import Any
 
@@ -16,7 +18,8 @@ from numpy.typing import NDArray
 
 from benchmarks import limits, ours
 from benchmarks.cases import CASES, Case
-from benchmarks.contest import LIMIT, OURS, interleaved
+from benchmarks.contest import LIMIT, OURS
+from benchmarks.rounds import SEED, Settings, shuffled, timing
 
 Array = NDArray[Any]
 
@@ -100,10 +103,11 @@ class Speed:
         """Return GB/s, and the time as a multiple of the limit's."""
         entered = self.entered.items()
         calls = {name: call for name, forms in entered if (call := forms[form].reused)}
-        laps = interleaved(calls, self.ROUNDS, get_num_threads())
-        seconds = laps[OURS].seconds
+        how = Settings(self.ROUNDS, math.inf, get_num_threads())
+        laps = shuffled(calls, how, random.Random(SEED))
+        seconds = timing(laps[OURS]).seconds
         speed = limits.moved(form, *self.data) / seconds / 1e9
-        return round(speed, 3), round(seconds / laps[LIMIT].seconds, 3)
+        return round(speed, 3), round(seconds / timing(laps[LIMIT]).seconds, 3)
 
     def track_value_speed(self, *_: str) -> float:
         return self.measure("value")[0]
