@@ -26,7 +26,7 @@ from .works import IN_CACHE, QUICK, Work, works
 
 BUSY = 0.5  # load average above which others take part of the processors
 ROUNDS, QUICK_ROUNDS = 15, 3
-BUDGET = 5.0  # seconds that rounds of one cell may take
+BUDGET = 4.0  # seconds that rounds of one cell may take
 
 Json = dict[str, Any]
 Entered = dict[str, dict[str, Ways]]  # contestant -> form -> calls

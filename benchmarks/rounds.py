@@ -19,6 +19,9 @@ LAP = 0.02  # seconds a lap lasts at least: ten thousand times what reading the 
 # Seconds before each lap. Threads of one OpenMP library spin after its last loop, waiting for
 # another: 8 ms were seen. The next call would share its cores with them.
 REST = 0.02
+# Before a lap the call runs once untimed, which wakes threads and fills caches. What lasts so long
+# does not show that, and is spared it but for the first round: else it would take half of the time.
+LONG = 0.1
 CONTROL = "control"  # the name under which one call runs again
 AGREE = 1.1  # the larger of the control's two least times over the smaller, at most
 ATTEMPTS = 3  # how often calls are timed before they are called disturbed
@@ -89,10 +92,11 @@ def shuffled(
             break
         for name in order.sample(list(calls), len(calls)):
             call = calls[name]
-            lap = _lap(call, counts[name], how.threads)
+            untimed = turn == 0 or laps[name][-1].seconds < LONG
+            lap = _lap(call, counts[name], how.threads, untimed)
             if turn == 0 and lap.seconds < LAP and call.before is None:  # too short to be one
                 counts[name] = int(LAP / lap.seconds) + 1
-                lap = _lap(call, counts[name], how.threads)
+                lap = _lap(call, counts[name], how.threads, untimed)
             laps[name].append(lap)
     return laps
 
@@ -103,11 +107,11 @@ def timing(laps: list[Lap]) -> Timing:
     return Timing(min(seconds), statistics.median(seconds), statistics.median(cores))
 
 
-def _lap(call: Call, count: int, threads: int) -> Lap:
-    """Time `count` calls after one that is not timed."""
+def _lap(call: Call, count: int, threads: int, untimed: bool) -> Lap:
+    """Time `count` calls; after another one, if that is wanted."""
     time.sleep(REST)
     set_threads(threads)  # another library's loop may have changed them
-    for prepare in (call.before, call.run, call.before):
+    for prepare in (*((call.before, call.run) if untimed else ()), call.before):
         if prepare is not None:
             prepare()
     run, busy, start = call.run, time.process_time(), time.perf_counter()

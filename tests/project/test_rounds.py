@@ -51,7 +51,7 @@ def order():
 
 
 def test_every_round_has_everybody_once_after_a_rest_in_another_order(clock):
-    calls = {name: clock.call(name, 0.1) for name in "abcd"}
+    calls = {name: clock.call(name, 0.05) for name in "abcd"}
     rounds.shuffled(calls, HOW, order())
     names = clock.names()
     laps = [names[at : at + 3] for at in range(0, len(names), 3)]
@@ -63,10 +63,17 @@ def test_every_round_has_everybody_once_after_a_rest_in_another_order(clock):
     assert len(set(turns)) > 3
 
 
+def test_long_calls_run_untimed_in_the_first_round_alone(clock):
+    calls = {"a": clock.call("a", 7.0, 2 * rounds.LONG)}
+    laps = rounds.shuffled(calls, HOW, order())["a"]
+    assert clock.names() == ["rest", "a", "a"] + ["rest", "a"] * (HOW.rounds - 1)
+    assert all(lap.seconds == pytest.approx(2 * rounds.LONG) for lap in laps)
+
+
 def test_the_order_depends_on_the_seed_alone(clock):
     def drawn(seed):
         clock.log.clear()
-        calls = {name: clock.call(name, 0.1) for name in "abcd"}
+        calls = {name: clock.call(name, 0.05) for name in "abcd"}
         rounds.shuffled(calls, HOW, random.Random(seed))
         return clock.names()
 
@@ -74,11 +81,11 @@ def test_the_order_depends_on_the_seed_alone(clock):
 
 
 def test_the_least_and_the_median_are_kept(clock):
-    timed = [0.3, 0.1, 0.5, 0.4, 0.9, 0.2]
+    timed = [0.03, 0.01, 0.05, 0.04, 0.09, 0.02]
     calls = {"a": clock.call("a", *(t for each in timed for t in (7.0, each)))}
     kept = rounds.timing(rounds.shuffled(calls, HOW, order())["a"])
-    assert kept.seconds == pytest.approx(0.1)
-    assert kept.median == pytest.approx(0.35)
+    assert kept.seconds == pytest.approx(0.01)
+    assert kept.median == pytest.approx(0.035)
     assert kept.cores == pytest.approx(1.0)
 
 
@@ -97,9 +104,9 @@ def test_no_round_begins_after_the_budget_but_some_are_always_made(clock):
         how = rounds.Settings(15, budget, threads=1)
         return len(rounds.shuffled({"a": clock.call("a", 1.0)}, how, order())["a"])
 
-    a_round = 2.0 + rounds.REST
+    a_round = 1.0 + rounds.REST
     assert count(0.0) == rounds.FEWEST
-    assert count(7.5 * a_round) == 8
+    assert count(7.5 * a_round) == 7
     assert count(100 * a_round) == 15
 
 
@@ -125,7 +132,7 @@ def controlled(clock, *seconds):
 
 
 def test_the_twin_runs_under_two_names(clock):
-    calls = {"limit": clock.call("limit", 0.1), "a": clock.call("a", 0.1)}
+    calls = {"limit": clock.call("limit", 0.05), "a": clock.call("a", 0.05)}
     found = rounds.controlled(calls, "limit", HOW, order())
     assert set(found.timings) == {"limit", "a", rounds.CONTROL}
     assert clock.names().count("limit") == 2 * clock.names().count("a")
