@@ -32,7 +32,7 @@ class Ways(NamedTuple):
     """One computation with each of the WAYS to get memory for its results; None: not that way."""
 
     fresh: Call | None
-    """Every call takes it from the system."""
+    """A call without `out=`; malloc gives large blocks back to the system."""
     reused: Call | None
     """It is there already: an `out=` array, or else what the call before has freed."""
 
