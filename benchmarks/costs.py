@@ -73,22 +73,13 @@ def _least(call: Callable[[], Any], rounds: int) -> float:
     return min(times)
 
 
-def _repeated(step: Any) -> Any:
-    @steps.compiled
-    def repeat(times, x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-        for _ in range(times):
-            step(x, t, w, terms, low, high)
-
-    return repeat
-
-
 def _of_line(step: Any, rounds: int) -> float:
     """Return nanoseconds for 64 bytes of a step."""
     rng = np.random.default_rng(0)
     x, t = rng.uniform(0.01, 0.99, (2, SIZE)).astype(np.float32)
     w, terms = np.ones_like(x), np.ones_like(x)
     bounds = np.float32(1e-7), np.float32(1 - 1e-7)
-    times, repeat = 1000, _repeated(step)
+    times, repeat = 1000, steps.repeated(step)
     seconds = _least(lambda: repeat(times, x, t, w, terms, *bounds), rounds)
     return seconds / times / SIZE * LINE * 1e9
 

@@ -143,3 +143,14 @@ BOUNDS = {
     "sum of targets or probabilities of which one is taken off again": (_fine, _sums),
     "e / (1 + e) to an ulp where e is small": (_share, _rounded_share),
 }
+
+
+def repeated(step: Any) -> Any:
+    """Return a step that is done so many times as its first argument says: what is timed."""
+
+    @compiled
+    def repeat(times, x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
+        for _ in range(times):
+            step(x, t, w, terms, low, high)
+
+    return repeat
