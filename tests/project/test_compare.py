@@ -161,6 +161,7 @@ def test_float64_and_the_plot_are_timed_with_reused_memory():
     fresh = [work for work in every if "fresh" in work.ways]
     assert all("reused" in work.ways for work in every)
     assert {(work.part, work.dtype) for work in fresh} == {("table", "float32")}
+    assert {work.case.name for work in every if work.dtype == "float64"} == {c.name for c in CASES}
 
 
 def test_without_a_kept_heap_nobody_reuses_who_takes_no_out():
