@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastloss_kernels.compiler.jit import interleaved_block
 from fastloss_kernels.compiler.lowering import PartCompiler
 from fastloss_kernels.elementary.exp import exp_in_range, exp_nonpositive
 from fastloss_kernels.elementary.log import log, log1p_01, log_double_word, log_normal
@@ -109,11 +110,15 @@ def _copy(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
 
 
 def _element(function: Any) -> Any:
-    @compiled
-    def loop(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
+    @interleaved_block
+    def elements(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
         for k in range(x.size):
             answer = t[k], high - t[k]
             terms[k], w[k] = function(x[k], t[k], answer, answer, True, low, high)
+
+    @compiled
+    def loop(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
+        elements(x, t, w, terms, low, high)
 
     return loop
 
