@@ -149,6 +149,7 @@ def process_targets(
     kind, rows, classes = b.loss.dtype.type, b.rows, b.classes
     piece = piece_size(classes)
     low, high = kind(eps), kind(1.0 - eps)
+    ends = log(low), log(high)
     room, arrays = b.scratch.room, b.scratch.temporaries
     changed, terms, kept, own = arrays, arrays[room:], arrays[2 * room :], arrays[3 * room :]
     total, lost, value, value_lost = row_array(), row_array(), row_array(), row_array()
@@ -164,7 +165,7 @@ def process_targets(
         for r in range(rows):
             by = row_guard(total[r], b.loss)
             sums = row_sum(kind, total[r], lost[r], by, low, high)
-            logs = (*log_of_sum(total[r], lost[r], by, b.loss), log(low), log(high))
+            logs = (*log_of_sum(total[r], lost[r], by, b.loss), *ends)
             row = slice(r * width, (r + 1) * width)
             prefetch_chunks(ahead, c + r * width, width)
             x = guarded(v[row], by, own)
