@@ -6,7 +6,7 @@ of the float32 tables with reused memory. Cells that were disturbed are left out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
@@ -73,7 +73,7 @@ def processors(entries: Sequence[Json]) -> str:
             f"[{e['processor']}](performance/{e['processor']}.md)",
             e["date"],
             e["way"],
-            *(_both(lambda form, e=e, case=case: mean(e, form, case)) for case in report.LOSSES),
+            *(_both(e, case) for case in report.LOSSES),
         ]
         for e in latest(entries)
     ]
@@ -87,7 +87,7 @@ def table(entries: Sequence[Json]) -> str:
     rows = [
         [
             *(e[key] for key in ("date", "commit", "version", "processor", "way")),
-            *(_both(lambda form, e=e, s=small: mean(e, form, small=s)) for small in (False, True)),
+            *(_both(e, small=small) for small in (False, True)),
         ]
         for e in reversed(entries)
     ]
@@ -99,9 +99,9 @@ def _elements(shape: str) -> int:
     return rows * classes
 
 
-def _both(ratio: Callable[[str], float | None]) -> str:
-    """Return the ratios of value and gradient, and of the value."""
-    found = (ratio(form) for form in LINES)
+def _both(kept: Json, case: str | None = None, small: bool = False) -> str:
+    """Return the means of value and gradient, and of the value."""
+    found = (mean(kept, form, case, small) for form in LINES)
     return " / ".join("–" if number is None else f"{number:.2f}" for number in found)
 
 

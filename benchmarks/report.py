@@ -22,7 +22,10 @@ LOSSES = {
 }
 TITLES = {"value": "Value", "value_and_grad": "Value and gradient"}
 REUSED = "reused: results go into memory that is there, by `out=` or by a malloc that keeps it"
-FRESH = "fresh: a call without `out=`, and a malloc that gives large blocks back to the system"
+FRESH = (
+    "fresh: a call without `out=`, and a malloc that gives large blocks back to the system; "
+    "fastloss keeps memory of freed gradients (`set_gradient_cache`)"
+)
 DISTURBED = "†"
 # What the README shows of the float32 table: case and classes.
 HEADLINE = (

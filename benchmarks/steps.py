@@ -23,10 +23,15 @@ from numba import njit
 compiled = njit(error_model="numpy", pipeline_class=PartCompiler)  # with vectors as wide as ours
 
 
-@compiled
-def _exponential(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    for k in range(x.size):
-        w[k] = exp_in_range(x[k])
+def _of_each(function: Any) -> Any:
+    """Return the loop of a function of one number."""
+
+    @compiled
+    def loop(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
+        for k in range(x.size):
+            w[k] = function(x[k])
+
+    return loop
 
 
 @compiled
@@ -36,21 +41,9 @@ def _falling(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _logarithm(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    for k in range(x.size):
-        w[k] = log(x[k])
-
-
-@compiled
 def _pair(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
     for k in range(x.size):
         w[k] = log_double_word(x[k], t[k])
-
-
-@compiled
-def _normal(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    for k in range(x.size):
-        w[k] = log_normal(x[k])
 
 
 @compiled
@@ -79,12 +72,6 @@ def _rounded_share(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _unit(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
-    for k in range(x.size):
-        w[k] = log1p_01(x[k])
-
-
-@compiled
 def _sums(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
     total, lost = row_array(), row_array()
     row_sums(x, 1, x.size, total, lost)
@@ -110,6 +97,8 @@ def _copy(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
 
 
 def _element(function: Any) -> Any:
+    """Return the loop of an element function, as a loss has it."""
+
     @interleaved_block
     def elements(x, t, w, terms, low, high):  # type: ignore[no-untyped-def]
         for k in range(x.size):
@@ -127,13 +116,13 @@ STEPS = {
     "copy": _copy,
     "multiply a row (`scale_rows`)": _scale,
     "sum a row (`row_sums`)": _sums,
-    "e^x, \\|x\\| < 87 (`exp_in_range`)": _exponential,
+    "e^x, \\|x\\| < 87 (`exp_in_range`)": _of_each(exp_in_range),
     "e^x, x <= 0 (`exp_nonpositive`)": _falling,
-    "log(1 + x), 0 <= x <= 1 (`log1p_01`)": _unit,
-    "log(x), normal x > 0 (`log_normal`)": _normal,
+    "log(1 + x), 0 <= x <= 1 (`log1p_01`)": _of_each(log1p_01),
+    "log(x), normal x > 0 (`log_normal`)": _of_each(log_normal),
     "log of an unrounded sum (`log_double_word`)": _pair,
     "log of a quotient (`log_reduced`)": _quotient,
-    "log(x), every x (`log`)": _logarithm,
+    "log(x), every x (`log`)": _of_each(log),
     "Kullback-Leibler, term and slope": _element(_kullback_leibler),
     "Poisson, term and slope": _element(_poisson),
     "binary crossentropy from logits, term and slope": _element(_logit),
@@ -143,7 +132,7 @@ STEPS = {
 
 #: What a bound of docs/accuracy.md needs, and what would do without it.
 BOUNDS = {
-    "logarithm of x + eps and of 1 - p, with what rounding took": (_pair, _normal),
+    "logarithm of x + eps and of 1 - p, with what rounding took": (_pair, _of_each(log_normal)),
     "logarithm of u / p, of which the quotient is not rounded": (_quotient, _rounded_quotient),
     "sum of targets or probabilities of which one is taken off again": (_fine, _sums),
     "e / (1 + e) to an ulp where e is small": (_share, _rounded_share),

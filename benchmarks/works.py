@@ -17,12 +17,7 @@ SHAPES = (
     (32, 10),
 )
 EVERY_LOSS = (SHAPES[0], SHAPES[-1])  # the shapes of the losses but the first
-DOUBLE = (
-    SHAPES[0],
-    SHAPES[2],
-    SHAPES[4],
-    SHAPES[-1],
-)  # those of float64, which takes twice as long
+DOUBLE = tuple(SHAPES[k] for k in (0, 2, 4, -1))  # of float64, which takes twice as long
 CLASSES = (2, 3, 5, 10, 20, 50, 128, 400, 1_000, 8_192, 32_000, 128_256)
 ELEMENTS = 1 << 24  # of a batch in the plot: 64 MiB in float32, more than caches hold
 IN_CACHE = 1 << 16  # elements below which memory is not the limit

@@ -24,7 +24,7 @@ from fastloss.arguments.arrays import (
     kernel_output,
     result_dtype,
 )
-from fastloss.arguments.gradient_cache import empty_gradient
+from fastloss.arguments.gradient_cache import empty_output
 from fastloss.arguments.layout import Array, Axis, Layout, layout_for
 from fastloss.evaluate import Value
 
@@ -101,7 +101,7 @@ def _axes(axis: object) -> Axis:
 def _destination(array: Array, out: Any, output: DType, working: DType) -> FloatArray:
     """Return the array that receives the result: `out`, or a new one in x's memory order."""
     if out is None:
-        return empty_gradient(array, output)
+        return empty_output(array, output)
     check_out(out, array, working, {"x": array}, itself="x", argument="x")
     given: FloatArray = out
     return given

@@ -25,7 +25,7 @@ from fastloss.arguments.arrays import (
     squeeze_or_expand_to_same_rank,
 )
 from fastloss.arguments.class_weights import weight_of_each_class
-from fastloss.arguments.gradient_cache import empty_gradient
+from fastloss.arguments.gradient_cache import empty_output
 from fastloss.arguments.labels import Labels, class_labels, label_weights
 from fastloss.arguments.layout import Array, Layout, layout_for
 from fastloss.loss_specs import LossSpec
@@ -194,7 +194,7 @@ def kernel_arguments(
     losses = np.empty(layout.row_count, working)
     grad = kernel_grad = None
     if gradient:
-        grad = empty_gradient(y_pred, output) if out is None else out
+        grad = empty_output(y_pred, output) if out is None else out
         kernel_grad = kernel_output(np.asarray(grad), layout, working)  # asarray: no subclass
     arguments = (x, kernel_targets, options, plan.scale, plan.keep, losses, kernel_grad)
     return arguments, layout, labels, plan, losses, kernel_grad, grad

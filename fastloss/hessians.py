@@ -26,7 +26,7 @@ from fastloss.arguments.arrays import (
     convert,
     kernel_output,
 )
-from fastloss.arguments.gradient_cache import empty_gradient
+from fastloss.arguments.gradient_cache import empty_output
 from fastloss.arguments.layout import Array
 from fastloss.evaluate import Value, by_name, inputs, kernel_arguments, result
 from fastloss.loss_specs import LossSpec
@@ -65,7 +65,7 @@ def evaluate_hessian(
     )
     if labels is not None:
         labels.check_classes(layout, plan.valid)
-    hessian = empty_gradient(predictions, output) if hessian_out is None else hessian_out
+    hessian = empty_output(predictions, output) if hessian_out is None else hessian_out
     kernel_hessian = kernel_output(np.asarray(hessian), layout, working)
     second, options = _second_derivative(spec, arguments[2], working)
     # The gradient may replace the predictions, so it comes last.

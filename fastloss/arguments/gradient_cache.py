@@ -1,7 +1,7 @@
-"""Memory of freed gradients, kept for the next ones.
+"""Memory of freed gradients, Hessians and activations, kept for the next ones.
 
-The system clears every page of a new array, which takes as long as the gradient itself. Memory that
-a gradient had before is there already.
+The system clears every page of a new array, which may take as long as computing what is written
+there. Memory that was in use before needs no clearing.
 """
 
 import operator
@@ -14,22 +14,26 @@ from fastloss.arguments.arrays import DType, FloatArray
 from fastloss.arguments.layout import Array
 
 LEAST = 1 << 23
-"""Bytes of the smallest array that is kept: malloc keeps most of what is freed below 32 MiB."""
+"""Bytes of the smallest array that is kept: malloc itself keeps most of the memory of smaller ones.
+"""
 WASTE = 1.25
-"""How many times as large as the array the memory may be that it gets."""
+"""Memory may be larger than the array that gets it, but at most by this factor."""
 
 
 class _Lease:
-    """What an array over kept memory is based on; gives it back when no array uses it any more."""
+    """The base of an array over memory of a cache; gives it back when no array uses it any more.
 
-    __slots__ = ("__array_interface__", "_memory")
+    It knows its cache, since globals may be gone when the last arrays of a process are freed.
+    """
 
-    def __init__(self, memory: Array) -> None:
-        self._memory = memory
+    __slots__ = ("__array_interface__", "_cache", "_memory")
+
+    def __init__(self, cache: "_Cache", memory: Array) -> None:
+        self._cache, self._memory = cache, memory
         self.__array_interface__: dict[str, Any] = memory.__array_interface__
 
     def __del__(self) -> None:
-        _cache.keep(self._memory)
+        self._cache.keep(self._memory)
 
 
 class _Cache:
@@ -38,12 +42,16 @@ class _Cache:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._kept: list[Array] = []
-        # An array may be freed at any time, by a collection of garbage within these methods too.
-        # So nobody waits: who finds the lock taken does without the cache.
+        # Garbage collection may free an array, and call `keep`, in the middle of any method here.
+        # Waiting for the lock would be a deadlock: whoever finds it taken does without the cache.
         self._lock = threading.Lock()
 
-    def take(self, size: int) -> Array:
-        """Return memory of at least `size` bytes."""
+    def array(self, size: int) -> Array:
+        """Return an array of `size` bytes, whose memory comes back when it is freed."""
+        return np.asarray(_Lease(self, self._memory(size)))[:size]
+
+    def _memory(self, size: int) -> Array:
+        """Return memory of at least `size` bytes: kept, or new."""
         if self._lock.acquire(blocking=False):
             try:
                 for k, memory in enumerate(self._kept):
@@ -78,24 +86,23 @@ class _Cache:
 _cache = _Cache(1 << 28)
 
 
-def empty_gradient(like: Array, dtype: DType) -> FloatArray:
+def empty_output(like: Array, dtype: DType) -> FloatArray:
     """Return ``np.empty_like(like, dtype)``, for large arrays in memory of a freed gradient."""
     size = like.size * dtype.itemsize
     if size < LEAST or type(like) is not np.ndarray:
         return np.empty_like(like, dtype)
-    memory = np.asarray(_Lease(_cache.take(size)))[:size].view(dtype)
+    flat = _cache.array(size).view(dtype)
     order = sorted(range(like.ndim), key=lambda axis: -abs(like.strides[axis]))
-    outermost_first = memory.reshape([like.shape[axis] for axis in order])
+    outermost_first = flat.reshape([like.shape[axis] for axis in order])
     return outermost_first.transpose(np.argsort(order))
 
 
 def set_gradient_cache(limit: int) -> int:
     """Set how much memory of freed gradients is kept for the next ones.
 
-    The system clears every page of a new array, which takes as long as computing the gradient. So
-    the memory of arrays of 8 MiB and more that fastloss made, for gradients, Hessians and
-    activations, is kept when they are freed. ``out=`` does the same for one array without keeping
-    anything.
+    The system clears every page of a new array, which may take as long as computing the gradient.
+    So fastloss keeps the memory of the gradients, Hessians and activations that it returned, from
+    8 MiB on, when they are freed. A caller who passes the same ``out=`` again needs no cache.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastloss.arguments.arrays import FLOAT64, DType, FloatArray, check_out
-from fastloss.arguments.gradient_cache import empty_gradient
+from fastloss.arguments.gradient_cache import empty_output
 from fastloss.arguments.layout import Array, layout_for
 
 Rows: TypeAlias = slice | NDArray[np.intp]
@@ -85,7 +85,7 @@ def gradient_arrays(
             check_out(given, arguments[name], working, taken, f"out.{name}", itself, name)
             taken[f"out.{name}"] = arrays[name] = given
         elif name in wanted:
-            arrays[name] = empty_gradient(np.asarray(arguments[name]), output)
+            arrays[name] = empty_output(np.asarray(arguments[name]), output)
     return LinearGradients(**arrays)
 
 

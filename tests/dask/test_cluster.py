@@ -22,7 +22,7 @@ LOSS = fl.SparseCategoricalCrossentropy(from_logits=True)
 
 @pytest.fixture(scope="module")
 def client():
-    # A worker that compiles takes a hundred megabytes more, keeps them, and pauses for ever.
+    # Compiled here: a worker that compiles keeps so much memory that it may pause for ever.
     labels, logits = lazy(1_000, 1_000)
     fd.evaluate(LOSS, labels, logits, worst=1).compute()
     with (
@@ -68,8 +68,8 @@ def test_data_larger_than_the_memory_of_all_workers(client):
 def test_a_worker_that_is_killed_in_the_middle(client):
     rows = 60_000
     labels, logits = lazy(rows, 500)
-    before = client.submit(os.getpid, pure=False).result()
-    calm = client.compute(fd.value(LOSS, labels, logits)).result()
+    before = client.submit(os.getpid, pure=False).result(timeout=300)
+    calm = client.compute(fd.value(LOSS, labels, logits)).result(timeout=300)
     future = client.compute(fd.value(LOSS, labels, logits))
     scheduler = client.cluster.scheduler
 
@@ -81,7 +81,7 @@ def test_a_worker_that_is_killed_in_the_middle(client):
         time.sleep(0.005)
     os.kill(before, signal.SIGKILL)
     assert future.status == "pending"
-    assert future.result() == calm
+    assert future.result(timeout=300) == calm
     assert calm == pytest.approx(expected(rows) / rows, rel=1e-6)
     client.wait_for_workers(2)
     assert before not in client.run(os.getpid).values()
@@ -92,7 +92,7 @@ def test_the_bits_do_not_depend_on_the_workers(client):
     gradient = fd.value_and_grad(LOSS, labels, logits)
     names = list(client.scheduler_info()["workers"])
     found = [
-        [future.result() for future in client.compute(gradient, workers=names[:count])]
+        [future.result(timeout=300) for future in client.compute(gradient, workers=names[:count])]
         for count in (1, 2)
     ]
     here = LOSS.value_and_grad(labels.compute(), logits.compute())
@@ -106,7 +106,7 @@ def test_an_error_in_one_chunk_names_it(client):
     labels, logits = lazy(3_000, 500)
     labels = da.where(da.arange(3_000, chunks=500) == 1_700, 1000, labels)
     with pytest.raises(ValueError, match=r"got 1000 at row 1700; in (chunk 3 of y_pred, )?rows"):
-        client.compute(fd.evaluate(LOSS, labels, logits)).result()
+        client.compute(fd.evaluate(LOSS, labels, logits)).result(timeout=300)
 
 
 @pytest.fixture

@@ -89,7 +89,9 @@ for reduction in ("sum", None):
     value, grad = loss.value_and_grad(x, x)
 """
     environment = {"NUMBA_DISABLE_JIT": "0", "NUMBA_NUM_THREADS": "2"}
-    run(code, **environment)  # compiles what no test before has
+    shown = code + "\nprint(grad[0], float(loss(x, x)[0]).hex())"
+    first = run(shown, **environment)  # compiles what no test before has
+    assert run(shown, **environment) == first
     assert not COMPILING & loaded(code, **environment)
 
 

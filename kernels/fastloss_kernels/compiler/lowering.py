@@ -50,9 +50,12 @@ class _BorrowingLower(Lower):
 class _InterleavingLower(_BorrowingLower):
     """The same, for loops whose vectors are computed two at a time.
 
-    A processor holds some sixty instructions that wait for others. In a loop as long as that it
-    finds nothing to do beside the one chain of dependent operations that a vector goes through,
-    unless those of the next vector stand between them. LLVM does that for short loops only.
+    A processor can hold some sixty instructions that wait for results of others. A loop as long as
+    that is one chain of dependent operations, and the processor mostly waits, unless the operations
+    of the next vector stand between them. LLVM interleaves short loops only.
+
+    Relies on `lower_normal_function`, and on the head of a loop coming before its end among the
+    blocks. Else no loop would be marked (slower); test_lowering notices.
     """
 
     def lower_normal_function(self, fndesc: Any) -> None:
@@ -64,8 +67,8 @@ class _InterleavingLower(_BorrowingLower):
         for part in self.function.blocks:
             above.add(part)
             for head in above.intersection(part.terminator.operands):
-                loop = self.module.add_metadata([hint, head.name])  # one of its own
-                loop.operands = loop, hint  # LLVM wants to see itself first
+                loop = self.module.add_metadata([hint, head.name])  # with a name it is not shared
+                loop.operands = loop, hint  # LLVM asks that a loop's metadata begin with themselves
                 part.terminator.set_metadata("llvm.loop", loop)
 
 
@@ -156,6 +159,8 @@ class _FragmentLowering(_BorrowingLowering):
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _InterleavingLowering(_FragmentLowering):
+    """Lowering into a `_Fragment` by `_InterleavingLower`."""
+
     _name: Any = "interleaving_lowering"
 
     @property

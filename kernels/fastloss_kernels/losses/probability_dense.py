@@ -6,8 +6,8 @@ bounds, else 0, and A = sum_c t_c m_c,
     loss = -sum_c t_c log p_c   d loss / d x_j = (A - t_j m_j / p_j) / S
 
 The bounds are closed and rounded to the working dtype. S is held in two parts, so that S - x has
-all its digits where x is nearly S, and -log q is the logarithm of the quotient S / x (see
-`log_ratio`). A row whose sum is 0 has no q and gives NaN.
+all its digits where x is nearly S. Where x is above S / 2, -log q is the logarithm of the quotient
+S / x (see `log_ratio`), else log q = log x - log S. A row whose sum is 0 has no q and gives NaN.
 """
 
 from typing import Any

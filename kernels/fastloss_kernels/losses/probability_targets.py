@@ -34,23 +34,29 @@ from fastloss_kernels.simd.scalar import bits, fma
 from fastloss_kernels.typing import Array, Scalar
 
 _CHUNK = 128
-"""Elements that are looked through again if one of them is above half of the sum: few, as hardly a
-row has more than one."""
+"""Elements that are processed at a time, and once more if one of them is above half of the sum.
+
+Few rows have more than one such element, so most of a row is processed once.
+"""
 
 
 @interleaved_block
 def _far_terms(v: Array, t: Array, row: Any, logs: Any, terms: Array, kept: Array | None) -> Any:
     """Set `terms` to t log(p) as if p <= 1/2, and `kept` to the t not clipped.
 
-    There log p = log x - log S has all its digits, and nothing is divided. Return the largest bit
-    pattern of v, which is that of its largest element.
+    With x = 2^e (1 + f) and S = 2^n (1 + g), log p = (e - n) log(2) + log(1 + f) - log(1 + g)
+    without a division. For p <= 1/2 that is at least log(2) in size, each of the last two terms at
+    most 0.41: what they lose by rounding is a fraction of an ulp. Near p = 1 all three cancel.
+
+    `logs` are n, log(1 + g), and log p at the two bounds. Return the largest bit pattern of v,
+    which is that of its largest element: as integers, positive floats have the same order.
     """
-    (_, _, least, most), (exponent, log_sum_of_row, at_least, at_most) = row, logs
+    (_, _, least, most), (exponent, log_mantissa, at_least, at_most) = row, logs
     kind, zero = v.dtype.type, at_most - at_most
     largest = bits(zero)
     for k in range(v.size):
         f, e = split(v[k])
-        y = log_sum(f, kind(e) - exponent, -log_sum_of_row)
+        y = log_sum(f, kind(e) - exponent, -log_mantissa)
         below, above = v[k] < least, v[k] > most
         terms[k] = t[k] * (at_least if below else at_most if above else y)
         if kept is not None:
@@ -73,7 +79,7 @@ def _near_terms(v: Array, t: Array, row: Any, at_most: Scalar, terms: Array) -> 
 def _log_terms(v: Array, t: Array, row: Any, logs: Any, terms: Array, kept: Array | None) -> None:
     """Set `terms` to t log(p) for elements v of one row, and `kept` to the t not clipped.
 
-    `row` is a `row_sum`, and ``logs = (*log_of_sum, log p at the lower bound, at the upper)``.
+    `row` is a `row_sum`, `logs` those of `_far_terms`.
     """
     for first in range(0, v.size, _CHUNK):
         chunk = slice(first, min(first + _CHUNK, v.size))

@@ -4,7 +4,7 @@ import fastloss_kernels
 import numba
 import numpy as np
 import pytest
-from fastloss_kernels.compiler.jit import block
+from fastloss_kernels.compiler.jit import block, interleaved_block
 from fastloss_kernels.compiler.lowering import PartCompiler
 
 
@@ -29,3 +29,16 @@ def test_total_makes_none():
     x = np.arange(5.0)
     assert part(x) == 10.0
     assert "NRT_" not in part.inspect_llvm(part.signatures[0]).partition("define ")[2].split("}")[0]
+
+
+def scaled(x, y):
+    for k in range(x.size):
+        y[k] = 3.0 * x[k]
+
+
+@pytest.mark.parametrize(("decorator", "marked"), [(block, 0), (interleaved_block, 1)])
+def test_loops_are_marked_where_it_is_wanted(decorator, marked):
+    inner = decorator(scaled)
+    part = numba.njit(pipeline_class=PartCompiler)(lambda x, y: inner(x, y))
+    part(np.ones(3), np.ones(3))
+    assert part.inspect_llvm(part.signatures[0]).count("llvm.loop.interleave.count") == marked

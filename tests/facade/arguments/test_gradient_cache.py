@@ -7,7 +7,7 @@ import pytest
 
 import fastloss as fl
 from fastloss.arguments import gradient_cache
-from fastloss.arguments.gradient_cache import LEAST, empty_gradient
+from fastloss.arguments.gradient_cache import LEAST, empty_output
 
 FLOAT32 = np.dtype(np.float32)
 SHAPE = (LEAST // 4 // 1000 + 1, 1000)
@@ -33,7 +33,7 @@ def kept():
 
 
 def new(shape=SHAPE, dtype=FLOAT32):
-    return empty_gradient(np.broadcast_to(np.float32(0), shape), dtype)
+    return empty_output(np.broadcast_to(np.float32(0), shape), dtype)
 
 
 def test_memory_of_a_freed_gradient_is_used_again():
@@ -85,7 +85,7 @@ class Subclass(np.ndarray):
 
 def test_small_gradients_and_subclasses_are_numpys():
     assert new((10, 10)).flags.owndata
-    assert isinstance(empty_gradient(np.zeros(SHAPE).view(Subclass), FLOAT32), Subclass)
+    assert isinstance(empty_output(np.zeros(SHAPE).view(Subclass), FLOAT32), Subclass)
     assert kept() == 0
 
 
@@ -93,11 +93,11 @@ def test_it_has_the_memory_order_that_numpy_would_choose():
     grid = np.empty((3, 5, 7, LEAST // 16), np.float32)
     for like in (grid, grid.T, grid.transpose(0, 3, 1, 2), grid[:, ::-1], grid[:1]):
         wanted = np.empty_like(like)
-        made = empty_gradient(like, FLOAT32)
+        made = empty_output(like, FLOAT32)
         assert made.strides == wanted.strides
         assert made.flags.writeable
         assert made.flags.aligned
-    assert empty_gradient(grid, np.dtype(np.float64)).dtype == np.float64
+    assert empty_output(grid, np.dtype(np.float64)).dtype == np.float64
 
 
 def test_threads_share_it():
