@@ -77,7 +77,7 @@ mutation: .venv/mutation
 	$(BIN)/python -m tools.mutation --seed $(SEED) --write
 
 readme: .venv/dev
-	$(BIN)/python tools/fill_readme.py
+	$(BIN)/python tools/fill_docs.py
 
 wheel: .venv/dev
 	rm -rf dist

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.fill_readme import fill
+from tools.fill_docs import fill
 
 from . import machine, report
 from .cases import CASES, Array, Case

@@ -23,7 +23,7 @@ from fastloss_kernels.simd.cache_hints import store_nontemporal
 from fastloss_kernels.simd.raw_arrays import flat_view
 from numba import njit
 
-from tools.fill_readme import fill
+from tools.fill_docs import fill
 
 from . import limits, machine, port_bounds, report, steps
 

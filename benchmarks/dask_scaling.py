@@ -28,7 +28,7 @@ from fastloss.formats.shards import open_shards
 from fastloss.out_of_core.class_scores import DEFAULT_SCORES
 from fastloss.out_of_core.evaluation import default_block_rows
 from fastloss.out_of_core.parts import Task, equal_parts
-from tools.fill_readme import fill
+from tools.fill_docs import fill
 
 from . import machine, report
 

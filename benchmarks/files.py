@@ -23,7 +23,7 @@ import fastloss as fl
 from fastloss.formats.registry import open_array
 from fastloss.out_of_core.class_scores import ScoreOptions
 from fastloss.out_of_core.evaluation import evaluate_in_blocks
-from tools.fill_readme import fill
+from tools.fill_docs import fill
 
 from . import machine, report
 

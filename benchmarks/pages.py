@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tools.fill_readme import fill
+from tools.fill_docs import fill
 
 from . import history, machine, plot, report
 

@@ -55,8 +55,9 @@ def headline(result: Json) -> str:
     head = ["value and gradient, float32", "batch", OURS, "of memory's speed", *peers]
     note = (
         "Milliseconds, or µs where said, of a call without `out=` / of a call that finds memory "
-        "for its results there (`out=`, or a malloc that keeps what is freed). Memory's speed: "
-        "moving the same arrays in the same run with nothing computed."
+        "for its results there (`out=`, or a malloc that keeps what is freed); one figure alone is "
+        "of the latter. Memory's speed: moving the same arrays in the same run with nothing "
+        "computed."
     )
     return "\n\n".join([markdown(head, rows), note, measured(result)])
 
@@ -187,7 +188,8 @@ def _work(cell: Json, *ways: str) -> tuple[str, str]:
 
 
 def _time(cell: Json, way: str, name: str) -> str:
-    return _text(cell[way][name]["seconds"]) if name in cell[way] else ""
+    timed = cell.get(way, {})
+    return _text(timed[name]["seconds"]) if name in timed else ""
 
 
 def _both(cell: Json, name: str) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tools.fill_readme import fill
+from tools.fill_docs import fill
 
 from . import report
 from .axes import PAGE, Calls, comparison, lengths, measure

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.accuracy import elementary, losses, peers, report, sweeping
 from benchmarks.accuracy.found import Found
-from tools.fill_readme import fill
+from tools.fill_docs import fill
 
 PAGE = Path(__file__).parents[2] / "docs" / "accuracy.md"
 #: Every so many-th chunk of the float32 numbers, inputs searched, share of the rows.

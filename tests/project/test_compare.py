@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numba
@@ -139,7 +140,7 @@ def test_a_cell_holds_every_contestant_and_a_control(rows, twin, monkeypatch):
     monkeypatch.setattr(
         rounds, "controlled", lambda *given: asked.append(given[1]) or controlled(*given)
     )
-    work = Work("table", SPARSE, rows, 7, "float32")
+    work = Work("table", SPARSE, rows, 7, "float32", fresh=True)
     timed, left_out = compare.cells(ours.CONTESTANTS[:1], work, run(number=3))
     assert not left_out
     assert [cell["form"] for cell in timed] == ["value", "value_and_grad"]
@@ -156,11 +157,12 @@ def test_a_cell_holds_every_contestant_and_a_control(rows, twin, monkeypatch):
 controlled = rounds.controlled
 
 
-def test_float64_and_the_plot_are_timed_with_reused_memory():
+def test_fresh_memory_is_timed_of_two_float32_batches_of_each_loss():
     every = list(works(quick=True))
     fresh = [work for work in every if "fresh" in work.ways]
     assert all("reused" in work.ways for work in every)
     assert {(work.part, work.dtype) for work in fresh} == {("table", "float32")}
+    assert Counter(work.case.name for work in fresh) == {case.name: 2 for case in CASES}
     assert {work.case.name for work in every if work.dtype == "float64"} == {c.name for c in CASES}
 
 

@@ -7,7 +7,7 @@ import pytest
 from compared import comparison
 
 from benchmarks import plot, report
-from tools.fill_readme import fill
+from tools.fill_docs import fill
 
 ROOT = Path(__file__).parents[2]
 
