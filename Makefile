@@ -13,6 +13,8 @@
 #   make accuracy  measure every error and fill docs/accuracy.md: an hour (SEED=1 draws other rows)
 #   make mutation  break the code in small ways, see what no test notices; writes docs/mutation.md
 #   make readme  write what our commands print into README.md
+#   make docs    build the site: docs/_build/index.html
+#   make site-test   the same, then look for dead links and open its pages in chromium
 #   make wheel   build the sdist and the wheels, one with prebuilt kernels; test each in a fresh environment
 #   make pure-wheel   the same without prebuilt kernels, which take minutes
 #   make clean   remove whatever the above made
@@ -25,7 +27,7 @@ OLDEST := .venv-oldest
 SEED ?= 0
 BASE ?= 0016565
 
-.PHONY: demo test test-oldest hardening lint format bench compare against first-call accuracy mutation readme wheel pure-wheel clean
+.PHONY: demo test test-oldest hardening lint format bench compare against first-call accuracy mutation readme docs site-test wheel pure-wheel clean
 
 demo: .venv/demo
 	$(BIN)/fastloss evaluate $(DIGITS)/logits.npy $(DIGITS)/labels.npy \
@@ -79,6 +81,12 @@ mutation: .venv/mutation
 readme: .venv/dev
 	$(BIN)/python tools/fill_docs.py
 
+docs: .venv/docs
+	$(BIN)/sphinx-build --quiet --builder html --fresh-env --write-all --nitpicky --fail-on-warning --keep-going docs docs/_build
+
+site-test: docs
+	$(BIN)/python -m pytest tests/site
+
 wheel: .venv/dev
 	rm -rf dist
 	$(BIN)/python tools/build_wheels.py dist $(WHEELS)
@@ -88,7 +96,7 @@ pure-wheel:
 	$(MAKE) wheel WHEELS=--pure
 
 clean:
-	rm -rf .venv $(OLDEST) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.asv benchmarks/.against
+	rm -rf .venv $(OLDEST) dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.asv benchmarks/.against
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each stamp file stands for what is installed, and is older than pyproject.toml when that changed.
@@ -114,6 +122,10 @@ $(OLDEST)/dev: pyproject.toml
 
 .venv/dev: .venv/base
 	@$(PIP) install --editable '.[cli]' --group test --group concurrency --group lint --group examples --group boosting --group build
+	@touch $@
+
+.venv/docs: .venv/base
+	@$(PIP) install --editable '.[cli,dask]' --group test --group docs
 	@touch $@
 
 .venv/bench: .venv/base
