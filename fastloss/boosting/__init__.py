@@ -75,7 +75,8 @@ def lightgbm(loss: Loss, hessian: Hessian = "lightgbm") -> LightGBMLoss:
     -----
     Rows of weight 0 and ignored rows have gradient 0, and Hessian 0 or 1e-16 with "xgboost".
     LightGBM's `boost_from_average` is not for own objectives: the first margins are 0, or the
-    `init_score` of the data. docs/boosting.md has more of what differs from built-in objectives.
+    `init_score` of the data. docs/how-to/boosting.md has more of what differs from built-in
+    objectives.
 
     Examples
     --------
@@ -119,7 +120,7 @@ def xgboost(loss: Loss, hessian: Hessian = "xgboost") -> XGBoostLoss:
     -----
     XGBoost estimates no `base_score` for own objectives: give it. A built-in objective in its
     parameters (`binary:logistic`, `multi:softprob`, `count:poisson`) tells what to make of margins
-    in predictions, beside an own one. docs/boosting.md has more.
+    in predictions, beside an own one. docs/how-to/boosting.md has more.
 
     Examples
     --------

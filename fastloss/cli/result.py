@@ -1,4 +1,4 @@
-"""The result of `fastloss evaluate` as the values of its JSON; docs/evaluate.md lists them."""
+"""What `fastloss evaluate` found, as its JSON: docs/reference/evaluate.md lists the fields."""
 
 from __future__ import annotations
 

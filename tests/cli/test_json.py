@@ -1,4 +1,4 @@
-"""The JSON of `fastloss evaluate` is what its schema and docs/evaluate.md say."""
+"""The JSON of `fastloss evaluate` is what its schema and docs/reference/evaluate.md say."""
 
 import json
 import re
@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from fastloss.cli.commands import app
 
-DOCS = Path(__file__).parents[2] / "docs"
-SCHEMA = json.loads((DOCS / "evaluate.schema.json").read_text(encoding="utf-8"))
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+SCHEMA = json.loads((REFERENCE / "evaluate.schema.json").read_text(encoding="utf-8"))
 RNG = np.random.default_rng(33)
 ARRAYS = {
     "logits": RNG.normal(size=(40, 5)).astype(np.float32),
@@ -86,7 +86,7 @@ def test_perplexity_and_bits(results):
 
 
 def fields(schema, start=""):
-    """Yield the fields of a schema, with those inside them, as docs/evaluate.md writes them."""
+    """Yield the fields of a schema, with those inside them, as the page writes them."""
     for name, field in schema["properties"].items():
         yield f"{start}{name}", field["description"]
         inner = field["anyOf"][0] if "anyOf" in field else field
@@ -97,5 +97,5 @@ def fields(schema, start=""):
 
 
 def test_the_page_lists_every_field():
-    text = (DOCS / "evaluate.md").read_text(encoding="utf-8")
+    text = (REFERENCE / "evaluate.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `(.*?)` \| (.*) \|$", text, flags=re.MULTILINE) == list(fields(SCHEMA))

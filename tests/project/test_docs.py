@@ -1,9 +1,8 @@
-"""Every example of the README and the docstrings prints what it says; public names have one."""
+"""Every example of the docstrings prints what it says; public names have one."""
 
 import doctest
 import importlib
 import inspect
-import re
 from pathlib import Path
 
 import fastloss_kernels
@@ -11,7 +10,6 @@ import pytest
 
 import fastloss
 
-ROOT = Path(__file__).parents[2]
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -24,14 +22,6 @@ def docstring_examples():
             if parts[-1] != "__main__":
                 module = importlib.import_module(".".join(parts).removesuffix(".__init__"))
                 yield from doctest.DocTestFinder(exclude_empty=True).find(module)
-
-
-def readme_example():
-    """Return the README's fenced Python sessions as one DocTest: later ones use earlier names."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    sessions = re.findall(r"^```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
-    assert sessions, "README.md shows no Python"
-    return doctest.DocTestParser().get_doctest("\n".join(sessions), {}, "README.md", None, 0)
 
 
 def run(example):
@@ -48,10 +38,6 @@ EXAMPLES = [example for example in docstring_examples() if example.examples]
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_docstring_example(example):
     assert run(example) > 0
-
-
-def test_readme_examples():
-    assert run(readme_example()) > 0
 
 
 PUBLIC = [
