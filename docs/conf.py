@@ -13,6 +13,9 @@ copyright = author
 release = version = fastloss.__version__
 
 extensions = [
+    "command_options",
+    "llms_txt",
+    "mathml",
     "myst_parser",
     "numpydoc",
     "repository_links",
@@ -42,6 +45,7 @@ numpydoc_show_class_members = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = "fastloss"
 html_static_path = ["_static"]

@@ -75,8 +75,8 @@ def value_grad_and_hessian(
 
     Where a prediction is clipped its target counts as 0, for the loss is flat there. Rows of weight
     0 and masked rows give exactly 0, and NaN gives NaN. Error: at most 4 ulp; from categorical
-    probabilities 6 ulp of the sum of the sizes of both terms. Where e^-|logit| is subnormal binary
-    crossentropy has no more digits than that.
+    probabilities 6 ulp of the sum of the sizes of both terms. Where `e^-|logit|` is subnormal
+    binary crossentropy has no more digits than that.
 
     Examples
     --------

@@ -71,10 +71,11 @@ def linear_crossentropy(
 
     Notes
     -----
-    Logits and products have the error of NumPy's BLAS: for a logit at most (d + 1) u sum |x w|,
+    Logits and products have the error of NumPy's BLAS: for a logit at most `(d + 1) u sum |x w|`,
     u being 2^-24 or 2^-53. The loss and its gradient with respect to the logits are within 4 ulp of
     those of the rounded logits. Sums over rows are in the working dtype for the kernel's gradient
-    (error: N u sum |x g|) and, from block to block, in float64 for the bias (block_rows u sum |g|).
+    (error: `N u sum |x g|`) and, from block to block, in float64 for the bias (`block_rows u sum
+    |g|`).
 
     Between the products, fastloss computes on the calling thread, so that no result depends on the
     number of its threads. BLAS uses its own threads, and may add up in another order for another
