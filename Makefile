@@ -12,7 +12,7 @@
 #   make first-call  measure what first calls cost; fills docs/first-call.md
 #   make accuracy  measure every error and fill docs/accuracy.md: an hour (SEED=1 draws other rows)
 #   make mutation  break the code in small ways, see what no test notices; writes docs/mutation.md
-#   make readme  write what our commands print into README.md
+#   make figures write what our commands print, and what extras take, into README.md and docs/
 #   make docs    build the site: docs/_build/index.html
 #   make site-test   the same, then look for dead links and open its pages in chromium
 #   make wheel   build the sdist and the wheels, one with prebuilt kernels; test each in a fresh environment
@@ -27,7 +27,7 @@ OLDEST := .venv-oldest
 SEED ?= 0
 BASE ?= 0016565
 
-.PHONY: demo test test-oldest hardening lint format bench compare against first-call accuracy mutation readme docs site-test wheel pure-wheel clean
+.PHONY: demo test test-oldest hardening lint format bench compare against first-call accuracy mutation figures docs site-test wheel pure-wheel clean
 
 demo: .venv/demo
 	$(BIN)/fastloss evaluate $(DIGITS)/logits.npy $(DIGITS)/labels.npy \
@@ -78,7 +78,7 @@ accuracy: .venv/accuracy
 mutation: .venv/mutation
 	$(BIN)/python -m tools.mutation --seed $(SEED) --write
 
-readme: .venv/dev
+figures: .venv/dev
 	$(BIN)/python tools/fill_docs.py
 
 docs: .venv/docs

@@ -29,6 +29,7 @@ def evaluate() -> str:
     program = Path(sys.executable).parent / "fastloss"
     run = [str(program), *command.split()]
     printed = subprocess.run(run, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    printed = re.sub(r"(?<=speed)( +)[\d.]+ ", r"\1... ", printed)  # a test compares the rest
     lines = (line.rstrip() for line in printed.splitlines())
     return "\n".join(["```console", f"$ fastloss {command}", *filter(None, lines), "```"])
 
