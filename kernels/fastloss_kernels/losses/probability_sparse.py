@@ -47,7 +47,8 @@ def _block(b: Block, batch: Batch, options: Any, grad: Array | None) -> None:
     load_labels(b, batch, labels)
     sums = LabelSums(row_array(), row_array(), row_array())
     ahead = no_prefetch(batch.x.data)
-    if b.classes >= tuning.PREFETCH_CLASSES:
+    # A value alone reads in order and adds: the processor itself prefetches that better.
+    if grad is not None and b.classes >= tuning.PREFETCH_CLASSES:
         ahead = prefetch_block(batch.x, b.first, b.rows)
     row_totals(b.x, b.rows, sums.total, sums.lost, ahead)
     for r in range(b.rows):
