@@ -85,7 +85,7 @@ docs: .venv/docs
 	$(BIN)/sphinx-build --quiet --builder html --fresh-env --write-all --nitpicky --fail-on-warning --keep-going docs docs/_build
 
 site-test: docs
-	$(BIN)/python -m pytest tests/site
+	$(BIN)/python -m pytest tests/project/test_site.py
 
 wheel: .venv/dev
 	rm -rf dist

@@ -23,6 +23,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx_copybutton",
     "sphinx_design",
+    "tidy_sessions",
 ]
 exclude_patterns = ["_build"]
 repository_pages = {  # files of the repository that pages include
@@ -48,6 +49,8 @@ copybutton_prompt_is_regexp = True
 html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = "fastloss"
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system
+html_favicon = "_static/mark.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
