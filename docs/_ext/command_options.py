@@ -3,7 +3,6 @@
 Its argument is the name of a command, as `evaluate`. It writes a table for each panel of --help.
 """
 
-from itertools import groupby
 from typing import Any
 
 from docutils import nodes
@@ -31,9 +30,10 @@ class CommandOptions(SphinxDirective):
         synopsis = f"fastloss {name} {usage}"
         found: list[nodes.Node] = [nodes.literal_block(synopsis, synopsis, language="text")]
         found.append(nodes.paragraph("", command.help))
-        parameters = sorted(command.get_params(context), key=_is_option)
-        for panel, members in groupby(parameters, _panel):
-            records = [parameter.get_help_record(context) for parameter in members]
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for parameter in sorted(command.get_params(context), key=_is_option):
+            panels.setdefault(_panel(parameter), []).append(parameter.get_help_record(context))
+        for panel, records in panels.items():
             found += [nodes.rubric("", panel), _table(name, records)]
         return found
 
