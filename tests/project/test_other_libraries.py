@@ -1,7 +1,7 @@
 """docs/coming-from/: what other libraries print is what the pages show, where they are installed.
 
 On these pages a `py` fence is code of another library, and the `text` fence after it what it
-prints. The code of one page is one program. `make docs` and the other tests need none of these.
+prints. The code of one page is one program. `pip install --group guides` installs them all.
 """
 
 import contextlib
