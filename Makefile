@@ -10,6 +10,7 @@
 #   make compare time it beside its peers and the memory's limit; fills README.md, docs/ and a page of this processor
 #   make against   hold the checkout to commit BASE: the same bits, first calls, times
 #   make first-call  measure what first calls cost; fills docs/first-call.md
+#   make silent   give bad and hard inputs to every library; fills docs/silent.md and README.md
 #   make accuracy  measure every error and fill docs/accuracy.md: an hour (SEED=1 draws other rows)
 #   make mutation  break the code in small ways, see what no test notices; writes docs/mutation.md
 #   make figures write what our commands print, and what extras take, into README.md and docs/
@@ -27,7 +28,7 @@ OLDEST := .venv-oldest
 SEED ?= 0
 BASE ?= 0016565
 
-.PHONY: demo test test-oldest hardening lint format bench compare against first-call accuracy mutation figures docs site-test wheel pure-wheel clean
+.PHONY: demo test test-oldest hardening lint format bench compare against first-call silent accuracy mutation readme wheel pure-wheel clean
 
 demo: .venv/demo
 	$(BIN)/fastloss evaluate $(DIGITS)/logits.npy $(DIGITS)/labels.npy \
@@ -71,6 +72,9 @@ against: .venv/dev
 
 first-call: .venv/dev
 	$(BIN)/python -m benchmarks.first_call --write
+
+silent: .venv/silent
+	$(BIN)/python -m benchmarks.silent --write
 
 accuracy: .venv/accuracy
 	$(BIN)/python -m benchmarks.accuracy --seed $(SEED) --write
@@ -134,6 +138,10 @@ $(OLDEST)/dev: pyproject.toml
 
 .venv/peers: .venv/base
 	@$(PIP) install --editable . --group peers
+	@touch $@
+
+.venv/silent: .venv/base
+	@$(PIP) install --editable . --group silent
 	@touch $@
 
 .venv/mutation: .venv/base
