@@ -1,6 +1,6 @@
 """What the first call of each loss costs, and the warm-up; `--write` fills docs/first-call.md.
 
-    python -m benchmarks.first_call [--write]
+    python -m benchmarks.first_call [--write | --draw]
 
 Each figure is of a process of its own: processor seconds of its first call, with empty caches, with
 the cache of an earlier process, and with a bundle of prebuilt kernels for this processor's level.
@@ -21,9 +21,11 @@ from numba.core.registry import cpu_target
 
 from benchmarks import machine
 from benchmarks.cases import CASES
-from tools.fill_docs import fill
+from tools.fill_readme import fill
+from tools.pictures import BLUE, panel
 
 PAGE = Path(__file__).parents[1] / "docs/first-call.md"
+PICTURE = PAGE.parent / "pictures/first-call.svg"
 CALL = """
 import resource, sys
 import numpy as np
@@ -99,15 +101,43 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def published(page: str) -> dict[str, list[float]]:
+    """Return the seconds in the table of the page, by its columns."""
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    start = next(i for i, row in enumerate(rows) if row[0].startswith("first call"))
+    times = [row[1:] for row in rows[start + 1 :] if row[-1].endswith(" s")]
+    columns = zip(rows[start][1:], zip(*times, strict=True), strict=True)
+    return {name: [float(text.removesuffix(" s")) for text in column] for name, column in columns}
+
+
+def draw(page: str, path: Path = PICTURE) -> None:
+    """Draw what the page says: a point for each first call, a line of them for each column."""
+    columns = published(page)
+    with panel(path) as axes:
+        for height, (name, seconds) in enumerate(reversed(columns.items())):
+            axes.plot(seconds, [height] * len(seconds), "o", color=BLUE, alpha=0.5, markersize=9)
+            axes.text(min(seconds), height + 0.2, name)
+        axes.set(xscale="log", xlabel="seconds of a first call", ylim=(-0.4, len(columns) - 0.3))
+        axes.set_xticks([0.03, 0.1, 0.3, 1, 3, 10], ["0.03", "0.1", "0.3", "1", "3", "10"])
+        axes.minorticks_off()
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+
+
 def main() -> None:
-    """Print the table; with --write put it between the page's marks."""
+    """Print the table; with --write put it between the page's marks; draw what the page says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.first_call", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="fill docs/first-call.md")
-    write, shown = parser.parse_args().write, table()
-    print(shown)
-    if write:
-        page = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(fill(page, "first-call", shown), encoding="utf-8")
+    parser.add_argument("--write", action="store_true", help="fill docs/first-call.md and draw")
+    parser.add_argument("--draw", action="store_true", help="draw what docs/first-call.md says")
+    chosen = parser.parse_args()
+    if not chosen.draw:
+        shown = table()
+        print(shown)
+        if chosen.write:
+            page = PAGE.read_text(encoding="utf-8")
+            PAGE.write_text(fill(page, "first-call", shown), encoding="utf-8")
+    if chosen.draw or chosen.write:
+        draw(PAGE.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
