@@ -11,6 +11,7 @@
 #   make against   hold the checkout to commit BASE: the same bits, first calls, times
 #   make first-call  measure what first calls cost; fills docs/first-call.md
 #   make silent   give bad and hard inputs to every library; fills docs/silent.md and README.md
+#   make pictures  draw the losses, their errors over size and first calls: docs/pictures/
 #   make accuracy  measure every error and fill docs/accuracy.md: an hour (SEED=1 draws other rows)
 #   make mutation  break the code in small ways, see what no test notices; writes docs/mutation.md
 #   make figures write what our commands print, and what extras take, into README.md and docs/
@@ -28,7 +29,7 @@ OLDEST := .venv-oldest
 SEED ?= 0
 BASE ?= 0016565
 
-.PHONY: demo test test-oldest hardening lint format bench compare against first-call silent accuracy mutation readme wheel pure-wheel clean
+.PHONY: demo test test-oldest hardening lint format bench compare against first-call silent pictures accuracy mutation readme wheel pure-wheel clean
 
 demo: .venv/demo
 	$(BIN)/fastloss evaluate $(DIGITS)/logits.npy $(DIGITS)/labels.npy \
@@ -75,6 +76,11 @@ first-call: .venv/dev
 
 silent: .venv/silent
 	$(BIN)/python -m benchmarks.silent --write
+
+pictures: .venv/silent
+	$(BIN)/python docs/curves.py
+	$(BIN)/python -m benchmarks.loss_sizes --write
+	$(BIN)/python -m benchmarks.first_call --draw
 
 accuracy: .venv/accuracy
 	$(BIN)/python -m benchmarks.accuracy --seed $(SEED) --write
