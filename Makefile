@@ -5,7 +5,7 @@
 #   make test    lint, types, every test, every example, every doctest
 #   make test-oldest   every test with the oldest NumPy and Numba that pyproject.toml allows
 #   make hardening   the tests that take too long for that; writes docs/hardening.md
-#   make lint    ruff and mypy alone; `make format` lets ruff rewrite the files
+#   make lint    ruff, mypy and pyright alone; `make format` lets ruff rewrite the files
 #   make bench   time the current checkout (asv)
 #   make compare time it beside its peers and the memory's limit; fills README.md, docs/ and a page of this processor
 #   make against   hold the checkout to commit BASE: the same bits, first calls, times
@@ -53,6 +53,7 @@ lint: .venv/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/pyright
 
 format: .venv/dev
 	$(BIN)/ruff check --fix

@@ -3,6 +3,8 @@
 A kernel reads and writes rows of shape (outer, classes, inner), as those of losses do.
 """
 
+from __future__ import annotations
+
 import operator
 from typing import Any
 
@@ -14,7 +16,6 @@ from fastloss.arguments.arrays import (
     FLOAT32,
     FLOAT64,
     DType,
-    FloatArray,
     as_array,
     check_out,
     complete,
@@ -26,7 +27,7 @@ from fastloss.arguments.arrays import (
 )
 from fastloss.arguments.gradient_cache import empty_output
 from fastloss.arguments.layout import Array, Axis, Layout, layout_for
-from fastloss.evaluate import Value
+from fastloss.typing import FloatArray
 
 _FLAT_ROW = 4096
 """Elements of a row where rows mean nothing: some for each thread, and more than a block has."""
@@ -41,7 +42,7 @@ def of_rows(kernel: Any, x: ArrayLike, axis: object, out: Any, dtype: Any) -> Fl
     return result
 
 
-def of_elements(kernel: Any, x: ArrayLike, out: Any, dtype: Any) -> Value:
+def of_elements(kernel: Any, x: ArrayLike, out: Any, dtype: Any) -> FloatArray:
     """Return `out` of a kernel to which axes mean nothing."""
     array, output, working = _checked(x, dtype)
     result = _destination(array, out, output, working)
@@ -59,7 +60,7 @@ def of_elements(kernel: Any, x: ArrayLike, out: Any, dtype: Any) -> Value:
     return result if result.ndim or out is not None else result[()]
 
 
-def row_values(kernel: Any, x: ArrayLike, axis: object, out: Any, dtype: Any) -> Value:
+def row_values(kernel: Any, x: ArrayLike, axis: object, out: Any, dtype: Any) -> FloatArray:
     """Return what a kernel computes of each row of x: an array without `axis`, or a scalar."""
     array, output, working = _checked(x, dtype)
     layout = layout_for(array.shape, _axes(axis), "x")

@@ -4,15 +4,15 @@ For NumPy arrays of any layout; in place with ``out=x``. Values have the same bi
 in place or not, and for any number of threads.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any
 
 import fastloss_kernels as kernels
 from numpy.typing import ArrayLike
 
 from fastloss.activate import of_elements, of_rows, row_values
-from fastloss.arguments.arrays import FloatArray
-from fastloss.evaluate import Value
+from fastloss.typing import DTypeName, FloatArray
 
 
 def softmax(
@@ -20,7 +20,7 @@ def softmax(
     axis: int | Sequence[int] | None = -1,
     *,
     out: FloatArray | None = None,
-    dtype: Any = None,
+    dtype: DTypeName | None = None,
 ) -> FloatArray:
     """Return e^x / sum(e^x), the sum over `axis`.
 
@@ -68,7 +68,7 @@ def log_softmax(
     axis: int | Sequence[int] | None = -1,
     *,
     out: FloatArray | None = None,
-    dtype: Any = None,
+    dtype: DTypeName | None = None,
 ) -> FloatArray:
     """Return x - log(sum(e^x)), the sum over `axis`.
 
@@ -108,8 +108,8 @@ def logsumexp(
     axis: int | Sequence[int] | None = -1,
     *,
     out: FloatArray | None = None,
-    dtype: Any = None,
-) -> Value:
+    dtype: DTypeName | None = None,
+) -> FloatArray:
     """Return log(sum(e^x)), the sum over `axis`.
 
     Parameters
@@ -144,7 +144,9 @@ def logsumexp(
     return row_values(kernels.log_softmax, x, axis, out, dtype)
 
 
-def sigmoid(x: ArrayLike, *, out: FloatArray | None = None, dtype: Any = None) -> Value:
+def sigmoid(
+    x: ArrayLike, *, out: FloatArray | None = None, dtype: DTypeName | None = None
+) -> FloatArray:
     """Return the logistic function 1 / (1 + e^-x) of each element.
 
     Parameters
@@ -178,7 +180,9 @@ def sigmoid(x: ArrayLike, *, out: FloatArray | None = None, dtype: Any = None) -
     return of_elements(kernels.sigmoid, x, out, dtype)
 
 
-def log_sigmoid(x: ArrayLike, *, out: FloatArray | None = None, dtype: Any = None) -> Value:
+def log_sigmoid(
+    x: ArrayLike, *, out: FloatArray | None = None, dtype: DTypeName | None = None
+) -> FloatArray:
     """Return log(1 / (1 + e^-x)) of each element.
 
     Parameters

@@ -3,6 +3,8 @@
 The classes of `fastloss.losses` have both as methods.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import cache
 from inspect import signature
@@ -10,18 +12,18 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from fastloss.arguments.arrays import FloatArray, float_dtype
-from fastloss.evaluate import Value
+from fastloss.arguments.arrays import float_dtype
 from fastloss.functional import SPEC_FUNCTIONS
 from fastloss.hessians import evaluate_hessian, evaluate_product
 from fastloss.loss_specs import LossSpec
 from fastloss.reduction import check_reduction
 from fastloss.transforms import TransformedLoss, loss_function
+from fastloss.typing import DTypeName, FloatArray, Reduced, Unreduced, Value, WithDerivatives
 
 
 def value_grad_and_hessian(
-    fn: Callable[..., Value],
-) -> Callable[..., tuple[Value, FloatArray, FloatArray]]:
+    fn: Callable[..., FloatArray],
+) -> WithDerivatives[FloatArray, FloatArray]:
     """Return a function that gives value, gradient and the Hessian's diagonal of a loss.
 
     It takes the arguments of `fn` and any of the keywords below, and returns (value, grad,
@@ -91,7 +93,7 @@ def value_grad_and_hessian(
     return _value_grad_and_hessian_of(loss_function(fn, "value_grad_and_hessian"))
 
 
-def hessian_vector_product(fn: Callable[..., Value]) -> Callable[..., FloatArray]:
+def hessian_vector_product(fn: Callable[..., FloatArray]) -> Callable[..., FloatArray]:
     """Return a function that multiplies the Hessian of a loss by a vector.
 
     It takes y_true, y_pred and the vector, then the other arguments of `fn` and any of the keywords
@@ -143,12 +145,12 @@ def hessian_vector_product(fn: Callable[..., Value]) -> Callable[..., FloatArray
 
 
 @cache
-def _value_grad_and_hessian_of(fn: Callable[..., Value]) -> TransformedLoss:
+def _value_grad_and_hessian_of(fn: Callable[..., FloatArray]) -> TransformedLoss:
     return TransformedLoss(value_grad_and_hessian, fn, _compute_all, SPEC_FUNCTIONS[fn])
 
 
 @cache
-def _product_of(fn: Callable[..., Value]) -> TransformedLoss:
+def _product_of(fn: Callable[..., FloatArray]) -> TransformedLoss:
     made = TransformedLoss(hessian_vector_product, fn, _compute_product, SPEC_FUNCTIONS[fn])
     vector = signature(_compute_product).parameters["vector"]
     y_true, y_pred, *others = made.__signature__.parameters.values()
@@ -163,11 +165,11 @@ def _compute_all(
     *args: Any,
     sample_weight: ArrayLike | None = None,
     mask: ArrayLike | None = None,
-    reduction: str | None = None,
+    reduction: Reduced | Unreduced = None,
     upstream: ArrayLike | None = None,
     out: FloatArray | None = None,
     hessian_out: FloatArray | None = None,
-    dtype: str | None = None,
+    dtype: DTypeName | None = None,
     **options: Any,
 ) -> tuple[Value, FloatArray, FloatArray]:
     return evaluate_hessian(
@@ -192,10 +194,10 @@ def _compute_product(
     *args: Any,
     sample_weight: ArrayLike | None = None,
     mask: ArrayLike | None = None,
-    reduction: str | None = None,
+    reduction: Reduced | Unreduced = None,
     upstream: ArrayLike | None = None,
     out: FloatArray | None = None,
-    dtype: str | None = None,
+    dtype: DTypeName | None = None,
     **options: Any,
 ) -> FloatArray:
     return evaluate_product(

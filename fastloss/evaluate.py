@@ -1,5 +1,7 @@
 """From the arguments of a call to a loss and its gradient: check, call a kernel, reduce."""
 
+from __future__ import annotations
+
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,7 +13,6 @@ from fastloss.arguments.arrays import (
     FLOAT32,
     FLOAT64,
     DType,
-    FloatArray,
     as_array,
     broadcasts_to,
     check_out,
@@ -30,8 +31,8 @@ from fastloss.arguments.labels import Labels, class_labels, label_weights
 from fastloss.arguments.layout import Array, Layout, layout_for
 from fastloss.loss_specs import LossSpec
 from fastloss.reduction import ReductionPlan, reduction_plan
+from fastloss.typing import FloatArray, Value
 
-Value: TypeAlias = np.floating[Any] | FloatArray
 Output: TypeAlias = FloatArray | None
 
 
@@ -48,7 +49,7 @@ def evaluate(
     dtype: DType | None = None,
     gradient: bool = False,
     repair_ranks: bool = False,
-) -> tuple[Value, Any, FloatArray]:
+) -> tuple[Any, Any, FloatArray]:
     """Return (value, grad, losses), computed in one pass over the predictions.
 
     value is the weighted loss. With a reduction it is a float64, or of `dtype` if that is given;
@@ -217,7 +218,8 @@ def result(
         complete(grad, kernel_grad, layout)
     value = plan.reduce(losses)
     if isinstance(value, float):
-        return np.float64(value) if dtype is None else scalar(value, dtype)
+        number: float = np.float64(value) if dtype is None else scalar(value, dtype)
+        return number
     value = convert(value, output)
     return value if value.ndim else value[()]
 

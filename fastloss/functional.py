@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from numpy.typing import ArrayLike
 
 from fastloss import loss_specs
-from fastloss.evaluate import Value, evaluate
+from fastloss.evaluate import evaluate
 from fastloss.loss_specs import LossSpec
+from fastloss.typing import FloatArray
 
 
 def binary_crossentropy(
@@ -28,7 +29,7 @@ def binary_crossentropy(
     axis: int | Sequence[int] | None = -1,
     *,
     pos_weight: ArrayLike | None = None,
-) -> Value:
+) -> FloatArray:
     """Return the binary crossentropy, averaged over `axis`.
 
     mean( -w t log p - (1 - t) log(1 - p) ), with t = y_true (1 - s) + s / 2, s the
@@ -81,7 +82,8 @@ def binary_crossentropy(
     spec = loss_specs.binary_crossentropy_spec(
         from_logits, label_smoothing, axis, pos_weight=pos_weight
     )
-    return evaluate(spec, y_true, y_pred)[0]
+    losses: FloatArray = evaluate(spec, y_true, y_pred)[0]
+    return losses
 
 
 def categorical_crossentropy(
@@ -92,7 +94,7 @@ def categorical_crossentropy(
     axis: int = -1,
     *,
     class_weight: ArrayLike | Mapping[int, float] | None = None,
-) -> Value:
+) -> FloatArray:
     """Return the crossentropy of probability (or one-hot) targets, summed over `axis`.
 
     -sum( w t log p ), with t = y_true (1 - s) + s / C for C classes, s the label_smoothing, w the
@@ -146,7 +148,8 @@ def categorical_crossentropy(
     spec = loss_specs.categorical_crossentropy_spec(
         from_logits, label_smoothing, axis, class_weight=class_weight
     )
-    return evaluate(spec, y_true, y_pred)[0]
+    losses: FloatArray = evaluate(spec, y_true, y_pred)[0]
+    return losses
 
 
 def sparse_categorical_crossentropy(
@@ -158,7 +161,7 @@ def sparse_categorical_crossentropy(
     label_smoothing: float = 0.0,
     *,
     class_weight: ArrayLike | Mapping[int, float] | None = None,
-) -> Value:
+) -> FloatArray:
     """Return the crossentropy of integer labels.
 
     -w log p at the label, with w the class_weight and p = softmax(y_pred) if from_logits, else
@@ -218,7 +221,8 @@ def sparse_categorical_crossentropy(
     spec = loss_specs.sparse_categorical_crossentropy_spec(
         from_logits, ignore_class, axis, label_smoothing, class_weight=class_weight
     )
-    return evaluate(spec, y_true, y_pred)[0]
+    losses: FloatArray = evaluate(spec, y_true, y_pred)[0]
+    return losses
 
 
 def poisson(
@@ -227,7 +231,7 @@ def poisson(
     *,
     axis: int | Sequence[int] | None = -1,
     log_input: bool = False,
-) -> Value:
+) -> FloatArray:
     """Return the Poisson loss, averaged over `axis`.
 
     mean( y_pred - y_true log(y_pred + 1e-7) ), or mean( e^y_pred - y_true y_pred ) if log_input.
@@ -271,10 +275,12 @@ def poisson(
     >>> fl.poisson([[0, 1], [3, 0]], [[0.5, 1.0], [2.5, 0.1]]).round(4)
     array([ 0.75  , -0.0744], dtype=float32)
     """
-    return evaluate(loss_specs.poisson_spec(axis=axis, log_input=log_input), y_true, y_pred)[0]
+    spec = loss_specs.poisson_spec(axis=axis, log_input=log_input)
+    losses: FloatArray = evaluate(spec, y_true, y_pred)[0]
+    return losses
 
 
-def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike, *, axis: int = -1) -> Value:
+def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike, *, axis: int = -1) -> FloatArray:
     """Return the Kullback-Leibler divergence, summed over `axis`.
 
     sum( t log(t / p) ), with t and p being y_true and y_pred clipped to [1e-7, 1].
@@ -315,10 +321,11 @@ def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike, *, axis: int = -1) -> Va
     >>> fl.kl_divergence([[0.5, 0.5], [1.0, 0.0]], [[0.25, 0.75], [0.8, 0.2]]).round(4)
     array([0.1438, 0.2231], dtype=float32)
     """
-    return evaluate(loss_specs.kl_divergence_spec(axis=axis), y_true, y_pred)[0]
+    losses: FloatArray = evaluate(loss_specs.kl_divergence_spec(axis=axis), y_true, y_pred)[0]
+    return losses
 
 
-SPEC_FUNCTIONS: dict[Callable[..., Value], Callable[..., LossSpec]] = {
+SPEC_FUNCTIONS: dict[Callable[..., FloatArray], Callable[..., LossSpec]] = {
     binary_crossentropy: loss_specs.binary_crossentropy_spec,
     categorical_crossentropy: loss_specs.categorical_crossentropy_spec,
     sparse_categorical_crossentropy: loss_specs.sparse_categorical_crossentropy_spec,

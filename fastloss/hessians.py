@@ -9,6 +9,8 @@ As everything is linear in the loss, weights, masks, reductions and upstream gra
 Large arrays are processed some rows at a time, which the caches keep for the next kernel.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,19 +19,12 @@ import numpy as np
 from fastloss_kernels.launch import launch
 from numpy.typing import ArrayLike
 
-from fastloss.arguments.arrays import (
-    DType,
-    FloatArray,
-    as_array,
-    check_out,
-    complete,
-    convert,
-    kernel_output,
-)
+from fastloss.arguments.arrays import DType, as_array, check_out, complete, convert, kernel_output
 from fastloss.arguments.gradient_cache import empty_output
 from fastloss.arguments.layout import Array
-from fastloss.evaluate import Value, by_name, inputs, kernel_arguments, result
+from fastloss.evaluate import by_name, inputs, kernel_arguments, result
 from fastloss.loss_specs import LossSpec
+from fastloss.typing import FloatArray
 
 _BLOCK = 2**19
 """Elements of the predictions that are processed at a time: 2 MB of float32."""
@@ -48,7 +43,7 @@ def evaluate_hessian(
     hessian_out: FloatArray | None = None,
     dtype: DType | None = None,
     repair_ranks: bool = False,
-) -> tuple[Value, FloatArray, FloatArray]:
+) -> tuple[Any, FloatArray, FloatArray]:
     """Return (value, grad, hessian): as `evaluate`, bit for bit, and the Hessian's diagonal.
 
     Nothing is written to `out` and `hessian_out` before all arguments have been checked.

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 from numpy.typing import ArrayLike
 
-from fastloss.arguments.arrays import FloatArray
-from fastloss.evaluate import Value, evaluate
+from fastloss.evaluate import evaluate
 from fastloss.hessians import evaluate_hessian, evaluate_product
 from fastloss.loss_config import LossConfig
+from fastloss.typing import FloatArray, Reduced, Reduction, Unreduced, Value
 
 
-class Loss(LossConfig):
+class Loss(LossConfig[Reduction]):
     """A loss of targets and predictions. A subclass is a frozen dataclass of its options."""
+
+    @overload
+    def __call__(
+        self: Loss[Reduced],
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = ...,
+        mask: ArrayLike | None = ...,
+    ) -> float: ...
+
+    @overload
+    def __call__(
+        self: Loss[Unreduced],
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = ...,
+        mask: ArrayLike | None = ...,
+    ) -> FloatArray: ...
 
     def __call__(
         self,
@@ -47,7 +67,7 @@ class Loss(LossConfig):
         TypeError
             For anything but real numbers, and for masked arrays.
         """
-        return evaluate(
+        value: Value = evaluate(
             self._spec,
             y_true,
             y_pred,
@@ -57,6 +77,29 @@ class Loss(LossConfig):
             dtype=self._output_dtype,
             repair_ranks=True,
         )[0]
+        return value
+
+    @overload
+    def value_and_grad(
+        self: Loss[Reduced],
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = ...,
+        mask: ArrayLike | None = ...,
+        upstream: ArrayLike | None = ...,
+        out: FloatArray | None = ...,
+    ) -> tuple[float, FloatArray]: ...
+
+    @overload
+    def value_and_grad(
+        self: Loss[Unreduced],
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = ...,
+        mask: ArrayLike | None = ...,
+        upstream: ArrayLike | None = ...,
+        out: FloatArray | None = ...,
+    ) -> tuple[FloatArray, FloatArray]: ...
 
     def value_and_grad(
         self,
@@ -117,6 +160,30 @@ class Loss(LossConfig):
             repair_ranks=True,
         )
         return value, grad
+
+    @overload
+    def value_grad_and_hessian(
+        self: Loss[Reduced],
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = ...,
+        mask: ArrayLike | None = ...,
+        upstream: ArrayLike | None = ...,
+        out: FloatArray | None = ...,
+        hessian_out: FloatArray | None = ...,
+    ) -> tuple[float, FloatArray, FloatArray]: ...
+
+    @overload
+    def value_grad_and_hessian(
+        self: Loss[Unreduced],
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = ...,
+        mask: ArrayLike | None = ...,
+        upstream: ArrayLike | None = ...,
+        out: FloatArray | None = ...,
+        hessian_out: FloatArray | None = ...,
+    ) -> tuple[FloatArray, FloatArray, FloatArray]: ...
 
     def value_grad_and_hessian(
         self,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import Field, field, fields
 from itertools import count
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Self
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from fastloss.arguments.arrays import DType, float_dtype
 from fastloss.arguments.class_weights import ClassWeights
 from fastloss.loss_specs import LossSpec
 from fastloss.reduction import check_reduction
+from fastloss.typing import Reduction
 
 _name_counts: defaultdict[str, count[int]] = defaultdict(count)
 
@@ -29,7 +30,7 @@ def extension(default: Any) -> Any:
     return field(default=default, kw_only=True, metadata={"extension": True})
 
 
-class LossConfig(ABC):
+class LossConfig(ABC, Generic[Reduction]):
     """What all losses share. A subclass is a frozen dataclass of its options.
 
     Losses are compared, hashed, copied and pickled by their configuration, which cannot be
@@ -99,6 +100,15 @@ class LossConfig(ABC):
                 f" got {', '.join(map(repr, unknown))}"
             )
         return cls(**options)
+
+    def __rich_repr__(self) -> Iterator[tuple[str, Any, Any]]:
+        for f in fields(self):
+            yield f.name, getattr(self, f.name), f.default
+
+    def __repr__(self) -> str:
+        """Return the constructor's call with the options that differ from the defaults."""
+        options = (f"{name}={v!r}" for name, v, default in self.__rich_repr__() if v != default)
+        return f"{type(self).__name__}({', '.join(options)})"
 
     def __reduce__(self) -> tuple[Callable[[dict[str, Any]], Self], tuple[dict[str, Any]]]:
         return type(self).from_config, (self.get_config(),)

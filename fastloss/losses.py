@@ -12,14 +12,14 @@ from typing import Any, Never
 from numpy.typing import ArrayLike
 
 from fastloss import functional, loss_specs
-from fastloss.evaluate import Value
 from fastloss.loss_base import Loss
 from fastloss.loss_config import extension
 from fastloss.loss_specs import LossSpec
+from fastloss.typing import DTypeName, FloatArray, Reduction
 
 
-@dataclass(frozen=True)
-class BinaryCrossentropy(Loss):
+@dataclass(frozen=True, repr=False)
+class BinaryCrossentropy(Loss[Reduction]):
     """Binary crossentropy: see `binary_crossentropy` for the formula.
 
     Parameters
@@ -53,9 +53,9 @@ class BinaryCrossentropy(Loss):
     from_logits: bool = False
     label_smoothing: float = 0.0
     axis: int | Sequence[int] | None = -1
-    reduction: str | None = "sum_over_batch_size"
+    reduction: Reduction = "sum_over_batch_size"  # type: ignore[assignment]
     name: str | None = "binary_crossentropy"
-    dtype: str | None = extension(None)
+    dtype: DTypeName | None = extension(None)
     pos_weight: ArrayLike | None = extension(None)
 
     def _make_spec(self) -> LossSpec:
@@ -64,8 +64,8 @@ class BinaryCrossentropy(Loss):
         )
 
 
-@dataclass(frozen=True)
-class CategoricalCrossentropy(Loss):
+@dataclass(frozen=True, repr=False)
+class CategoricalCrossentropy(Loss[Reduction]):
     """Crossentropy of probability targets: see `categorical_crossentropy` for the formula.
 
     Parameters
@@ -92,9 +92,9 @@ class CategoricalCrossentropy(Loss):
     from_logits: bool = False
     label_smoothing: float = 0.0
     axis: int = -1
-    reduction: str | None = "sum_over_batch_size"
+    reduction: Reduction = "sum_over_batch_size"  # type: ignore[assignment]
     name: str | None = "categorical_crossentropy"
-    dtype: str | None = extension(None)
+    dtype: DTypeName | None = extension(None)
     class_weight: ArrayLike | Mapping[int, float] | None = extension(None)
 
     def _make_spec(self) -> LossSpec:
@@ -103,8 +103,8 @@ class CategoricalCrossentropy(Loss):
         )
 
 
-@dataclass(frozen=True, init=False)
-class SparseCategoricalCrossentropy(Loss):
+@dataclass(frozen=True, init=False, repr=False)
+class SparseCategoricalCrossentropy(Loss[Reduction]):
     """Crossentropy of integer labels: see `sparse_categorical_crossentropy` for the formula.
 
     Versions of Keras differ in the order of the parameters, so only the first two are positional.
@@ -134,11 +134,11 @@ class SparseCategoricalCrossentropy(Loss):
 
     from_logits: bool = False
     ignore_class: int | None = None
-    reduction: str | None = "sum_over_batch_size"
+    reduction: Reduction = "sum_over_batch_size"  # type: ignore[assignment]
     axis: int = -1
     name: str | None = "sparse_categorical_crossentropy"
     label_smoothing: float = extension(0.0)
-    dtype: str | None = extension(None)
+    dtype: DTypeName | None = extension(None)
     class_weight: ArrayLike | Mapping[int, float] | None = extension(None)
 
     def __init__(
@@ -146,11 +146,11 @@ class SparseCategoricalCrossentropy(Loss):
         from_logits: bool = False,
         ignore_class: int | None = None,
         *legacy: Never,
-        reduction: str | None = "sum_over_batch_size",
+        reduction: Reduction = "sum_over_batch_size",  # type: ignore[assignment]
         axis: int = -1,
         name: str | None = "sparse_categorical_crossentropy",
         label_smoothing: float = 0.0,
-        dtype: str | None = None,
+        dtype: DTypeName | None = None,
         class_weight: ArrayLike | Mapping[int, float] | None = None,
     ) -> None:
         if legacy:
@@ -175,8 +175,8 @@ class SparseCategoricalCrossentropy(Loss):
         )
 
 
-@dataclass(frozen=True)
-class Poisson(Loss):
+@dataclass(frozen=True, repr=False)
+class Poisson(Loss[Reduction]):
     """Poisson loss: see `poisson` for the formula.
 
     Parameters
@@ -199,18 +199,18 @@ class Poisson(Loss):
     0.338
     """
 
-    reduction: str | None = "sum_over_batch_size"
+    reduction: Reduction = "sum_over_batch_size"  # type: ignore[assignment]
     name: str | None = "poisson"
     axis: int | Sequence[int] | None = extension(-1)
     log_input: bool = extension(False)
-    dtype: str | None = extension(None)
+    dtype: DTypeName | None = extension(None)
 
     def _make_spec(self) -> LossSpec:
         return loss_specs.poisson_spec(axis=self.axis, log_input=self.log_input)
 
 
-@dataclass(frozen=True)
-class KLDivergence(Loss):
+@dataclass(frozen=True, repr=False)
+class KLDivergence(Loss[Reduction]):
     """Kullback-Leibler divergence: see `kl_divergence` for the formula.
 
     Parameters
@@ -233,16 +233,16 @@ class KLDivergence(Loss):
     0.183
     """
 
-    reduction: str | None = "sum_over_batch_size"
+    reduction: Reduction = "sum_over_batch_size"  # type: ignore[assignment]
     name: str | None = "kl_divergence"
     axis: int = extension(-1)
-    dtype: str | None = extension(None)
+    dtype: DTypeName | None = extension(None)
 
     def _make_spec(self) -> LossSpec:
         return loss_specs.kl_divergence_spec(axis=self.axis)
 
 
-FUNCTIONS: dict[str, Callable[..., Value]] = {
+FUNCTIONS: dict[str, Callable[..., FloatArray]] = {
     "binary_crossentropy": functional.binary_crossentropy,
     "bce": functional.binary_crossentropy,
     "BCE": functional.binary_crossentropy,
@@ -253,7 +253,7 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "kld": functional.kl_divergence,
     "KLD": functional.kl_divergence,
 }
-CLASSES: dict[str, type[Loss]] = {
+CLASSES: dict[str, type[Loss[Any]]] = {
     cls.__name__: cls
     for cls in (
         BinaryCrossentropy,
@@ -265,7 +265,7 @@ CLASSES: dict[str, type[Loss]] = {
 }
 
 
-def get(identifier: Any) -> Loss | Callable[..., Value] | None:
+def get(identifier: Any) -> Loss[Any] | Callable[..., FloatArray] | None:
     """Return the loss an identifier stands for.
 
     Parameters
@@ -292,7 +292,7 @@ def get(identifier: Any) -> Loss | Callable[..., Value] | None:
     >>> fl.get("kld").__name__
     'kl_divergence'
     >>> fl.get({"class_name": "Poisson", "config": {"reduction": "sum"}})
-    Poisson(reduction='sum', name='poisson', axis=-1, log_input=False, dtype=None)
+    Poisson(reduction='sum')
     """
     if identifier is None or isinstance(identifier, Loss):
         return identifier
@@ -309,7 +309,7 @@ def get(identifier: Any) -> Loss | Callable[..., Value] | None:
     elif isinstance(identifier, type) and issubclass(identifier, Loss) and identifier is not Loss:
         return identifier()
     elif any(identifier is function for function in FUNCTIONS.values()):
-        function: Callable[..., Value] = identifier
+        function: Callable[..., FloatArray] = identifier
         return function
     raise ValueError(
         f"identifier must be None, a loss, or the name, class or config of one of"

@@ -8,18 +8,20 @@ for a call without weights, mask and upstream.
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import get_args
 
 import fastloss_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.arguments.arrays import FLOAT64, FloatArray, convert
+from fastloss.arguments.arrays import FLOAT64, convert
 from fastloss.arguments.layout import Array, Shape
+from fastloss.typing import FloatArray, Reduced
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-REDUCTIONS = ("none", "sum", "sum_over_batch_size", "mean", "mean_with_sample_weight")
+REDUCTIONS = ("none", *(name for name in get_args(Reduced) if name != "auto"))
 
 
 def _shared_constant(value: float) -> Array:

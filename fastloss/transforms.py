@@ -5,16 +5,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Any
+from typing import Any, cast, overload
 
 from numpy.typing import ArrayLike
 
-from fastloss.arguments.arrays import FloatArray, float_dtype
-from fastloss.evaluate import Value, evaluate
+from fastloss.arguments.arrays import float_dtype
+from fastloss.evaluate import evaluate
 from fastloss.functional import SPEC_FUNCTIONS
 from fastloss.linear_layer.function import linear_crossentropy, linear_crossentropy_value_and_grad
+from fastloss.linear_layer.gradients import LinearGradients
 from fastloss.loss_specs import LossSpec
 from fastloss.reduction import check_reduction
+from fastloss.typing import DTypeName, FloatArray, Reduced, Unreduced, Value, WithDerivatives
 
 
 class TransformedLoss(partial[Any]):
@@ -75,8 +77,8 @@ def _without_annotations(signature: inspect.Signature) -> inspect.Signature:
 
 
 def loss_function(
-    fn: object, transform: str, *others: Callable[..., Value]
-) -> Callable[..., Value]:
+    fn: object, transform: str, *others: Callable[..., FloatArray]
+) -> Callable[..., FloatArray]:
     """Return `fn` if it is one of the five losses; else raise TypeError.
 
     The error names the `others` that the transform takes too.
@@ -88,7 +90,17 @@ def loss_function(
     return loss
 
 
-def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, Any]]:
+@overload
+def value_and_grad(
+    fn: Callable[[ArrayLike, ArrayLike, ArrayLike], FloatArray],
+) -> WithDerivatives[LinearGradients]: ...
+
+
+@overload
+def value_and_grad(fn: Callable[..., FloatArray]) -> WithDerivatives[FloatArray]: ...
+
+
+def value_and_grad(fn: Callable[..., FloatArray]) -> WithDerivatives[Any]:
     """Return a function that gives the value and the gradient of one of the five losses.
 
     It takes the arguments of `fn` and any of the keywords below, and returns (value, grad). There
@@ -151,12 +163,12 @@ def value_and_grad(fn: Callable[..., Value]) -> Callable[..., tuple[Value, Any]]
            [-0.1345,  0.1345]], dtype=float32)
     """
     if fn is linear_crossentropy:
-        return linear_crossentropy_value_and_grad
+        return cast("WithDerivatives[LinearGradients]", linear_crossentropy_value_and_grad)
     return _value_and_grad_of(loss_function(fn, "value_and_grad", linear_crossentropy))
 
 
 @cache
-def _value_and_grad_of(fn: Callable[..., Value]) -> TransformedLoss:
+def _value_and_grad_of(fn: Callable[..., FloatArray]) -> TransformedLoss:
     return TransformedLoss(value_and_grad, fn, _compute_value_and_grad, SPEC_FUNCTIONS[fn])
 
 
@@ -167,10 +179,10 @@ def _compute_value_and_grad(
     *args: Any,
     sample_weight: ArrayLike | None = None,
     mask: ArrayLike | None = None,
-    reduction: str | None = None,
+    reduction: Reduced | Unreduced = None,
     upstream: ArrayLike | None = None,
     out: FloatArray | None = None,
-    dtype: str | None = None,
+    dtype: DTypeName | None = None,
     **options: Any,
 ) -> tuple[Value, FloatArray]:
     value, grad, _ = evaluate(

@@ -122,11 +122,12 @@ class Accumulator:
             loss._spec, y_true, y_pred, sample_weight, mask, dtype=loss._output_dtype
         )
 
-    def result(self) -> np.floating[Any]:
+    def result(self) -> float:
         """Return the loss of everything seen, 0.0 of nothing: a float64, or of the loss's dtype."""
         value = self._seen.result(self._loss.reduction)
         dtype = self._loss._output_dtype
-        return np.float64(value) if dtype is None else scalar(value, dtype)
+        number: float = np.float64(value) if dtype is None else scalar(value, dtype)
+        return number
 
     def reset_state(self) -> None:
         """Forget everything seen."""

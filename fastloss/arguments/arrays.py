@@ -4,22 +4,22 @@ Native float32 and float64 arrays are used as they are, float16 and bfloat16 arr
 their bits. Everything else is copied once. `layout` maps axes to those of a kernel.
 """
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 from fastloss_kernels.overlap import overlapped, overlaps_itself
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastloss.arguments.array_likes import REAL, as_numpy, no_numbers
 from fastloss.arguments.layout import Array, Layout, Shape
+from fastloss.typing import DTypeName, FloatArray
 
-FloatArray: TypeAlias = NDArray[np.floating[Any]]
 DType: TypeAlias = np.dtype[Any]
 
 FLOAT32: DType = np.dtype(np.float32)
 FLOAT64: DType = np.dtype(np.float64)
 
-_FLOATS = ("float16", "bfloat16", "float32", "float64")
+_FLOATS = get_args(DTypeName)
 _POLICIES = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 
 
@@ -86,14 +86,11 @@ def convert(array: Array, dtype: DType) -> Array:
         return array.astype(dtype)
 
 
-def scalar(value: float, dtype: DType) -> np.floating[Any]:
+def scalar(value: float, dtype: DType) -> Any:
     """Return `value` as a NumPy scalar of `dtype`; a number too large for it becomes inf."""
-    number: np.floating[Any]
     if -65504.0 <= value <= 65504.0:  # the range of float16, the narrowest of the float dtypes
-        number = dtype.type(value)
-    else:
-        number = convert(np.array([value]), dtype)[0]
-    return number
+        return dtype.type(value)
+    return convert(np.array([value]), dtype)[0]
 
 
 def squeeze_or_expand_to_same_rank(

@@ -4,14 +4,17 @@ The system clears every page of a new array, which may take as long as computing
 there. Memory that was in use before needs no clearing.
 """
 
+from __future__ import annotations
+
 import operator
 import threading
 from typing import Any
 
 import numpy as np
 
-from fastloss.arguments.arrays import DType, FloatArray
+from fastloss.arguments.arrays import DType
 from fastloss.arguments.layout import Array
+from fastloss.typing import FloatArray
 
 LEAST = 1 << 23
 """Bytes of the smallest array that is kept: malloc itself keeps most of the memory of smaller ones.
@@ -28,7 +31,7 @@ class _Lease:
 
     __slots__ = ("__array_interface__", "_cache", "_memory")
 
-    def __init__(self, cache: "_Cache", memory: Array) -> None:
+    def __init__(self, cache: _Cache, memory: Array) -> None:
         self._cache, self._memory = cache, memory
         self.__array_interface__: dict[str, Any] = memory.__array_interface__
 

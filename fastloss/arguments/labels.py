@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.arguments.arrays import FLOAT64, DType, FloatArray, convert
+from fastloss.arguments.arrays import FLOAT64, DType, convert
 from fastloss.arguments.layout import Array, Layout, Shape
+from fastloss.typing import FloatArray
 
 INT64: DType = np.dtype(np.int64)
 

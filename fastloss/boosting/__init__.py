@@ -4,6 +4,8 @@ Of a booster's two interfaces the native one calls with (predictions, data), tha
 with (y_true, y_pred) and the weights, if there are any. One callable serves both.
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 from fastloss.boosting.callables import (

@@ -5,6 +5,8 @@ order. Kernels read either where it lies, and the results have the same order, w
 takes without a copy.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args

@@ -61,7 +61,7 @@ def value(
 
 
 def rows(
-    loss: Loss,
+    loss: Loss[Any],
     y_true: Any,
     y_pred: Any,
     sample_weight: Any = None,

@@ -16,7 +16,7 @@ from fastloss.out_of_core.parts import Task
 
 
 def evaluate(
-    loss: Loss,
+    loss: Loss[Any],
     y_true: Any,
     y_pred: Any,
     sample_weight: Any = None,

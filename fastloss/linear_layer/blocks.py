@@ -6,6 +6,8 @@ do not count (masked, ignored or of weight 0) are in no block: what they hold, N
 gradient, and they take no time.
 """
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -14,17 +16,9 @@ import numpy as np
 from fastloss_kernels.launch import launch, single_threaded
 from numpy.typing import ArrayLike
 
-from fastloss.arguments.arrays import (
-    FLOAT32,
-    FLOAT64,
-    DType,
-    FloatArray,
-    as_array,
-    convert,
-    result_dtype,
-)
+from fastloss.arguments.arrays import FLOAT32, FLOAT64, DType, as_array, convert, result_dtype
 from fastloss.arguments.layout import Array
-from fastloss.evaluate import Value, by_name, kernel_arguments, result
+from fastloss.evaluate import by_name, kernel_arguments, result
 from fastloss.evaluate import inputs as row_inputs
 from fastloss.linear_layer.gradients import (
     BiasGradient,
@@ -38,6 +32,7 @@ from fastloss.linear_layer.gradients import (
     matrix_for_blas,
 )
 from fastloss.loss_specs import LossSpec
+from fastloss.typing import FloatArray
 
 BLOCK_BYTES = 1 << 21
 """Size of a block's logits, which are written twice and read four times while they are in cache.
@@ -69,7 +64,7 @@ def evaluate_linear(
     out: LinearGradients | None = None,
     dtype: DType | None = None,
     block_rows: int | None = None,
-) -> tuple[Value, LinearGradients]:
+) -> tuple[Any, LinearGradients]:
     """Return the loss, and the `wanted` gradients: "inputs", "kernel", "bias".
 
     spec is that of a loss of logits and labels. reduction, wanted and dtype have been checked by

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from numpy.typing import ArrayLike
 
 from fastloss.arguments.arrays import float_dtype
-from fastloss.evaluate import Value
 from fastloss.linear_layer.blocks import evaluate_linear
 from fastloss.linear_layer.gradients import LinearGradients, wanted_gradients
 from fastloss.loss_specs import LossSpec, sparse_categorical_crossentropy_spec
 from fastloss.reduction import check_reduction
+from fastloss.typing import DTypeName, FloatArray, Reduced, Unreduced, Value
 
 
 def linear_crossentropy(
@@ -28,7 +28,7 @@ def linear_crossentropy(
     label_smoothing: float = 0.0,
     class_weight: ArrayLike | Mapping[int, float] | None = None,
     block_rows: int | None = None,
-) -> Value:
+) -> FloatArray:
     """Return the crossentropy of integer labels and the logits inputs @ kernel + bias.
 
     sparse_categorical_crossentropy(y_true, inputs @ kernel + bias, from_logits=True), without an
@@ -94,7 +94,9 @@ def linear_crossentropy(
     array([0.4076, 0.2395], dtype=float32)
     """
     spec = linear_spec(ignore_class, label_smoothing, class_weight)
-    return evaluate_linear(spec, y_true, inputs, kernel, bias, block_rows=block_rows)[0]
+    losses: FloatArray
+    losses, _ = evaluate_linear(spec, y_true, inputs, kernel, bias, block_rows=block_rows)
+    return losses
 
 
 def linear_crossentropy_value_and_grad(
@@ -109,11 +111,11 @@ def linear_crossentropy_value_and_grad(
     block_rows: int | None = None,
     sample_weight: ArrayLike | None = None,
     mask: ArrayLike | None = None,
-    reduction: str | None = None,
+    reduction: Reduced | Unreduced = None,
     upstream: ArrayLike | None = None,
     wrt: str | Sequence[str] | None = None,
     out: LinearGradients | None = None,
-    dtype: str | None = None,
+    dtype: DTypeName | None = None,
 ) -> tuple[Value, LinearGradients]:
     """Return the value of `linear_crossentropy` and its gradients.
 

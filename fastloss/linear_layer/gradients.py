@@ -9,15 +9,18 @@ kernel's gradient in place, but only SciPy passes that on, from a BLAS library o
 libraries' threads, which wait in busy loops, halve each other's speed.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.arguments.arrays import FLOAT64, DType, FloatArray, check_out
+from fastloss.arguments.arrays import FLOAT64, DType, check_out
 from fastloss.arguments.gradient_cache import empty_output
 from fastloss.arguments.layout import Array, layout_for
+from fastloss.typing import FloatArray
 
 Rows: TypeAlias = slice | NDArray[np.intp]
 """The numbers of some rows: a slice(start, stop), or an array."""

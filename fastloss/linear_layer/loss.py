@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from numpy.typing import ArrayLike
 
-from fastloss.evaluate import Value
 from fastloss.linear_layer.blocks import checked_block_rows, evaluate_linear
 from fastloss.linear_layer.function import linear_spec
 from fastloss.linear_layer.gradients import LinearGradients, wanted_gradients
 from fastloss.loss_config import LossConfig
 from fastloss.loss_specs import LossSpec
+from fastloss.typing import DTypeName, FloatArray, Reduced, Reduction, Unreduced, Value
 
 
-@dataclass(frozen=True, kw_only=True)
-class LinearCrossentropy(LossConfig):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class LinearCrossentropy(LossConfig[Reduction]):
     """Crossentropy of a linear layer: see `linear_crossentropy` for formula and shapes.
 
     Parameters
@@ -46,13 +46,35 @@ class LinearCrossentropy(LossConfig):
     label_smoothing: float = 0.0
     class_weight: ArrayLike | Mapping[int, float] | None = None
     block_rows: int | None = None
-    reduction: str | None = "sum_over_batch_size"
+    reduction: Reduction = "sum_over_batch_size"  # type: ignore[assignment]
     name: str | None = "linear_crossentropy"
-    dtype: str | None = None
+    dtype: DTypeName | None = None
 
     def _make_spec(self) -> LossSpec:
         checked_block_rows(self.block_rows)
         return linear_spec(self.ignore_class, self.label_smoothing, self.class_weight)
+
+    @overload
+    def __call__(
+        self: LinearCrossentropy[Reduced],
+        y_true: ArrayLike,
+        inputs: ArrayLike,
+        kernel: ArrayLike,
+        bias: ArrayLike | None = ...,
+        sample_weight: ArrayLike | None = ...,
+        mask: ArrayLike | None = ...,
+    ) -> float: ...
+
+    @overload
+    def __call__(
+        self: LinearCrossentropy[Unreduced],
+        y_true: ArrayLike,
+        inputs: ArrayLike,
+        kernel: ArrayLike,
+        bias: ArrayLike | None = ...,
+        sample_weight: ArrayLike | None = ...,
+        mask: ArrayLike | None = ...,
+    ) -> FloatArray: ...
 
     def __call__(
         self,
@@ -64,7 +86,38 @@ class LinearCrossentropy(LossConfig):
         mask: ArrayLike | None = None,
     ) -> Value:
         """Return the loss, weighted and reduced; see `linear_crossentropy` for the arguments."""
-        return self._evaluate(y_true, inputs, kernel, bias, sample_weight, mask)[0]
+        value: Value = self._evaluate(y_true, inputs, kernel, bias, sample_weight, mask)[0]
+        return value
+
+    @overload
+    def value_and_grad(
+        self: LinearCrossentropy[Reduced],
+        y_true: ArrayLike,
+        inputs: ArrayLike,
+        kernel: ArrayLike,
+        bias: ArrayLike | None = ...,
+        sample_weight: ArrayLike | None = ...,
+        mask: ArrayLike | None = ...,
+        upstream: ArrayLike | None = ...,
+        *,
+        wrt: str | Sequence[str] | None = ...,
+        out: LinearGradients | None = ...,
+    ) -> tuple[float, LinearGradients]: ...
+
+    @overload
+    def value_and_grad(
+        self: LinearCrossentropy[Unreduced],
+        y_true: ArrayLike,
+        inputs: ArrayLike,
+        kernel: ArrayLike,
+        bias: ArrayLike | None = ...,
+        sample_weight: ArrayLike | None = ...,
+        mask: ArrayLike | None = ...,
+        upstream: ArrayLike | None = ...,
+        *,
+        wrt: str | Sequence[str] | None = ...,
+        out: LinearGradients | None = ...,
+    ) -> tuple[FloatArray, LinearGradients]: ...
 
     def value_and_grad(
         self,
@@ -96,7 +149,7 @@ class LinearCrossentropy(LossConfig):
             out=out,
         )
 
-    def _evaluate(self, *arguments: Any, **keywords: Any) -> tuple[Value, LinearGradients]:
+    def _evaluate(self, *arguments: Any, **keywords: Any) -> tuple[Any, LinearGradients]:
         return evaluate_linear(
             self._spec,
             *arguments,

@@ -82,7 +82,7 @@ class Summary:
 
 
 def evaluate_in_blocks(
-    loss: Loss,
+    loss: Loss[Any],
     y_true: ChunkedArray,
     y_pred: ChunkedArray,
     sample_weight: ChunkedArray | None = None,

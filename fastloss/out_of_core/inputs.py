@@ -14,12 +14,7 @@ from numpy.typing import NDArray
 
 from fastloss.accumulation.partial_loss import PartialLoss
 from fastloss.arguments.alignment import align
-from fastloss.arguments.arrays import (
-    FLOAT32,
-    FloatArray,
-    dense_targets,
-    squeeze_or_expand_to_same_rank,
-)
+from fastloss.arguments.arrays import FLOAT32, dense_targets, squeeze_or_expand_to_same_rank
 from fastloss.arguments.class_weights import weight_of_each_class
 from fastloss.arguments.labels import Labels, check_label_shape, class_labels, label_weights
 from fastloss.arguments.layout import Shape, layout_for
@@ -28,6 +23,7 @@ from fastloss.formats.reader import Reader
 from fastloss.loss_specs import LossSpec
 from fastloss.out_of_core.lazy_view import ChunkedArray, LazyView
 from fastloss.reduction import ReductionPlan, reduction_plan
+from fastloss.typing import FloatArray
 
 NO_LOSSES = PartialLoss()
 

@@ -4,6 +4,8 @@ It runs the examples of the documentation pages, and random and edge cases again
 reference, all through the public functions.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
