@@ -38,6 +38,7 @@ from fastloss.out_of_core.memory import (
 )
 from fastloss.out_of_core.partial_summary import PartialSummary
 from fastloss.out_of_core.row_statistics import RowStatistics
+from fastloss.out_of_core.summary_html import summary_html
 
 BLOCK_BYTES = 1 << 22
 """Maximum size of the predictions of a block, unless a single row is larger: what the caches keep
@@ -79,6 +80,9 @@ class Summary:
     def accuracy(self) -> float | None:
         """The share of correct rows (binary: of elements) by weight; None without classes."""
         return None if self.scores is None else self.scores.share(self.scores.correct)
+
+    def _repr_html_(self) -> str:
+        return summary_html(self)
 
 
 def evaluate_in_blocks(
