@@ -21,7 +21,7 @@ from numba.core.registry import cpu_target
 
 from benchmarks import machine
 from benchmarks.cases import CASES
-from tools.fill_readme import fill
+from tools.fill_docs import fill
 from tools.pictures import BLUE, panel
 
 PAGE = Path(__file__).parents[1] / "docs/first-call.md"

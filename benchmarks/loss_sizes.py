@@ -20,7 +20,7 @@ from mpmath import mp, mpf
 from numpy.typing import NDArray
 
 import fastloss as fl
-from tools.fill_readme import fill
+from tools.fill_docs import fill
 from tools.pictures import BLUE, GREEN, ORANGE, VIOLET, panel
 
 from . import machine

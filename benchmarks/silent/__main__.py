@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tools.fill_readme import fill
+from tools.fill_docs import fill
 
 from . import page
 from .cells import Cell, installed, run
