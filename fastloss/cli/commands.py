@@ -105,6 +105,8 @@ def warmup_command(
             raise ValueError(f"target must be one of {', '.join(warmup.TARGETS)}, got {target!r}")
         if target != "native" and export is None:
             raise ValueError(f"target {target} is for bundles: name a file by --export")
+        if export is not None:
+            warmup.check_bundle_path(export)
         if not warmup.compiles():
             raise ValueError("NUMBA_DISABLE_JIT is set: nothing is compiled")
         names = loss or (*warmup.LOSSES, *warmup.ACTIVATIONS)

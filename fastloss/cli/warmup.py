@@ -131,6 +131,16 @@ def compiled(todo: list[Job], processes: int, target: str = "native") -> Iterato
                 pool.shutdown(wait=False, cancel_futures=True)
 
 
+def check_bundle_path(path: Path) -> None:
+    """Raise before minutes of compiling what `write_bundle` would raise after them."""
+    if path.suffix != ".zip":
+        raise ValueError(f"--export must name a .zip file, as bundles are found by it: got {path}")
+    if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"--export must name a file in a directory that exists and is writeable: got {path}"
+        )
+
+
 def write_bundle(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
     """Write a bundle: a zip archive of cache files, whole or not at all, the same at any time."""
     unfinished = path.with_name(f"{path.name}.tmp")

@@ -275,6 +275,22 @@ def test_warmup_compiles_what_was_asked_for(tmp_path, monkeypatch) -> None:
     assert not second.stderr
 
 
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("missing/b.zip", "exists and is writeable"),
+        ("b.tar", "a .zip file"),
+        ("d.zip", "a file in"),
+    ],
+)
+def test_warmup_refuses_a_bundle_it_could_not_write_before_it_compiles(tmp_path, path, why) -> None:
+    (tmp_path / "d.zip").mkdir()
+    refused = run("warmup", "--export", str(tmp_path / path), code=2)
+    assert why in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert "compiled" not in refused.stderr
+
+
 def test_warmup_takes_a_kernel_alone() -> None:
     (kernel,) = {job.kernel for job in warmup.jobs(["poisson_log_rates"], ["float32"])}
     assert kernel == "poisson_log_rates"
