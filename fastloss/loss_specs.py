@@ -133,7 +133,7 @@ def _checked_bool(name: str, value: object) -> bool:
 
 
 def _checked_label_smoothing(value: object) -> float:
-    if isinstance(value, Real) and not isinstance(value, bool):
+    if not isinstance(value, bool) and isinstance(value, Real):
         try:
             value = float(value)
         except OverflowError:  # an integer too large for a float

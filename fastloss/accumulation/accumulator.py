@@ -182,7 +182,8 @@ class Accumulator:
         ValueError, TypeError
             For anything that `to_dict` does not return.
         """
-        if not isinstance(state, dict) or set(state) != set(_KEYS):
+        given: object = state
+        if not isinstance(given, dict) or set(given) != set(_KEYS):
             wanted = ", ".join(_KEYS)
             raise ValueError(f"state must be a dict with the keys {wanted}; got {state!r}")
         loss: Any = get({"class_name": state["class_name"], "config": state["config"]})
