@@ -4,8 +4,11 @@
 #   make demo    evaluate predictions of handwritten digits
 #   make test    lint, types, every test, every example, every doctest
 #   make test-oldest   every test with the oldest NumPy and Numba that pyproject.toml allows
+#   make test-next   every test with Numba's release candidates, past our cap
+#   make portable   the tests that hold on every system; Windows: PYTHON=python BIN=.venv/Scripts
 #   make hardening   the tests that take too long for that; writes docs/hardening.md
 #   make lint    ruff, mypy and pyright alone; `make format` lets ruff rewrite the files
+#   make repository   spelling, workflows, what sp-repo-review asks of a repository
 #   make bench   time the current checkout (asv)
 #   make compare time it beside its peers and the memory's limit; fills README.md, docs/ and a page of this processor
 #   make against   hold the checkout to commit BASE: the same bits, first calls, times
@@ -19,6 +22,7 @@
 #   make site-test   the same, then look for dead links and open its pages in chromium
 #   make wheel   build the sdist and the wheels, one with prebuilt kernels; test each in a fresh environment
 #   make pure-wheel   the same without prebuilt kernels, which take minutes
+#   make tag     check that TAG is the version in fastloss/__init__.py
 #   make clean   remove whatever the above made
 
 PYTHON ?= python3
@@ -26,10 +30,12 @@ BIN := .venv/bin
 PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
 DIGITS := examples/digits
 OLDEST := .venv-oldest
+NEXT := .venv-next
 SEED ?= 0
 BASE ?= 0016565
 
-.PHONY: demo test test-oldest hardening lint format bench compare against first-call silent pictures accuracy mutation readme wheel pure-wheel clean
+.PHONY: demo test test-oldest test-next portable hardening lint format repository bench compare against first-call silent pictures \
+	accuracy mutation figures docs site-test wheel pure-wheel tag clean
 
 demo: .venv/demo
 	$(BIN)/fastloss evaluate $(DIGITS)/logits.npy $(DIGITS)/labels.npy \
@@ -41,10 +47,19 @@ test: lint
 		tests/engine/loops/test_targets.py
 
 test-oldest $(OLDEST)/dev: BIN := $(OLDEST)/bin
+test-next $(NEXT)/dev: BIN := $(NEXT)/bin
 
-# Its compiled kernels lie apart, so that neither environment's replace the other's.
+# Their compiled kernels lie apart, so that no environment's replace another's.
 test-oldest: $(OLDEST)/dev
 	NUMBA_CACHE_DIR=$(CURDIR)/$(OLDEST)/cache $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+
+test-next: $(NEXT)/dev
+	NUMBA_CACHE_DIR=$(CURDIR)/$(NEXT)/cache $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+
+portable: .venv/portable
+	$(BIN)/fastloss check
+	$(BIN)/python -m pytest tests/typing tests/facade/test_golden.py tests/facade/test_losses.py tests/facade/test_functional.py \
+		tests/facade/test_reduction.py tests/facade/test_errors.py tests/formats/test_npy.py
 
 hardening: .venv/dev
 	$(BIN)/python tools/harden.py
@@ -58,6 +73,14 @@ lint: .venv/dev
 format: .venv/dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+repository: .venv/repository
+	$(BIN)/typos
+	$(BIN)/zizmor --offline --quiet .github
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
+	$(BIN)/repo-review . --show err
 
 bench: .venv/bench
 	cd benchmarks && ../$(BIN)/asv machine --yes >/dev/null && ../$(BIN)/asv run --quick --show-stderr --python=same
@@ -106,8 +129,12 @@ wheel: .venv/dev
 pure-wheel:
 	$(MAKE) wheel WHEELS=--pure
 
+tag:
+	@grep -qx '__version__ = "$(TAG:v%=%)"' fastloss/__init__.py || { echo "TAG must be v and the version in fastloss/__init__.py, got $(TAG)"; exit 1; }
+
 clean:
-	rm -rf .venv $(OLDEST) dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.asv benchmarks/.against
+	rm -rf .venv $(OLDEST) $(NEXT) dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+		benchmarks/.asv benchmarks/.against
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each stamp file stands for what is installed, and is older than pyproject.toml when that changed.
@@ -127,6 +154,14 @@ $(OLDEST)/dev: pyproject.toml
 	@$(PIP) install --only-binary numpy,numba,llvmlite --editable '.[cli]' --group test --group oldest
 	@touch $@
 
+$(NEXT)/dev: pyproject.toml
+	@echo "installing into $(NEXT) (a minute or two, once)"
+	@$(PYTHON) -m venv $(NEXT)
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@$(PIP) install --editable '.[cli]' --group test
+	@$(PIP) install --pre --upgrade --no-deps --only-binary :all: numba llvmlite
+	@touch $@
+
 .venv/demo: .venv/base
 	@$(PIP) install --editable '.[cli]'
 	@touch $@
@@ -137,6 +172,14 @@ $(OLDEST)/dev: pyproject.toml
 
 .venv/docs: .venv/base
 	@$(PIP) install --editable '.[cli,dask]' --group test --group docs
+	@touch $@
+
+.venv/portable: .venv/base
+	@$(PIP) install --editable '.[cli]' --group test
+	@touch $@
+
+.venv/repository: .venv/base
+	@$(PIP) install --group repository
 	@touch $@
 
 .venv/bench: .venv/base
