@@ -33,9 +33,13 @@ OLDEST := .venv-oldest
 NEXT := .venv-next
 SEED ?= 0
 BASE ?= 0016565
+HEAD ?= HEAD
+COMMITS ?= 10
+ASV = ../$(BIN)/asv
+BENCHES = $(if $(BENCH),--bench '$(BENCH)')
 
-.PHONY: demo test test-oldest test-next portable hardening lint format repository bench compare against first-call silent pictures \
-	accuracy mutation figures docs site-test wheel pure-wheel tag clean
+.PHONY: demo test test-oldest test-next portable hardening lint format repository bench bench-page bench-compare compare against first-call \
+	silent pictures accuracy mutation figures docs site-test wheel pure-wheel tag clean
 
 demo: .venv/demo
 	$(BIN)/fastloss evaluate $(DIGITS)/logits.npy $(DIGITS)/labels.npy \
@@ -83,7 +87,15 @@ repository: .venv/repository
 	$(BIN)/repo-review . --show err
 
 bench: .venv/bench
-	cd benchmarks && ../$(BIN)/asv machine --yes >/dev/null && ../$(BIN)/asv run --quick --show-stderr --python=same
+	cd benchmarks && $(ASV) machine --yes >/dev/null && $(ASV) run --quick --show-stderr --python=same
+
+bench-page: .venv/bench
+	cd benchmarks && $(ASV) machine --yes >/dev/null && \
+		$(ASV) run --quick --skip-existing --show-stderr $(BENCHES) HEAD~$(COMMITS)..HEAD && $(ASV) publish
+	@echo "the page: cd benchmarks && $(ASV) preview"
+
+bench-compare: .venv/bench
+	cd benchmarks && $(ASV) machine --yes >/dev/null && $(ASV) continuous --show-stderr $(BENCHES) $(BASE) $(HEAD)
 
 compare: .venv/peers
 	$(BIN)/python -m benchmarks.compare --write
