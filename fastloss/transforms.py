@@ -110,7 +110,7 @@ def value_and_grad(fn: Callable[..., FloatArray]) -> WithDerivatives[Any]:
     ----------
     fn : function
         binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy, poisson or
-        kl_divergence; or linear_crossentropy, see `linear.linear_crossentropy_value_and_grad`.
+        kl_divergence; or linear_crossentropy, whose gradients are `LinearGradients`.
 
     Other Parameters
     ----------------

@@ -134,7 +134,29 @@ class LinearCrossentropy(LossConfig[Reduction]):
     ) -> tuple[Value, LinearGradients]:
         """Return the loss, bit for bit that of a call, and its gradients.
 
-        The arguments are those of `linear_crossentropy_value_and_grad`.
+        Parameters
+        ----------
+        y_true, inputs, kernel, bias, sample_weight, mask
+            As for a call.
+        upstream : array_like, optional
+            The derivative of some objective with respect to the value, of the value's shape.
+        wrt : str or sequence of str, optional
+            What to differentiate with respect to: "inputs", "kernel", "bias", or several of them;
+            all that were given by default.
+        out : LinearGradients, optional
+            Arrays that receive the gradients; a field that is None is allocated.
+
+        Returns
+        -------
+        value
+            As from a call.
+        gradients : LinearGradients
+            The fields `inputs`, `kernel` and `bias`; None for what `wrt` leaves out.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As from a call, and for an illegal `upstream`, `wrt` or `out`.
         """
         wanted = wanted_gradients(wrt, bias is not None)
         return self._evaluate(

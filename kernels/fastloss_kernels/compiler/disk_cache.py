@@ -192,8 +192,8 @@ def _advise(seconds: int) -> None:
         return
     _advised.append(seconds)
     log.warning(
-        "compiling took %d s, once on this machine; `fastloss warmup` does it ahead of time, and"
-        " the wheel for this platform needs none",
+        "compiling took %d s, as it does once on this machine for every kind of call: other dtypes,"
+        " gradients, options; `fastloss warmup` compiles ahead of time",
         seconds,
     )
 
