@@ -1,4 +1,4 @@
-"""The asv suite: time of every case, alone and beside memory's, its memory, and what starting costs.
+"""The asv suite: time of every case, alone and beside memory's, memory, and what starting costs.
 
 asv makes a new process for every combination of parameters, and calls `setup` before each
 repetition; so kernels are compiled, and data drawn, outside what is timed. Threads are Numba's

@@ -102,7 +102,11 @@ GradOut = Annotated[
 ]
 Worst = Annotated[
     int,
-    typer.Option(min=0, help="How many of the worst rows, and of the worst groups, to show.", rich_help_panel=RESULTS),
+    typer.Option(
+        min=0,
+        help="How many of the worst rows, and of the worst groups, to show.",
+        rich_help_panel=RESULTS,
+    ),
 ]
 Top = Annotated[
     list[int] | None,

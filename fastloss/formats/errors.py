@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+REASON = 160  # characters of a parser's message that are shown: some repeat the file's content
+
 
 class FileError(ValueError):
     """A file that cannot be read or written as asked; the message begins with its path."""
@@ -25,7 +27,7 @@ def file_errors(path: object, kind: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.strerror:
             raise FileError(f"{path}: {error.strerror}") from None
         lines = str(error).splitlines()
-        reason = printable(lines[0]) if lines else type(error).__name__
+        reason = printable(lines[0][:REASON]) if lines else type(error).__name__
         raise FileError(f"{path}: not a readable {kind} file: {reason}") from None
 
 

@@ -80,6 +80,14 @@ def test_no_regular_file(tmp_path: Path, suffix: str) -> None:
     assert f"not a readable .{suffix} file" in refused(tmp_path / f"empty.{suffix}")
 
 
+def test_a_message_does_not_repeat_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    path.write_bytes(header(shape=repr(5000 * "?")))
+    message = refused(path)
+    assert len(message) < len(str(path)) + 250
+    assert "shape is not valid" in message
+
+
 def test_names_that_are_not_there(tmp_path: Path) -> None:
     for write, word in ((npz, "x"), (safe, "x"), (parquet, "x"), (csv, "2")):
         name = write(tmp_path, ARRAY).split(":")[0]
