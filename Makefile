@@ -38,8 +38,8 @@ COMMITS ?= 10
 ASV = ../$(BIN)/asv
 BENCHES = $(if $(BENCH),--bench '$(BENCH)')
 
-.PHONY: demo test test-oldest test-next portable hardening lint format repository bench bench-page bench-compare compare against first-call \
-	silent pictures accuracy mutation figures docs site-test wheel pure-wheel tag clean
+.PHONY: demo test test-oldest test-next portable hardening lint format repository bench bench-page bench-compare compare against first-call
+.PHONY: silent pictures accuracy mutation figures docs site-test wheel pure-wheel tag clean
 
 demo: .venv/demo
 	$(BIN)/fastloss evaluate $(DIGITS)/logits.npy $(DIGITS)/labels.npy \
