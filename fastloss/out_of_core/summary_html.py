@@ -28,7 +28,7 @@ def summary_html(summary: Summary) -> str:
         "NaN rows": losses.nan_rows or None,
     }
     rows = [(name, value) for name, value in values.items() if value is not None]
-    return f"<div>{_table(rows)}{_groups(summary)}</div>"
+    return f"<div>{_html_table(rows)}{_groups(summary)}</div>"
 
 
 def _groups(summary: Summary) -> str:
@@ -36,12 +36,12 @@ def _groups(summary: Summary) -> str:
         return ""
     columns = summary.groups.columns("mean_with_sample_weight", perplexity=False)
     shown = (columns[name][:GROUPS].tolist() for name in ("group", "loss", "count"))
-    table = _table(zip(*shown, strict=True), ("group", "mean loss", "rows"))
+    table = _html_table(zip(*shown, strict=True), ("group", "mean loss", "rows"))
     total = len(columns["group"])
     return table + (f"<p>{GROUPS} of {total} groups</p>" if total > GROUPS else "")
 
 
-def _table(rows: Iterable[Iterable[Any]], header: Iterable[str] = ()) -> str:
+def _html_table(rows: Iterable[Iterable[Any]], header: Iterable[str] = ()) -> str:
     head = _row(header, "th") if header else ""
     return f"<table>{head}{''.join(_row(row, 'td') for row in rows)}</table>"
 

@@ -92,7 +92,7 @@ def test_a_process_that_dies_while_it_compiles_is_not_waited_for(site):
     path.unlink()
     with start(site, HOLD, path.with_suffix(".lock")) as holder:
         assert holder.stdout.readline() == "held\n"
-        with start(site) as waiting:
+        with start(site, CALL + "disk_cache.WAIT = 0.1\nprint(call())") as waiting:
             with pytest.raises(subprocess.TimeoutExpired):
                 waiting.wait(timeout=3)
             holder.kill()
