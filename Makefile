@@ -94,6 +94,7 @@ bench-page: .venv/bench
 		$(ASV) run --quick --skip-existing --show-stderr $(BENCHES) HEAD~$(COMMITS)..HEAD && $(ASV) publish
 	@echo "the page: cd benchmarks && $(ASV) preview"
 
+bench-compare: BASE = HEAD~1
 bench-compare: .venv/bench
 	cd benchmarks && $(ASV) machine --yes >/dev/null && $(ASV) continuous --show-stderr $(BENCHES) $(BASE) $(HEAD)
 

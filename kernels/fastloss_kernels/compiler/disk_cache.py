@@ -192,8 +192,8 @@ def _advise(seconds: int) -> None:
         return
     _advised.append(seconds)
     log.warning(
-        "compiling took %d s, as it does once on this machine for every kind of call: other dtypes,"
-        " gradients, options; `fastloss warmup` compiles ahead of time",
+        "compiling took %d s; each kind of call (loss, dtype, with or without gradient) is compiled"
+        " once on this machine, and `fastloss warmup` does it ahead of time",
         seconds,
     )
 
