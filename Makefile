@@ -180,7 +180,7 @@ $(NEXT)/dev: pyproject.toml
 	@touch $@
 
 .venv/dev: .venv/base
-	@$(PIP) install --editable '.[cli]' --group test --group concurrency --group lint --group examples --group boosting --group build
+	@$(PIP) install --editable '.[cli]' --group dev
 	@touch $@
 
 .venv/docs: .venv/base
