@@ -146,7 +146,7 @@ def write_bundle(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
     unfinished = path.with_name(f"{path.name}.tmp")
     try:
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in sorted(files):
+            for name, content in sorted(dict(files).items()):  # kernels share some
                 archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
         unfinished.replace(path)
     finally:

@@ -8,7 +8,10 @@ import numpy as np
 from numba import from_dtype
 from numba import types as nb
 
+from fastloss_kernels.compiler.part_types import scratch_types
 from fastloss_kernels.launch import signature
+from fastloss_kernels.loops.kernel import parallel_rows, share_of_rows
+from fastloss_kernels.loops.packed import pack_rows
 from fastloss_kernels.typing import NO_TARGETS
 
 _WORKING = {"float32": np.float32, "float64": np.float64, "int16": np.float32, "uint16": np.float32}
@@ -48,14 +51,19 @@ def variants(kernel: Any, dtype: str) -> Iterator[Variant]:
     >>> import fastloss_kernels as kernels
     >>> for variant in variants(kernels.poisson, "float32"):
     ...     print(variant.name)
+    parallel_rows
     poisson.rows, float32
     poisson.packed, float32
     poisson.columns, float32
-    parallel loop of poisson, float32
+    poisson.pack_rows, float32
+    poisson.share_of_rows, float32
+    poisson.spread, float32
     poisson.rows, float32, gradient
     poisson.packed, float32, gradient
     poisson.columns, float32, gradient
-    parallel loop of poisson, float32, gradient
+    poisson.pack_rows, float32, gradient
+    poisson.share_of_rows, float32, gradient
+    poisson.spread, float32, gradient
     """
     working = np.dtype(_WORKING[dtype])
     if not hasattr(kernel, "parts"):
@@ -73,17 +81,22 @@ def variants(kernel: Any, dtype: str) -> Iterator[Variant]:
     if len(given) == 1:
         given.append(NO_TARGETS)
     options, (rows, short_rows, packed, columns, check, loop) = tuple(given[2:]), kernel.parts
-    parts = [packed, columns, check]
-    if x.dtype == working:
-        parts = [rows, short_rows, *parts]
+    number = nb.intp
+    yield Variant("parallel_rows", parallel_rows, (number, nb.UniTuple(number, 2), *3 * [number]))
     for grad, form in outputs:
         rest = np.empty(1), np.empty(1, bool), np.empty(1, working), grad
         kinds = signature((*given[:2], options, *rest))
-        for function in dict.fromkeys(part for part in parts if part is not None):
+        together = nb.Tuple(kinds)
+        needed = {part: (number, number, *scratch_types(kinds)) for part in (rows, short_rows)}
+        needed |= {part: (number, number, *kinds) for part in (packed, columns, check) if part}
+        needed |= {
+            pack_rows: (*4 * [number], together),
+            share_of_rows: (*3 * [number], nb.CPointer(together)),
+            loop: (*3 * [number], together),
+        }
+        for function, types in needed.items():
             name = f"{kernel.__name__}.{function.__name__}, {dtype}{form}"
-            yield Variant(name, function, (nb.intp, nb.intp, *kinds))
-        name = f"parallel loop of {kernel.__name__}, {dtype}{form}"
-        yield Variant(name, loop, (nb.intp, nb.intp, nb.intp, nb.Tuple(kinds)))
+            yield Variant(name, function, types)
 
 
 def _plain_variants(function: Any, working: np.dtype[Any]) -> Iterator[Variant]:

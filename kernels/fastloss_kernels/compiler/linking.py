@@ -7,8 +7,8 @@ By symbol: LLVM is told its address under a name that is the same in every proce
 such a call and is loaded from a cache, be it a user's own function, first has the part compiled or
 loaded.
 
-By address: the parallel loop is given the part's address as a number, so that one loop serves all
-losses.
+By address: the loops that serve all losses, the parallel one and the one that packs rows, are
+given the part's address as a number.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from typing import Any
 import llvmlite.binding as ll
 from fastloss_kernels.compiler.intrinsics import compiled
 from fastloss_kernels.compiler.jit import cached_functions, qualified_name
-from fastloss_kernels.compiler.part_types import part_types
+from fastloss_kernels.compiler.part_types import part_types, scratch_types
 from numba import types
 from numba.core import cgutils
 
@@ -49,9 +49,37 @@ def address_of(function: Any, arguments: tuple[Any, ...]) -> Any:
     return function
 
 
+def address_for_scratch(function: Any, arguments: tuple[Any, ...]) -> Any:
+    """Return `address_of` a part for these arguments once their rows are packed."""
+    return function
+
+
 def call_address(place: Any, first: int, last: int, arguments: tuple[Any, ...]) -> int:
     """Return ``part(first, last, *arguments)`` of the part at an address."""
     return int(place(first, last, *arguments))
+
+
+def on_stack(arguments: tuple[Any, ...]) -> Any:
+    """Return a pointer to a copy of a tuple, which lives as long as the function that calls this.
+
+    In plain Python the tuple stands for its pointer, and for what `as_number` makes of that.
+    """
+    return arguments
+
+
+def behind(pointer: Any) -> Any:
+    """Return the tuple behind a pointer."""
+    return pointer
+
+
+def as_number(pointer: Any) -> Any:
+    """Return a pointer as a number, which parallel loops can hand on."""
+    return pointer
+
+
+def as_pointer(number: Any) -> Any:
+    """Return the pointer, to no type in particular, that a number stands for."""
+    return number
 
 
 def _provide(module: str, name: str, kinds: tuple[Any, ...]) -> None:
@@ -120,9 +148,9 @@ def _call(typingctx: Any, function: Any, arguments: Any) -> Any:
     return result(function, given), codegen
 
 
-@compiled(address_of)
-def _address_of(typingctx: Any, function: Any, arguments: Any) -> Any:
-    kinds = (types.intp, types.intp, *map(types.unliteral, arguments.types))
+def _address_for(function: Any, arguments: Any, kinds: tuple[Any, ...]) -> Any:
+    """Return the definition of an intrinsic: the address of a part for arguments of `kinds`."""
+    kinds = (types.intp, types.intp, *kinds)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         if function is types.none:
@@ -131,7 +159,17 @@ def _address_of(typingctx: Any, function: Any, arguments: Any) -> Any:
         callee = _declared(context, builder, function.dispatcher.py_func, kinds, kind)
         return builder.ptrtoint(callee, context.get_value_type(types.intp))
 
-    return types.intp(function, types.Tuple(kinds[2:])), codegen
+    return types.intp(function, arguments), codegen
+
+
+@compiled(address_of)
+def _address_of(typingctx: Any, function: Any, arguments: Any) -> Any:
+    return _address_for(function, arguments, tuple(map(types.unliteral, arguments.types)))
+
+
+@compiled(address_for_scratch)
+def _address_for_scratch(typingctx: Any, function: Any, arguments: Any) -> Any:
+    return _address_for(function, arguments, scratch_types(arguments.types))
 
 
 @compiled(call_address)
@@ -145,3 +183,35 @@ def _call_address(typingctx: Any, place: Any, first: Any, last: Any, arguments: 
         return _called(context, builder, callee, types.intp, kinds, values)
 
     return types.intp(types.intp, types.intp, types.intp, arguments), codegen
+
+
+@compiled(on_stack)
+def _on_stack(typingctx: Any, arguments: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return cgutils.alloca_once_value(builder, args[0])
+
+    return types.CPointer(arguments)(arguments), codegen
+
+
+@compiled(behind)
+def _behind(typingctx: Any, pointer: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(args[0])
+
+    return pointer.dtype(pointer), codegen
+
+
+@compiled(as_number)
+def _as_number(typingctx: Any, pointer: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ptrtoint(args[0], context.get_value_type(types.intp))
+
+    return types.intp(pointer), codegen
+
+
+@compiled(as_pointer)
+def _as_pointer(typingctx: Any, number: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(types.intp), codegen

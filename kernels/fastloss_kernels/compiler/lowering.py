@@ -1,4 +1,4 @@
-"""How kernels are compiled: by Numba's compiler with three changes in its lowering to LLVM.
+"""How kernels are compiled: by Numba's compiler with fewer passes and three changes in lowering.
 
 **References to arrays are not counted.** Those in arguments are held by the caller, no part returns
 one, and a `heap_array` is freed by the part that made it. Numba counts at every slice, with an
@@ -28,6 +28,21 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
+
+# Passes for what the engine's functions do not have: closures made inside them, sums of whole
+# arrays, `with` blocks, functions inlined as source, literals in place of types. They take a tenth
+# of the time of compiling. Relies on these names: a pass that is renamed runs again.
+_SPARED = frozenset(
+    {
+        "FindLiterallyCalls",
+        "InlineClosureLikes",
+        "InlineInlinables",
+        "LiteralUnroll",
+        "MakeFunctionToJitFunction",
+        "NopythonRewrites",
+        "WithLift",
+    }
+)
 
 # In bits; LLVM takes at most what the processor has.
 _WIDTH = '"prefer-vector-width"="512"'
@@ -169,7 +184,7 @@ class _InterleavingLowering(_FragmentLowering):
 
 
 class _Compiler(CompilerBase):
-    """Numba's compiler with its lowering replaced."""
+    """Numba's compiler without some passes and with its lowering replaced."""
 
     lowering: type[NativeLowering]
 
@@ -180,6 +195,7 @@ class _Compiler(CompilerBase):
         pipeline.passes = [
             (self.lowering if kind is NativeLowering else kind, text)
             for kind, text in pipeline.passes
+            if kind.__name__ not in _SPARED
         ]
         pipeline.finalize()
         return [pipeline]

@@ -30,6 +30,14 @@ def part_types(given: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(_part_type(kind, k < _INPUTS) for k, kind in enumerate(given))
 
 
+def scratch_types(given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the types of a part's arguments once rows are packed: all in the dtype of `loss`."""
+    working = given[-2].dtype
+    return tuple(
+        kind.copy(dtype=working) if getattr(kind, "ndim", 1) == 3 else kind for kind in given
+    )
+
+
 def _needed(given: tuple[Any, ...]) -> list[Any]:
     """Return the (rank, dtypes) that each argument may have; nothing is asked of options."""
     dtype = getattr(given[0], "dtype", None)

@@ -18,7 +18,16 @@ from typing import Any
 
 import numpy as np
 from fastloss_kernels.compiler.jit import block, cached, overload_block, parallel, public
-from fastloss_kernels.compiler.linking import address_of, call, call_address, part_arguments
+from fastloss_kernels.compiler.linking import (
+    address_of,
+    as_number,
+    as_pointer,
+    behind,
+    call,
+    call_address,
+    on_stack,
+    part_arguments,
+)
 from fastloss_kernels.loops.row_inputs import first_bad_label
 from fastloss_kernels.memory.layout import row_count
 from fastloss_kernels.simd.raw_arrays import free, heap_array
@@ -54,28 +63,42 @@ def unchecked_label(first: int, last: int, x: Array, labels: Array, keep: Array)
 
 
 @parallel
-def parallel_rows(check: Any, work: Any, threads: int, arguments: tuple[Any, ...]) -> int:
-    """Call the part at the address `check`, if any, on all rows, then that at `work`.
+def parallel_rows(share: Any, parts: Any, rows: int, threads: int, arguments: Any) -> int:
+    """Call each part on all rows, split evenly over `threads`; `spread` gives it what it needs.
 
-    Rows are split evenly over `threads`. Stops at a result that is not -1, and returns the first.
+    Stops at a result that is not -1, and returns the first.
 
-    Numba compiles the body of a parallel loop five times over (the loop body and the wrappers
-    around it each hold a copy), which is why there is one loop for all kernels, and its body but a
-    call.
+    Numba takes more than a second to compile a parallel loop, whose body it compiles five times
+    over. All that this one is given are numbers, so that it is the same for all kernels and dtypes.
     """
-    x, targets, options, scale, keep, loss, grad = arguments
-    rows, found = row_count(x), np.empty(threads, np.int64)
-    for place in (check, work):
-        if place:
+    found = np.empty(threads, np.int64)
+    for part in parts:
+        if part:
             for p in prange(threads):
-                # Built anew: tuples within tuples do not reach the body of a parallel loop.
-                same = (x, targets, options, scale, keep, loss, grad)
                 begin, end = p * rows // threads, (p + 1) * rows // threads
-                found[p] = call_address(place, begin, end, same)
+                found[p] = call_address(share, begin, end, (part, as_pointer(arguments)))
             for p in range(threads):
                 if found[p] != -1:
                     return found[p]
     return -1
+
+
+@cached
+def share_of_rows(first: int, last: int, part: Any, arguments: Any) -> int:
+    """Call the part at an address with the arguments behind a pointer."""
+    return call_address(part, first, last, behind(arguments))
+
+
+@cached
+def spread(check: Any, work: Any, threads: int, arguments: tuple[Any, ...]) -> int:
+    """Call the part at the address `check`, if any, on all rows, then that at `work`.
+
+    This is the parallel loop for arguments of these types.
+    """
+    pointer = on_stack(arguments)
+    share = address_of(share_of_rows, (work, pointer))
+    rows = row_count(arguments[0])
+    return call(parallel_rows, (share, (check, work), rows, threads, as_number(pointer)))
 
 
 @block
@@ -84,7 +107,7 @@ def run_part(check: Any, work: Any, threads: int, given: Any) -> int:
     arguments = part_arguments(given)
     if threads > 1:
         places = address_of(check, arguments), address_of(work, arguments)
-        return call(parallel_rows, (*places, threads, arguments))
+        return call(spread, (*places, threads, arguments))
     return call(work, (0, row_count(arguments[0]), *arguments))
 
 
@@ -135,7 +158,7 @@ def kernel(
     Without a part for short rows `rows` takes them.
     """
     check = check_labels if labels else None
-    parts = Parts(rows, short_rows or rows, packed, columns, check, parallel_rows)
+    parts = Parts(rows, short_rows or rows, packed, columns, check, spread)
 
     def decorate(function: Callable[..., Any]) -> Any:
         decorated = public(function)

@@ -9,8 +9,8 @@ and `loss` are those of all rows.
 from typing import Any
 
 from fastloss_kernels import tuning
-from fastloss_kernels.compiler.jit import block, overload_block, part
-from fastloss_kernels.compiler.linking import call
+from fastloss_kernels.compiler.jit import block, cached, overload_block, part
+from fastloss_kernels.compiler.linking import address_for_scratch, call, call_address
 from fastloss_kernels.loops.kernel import unchecked_label
 from fastloss_kernels.memory.layout import (
     Layout,
@@ -67,6 +67,46 @@ overload_block(_rows_in)(
 )
 
 
+@cached
+def pack_rows(first: int, last: int, rows: Any, short_rows: Any, arguments: Any) -> int:
+    """Pack the rows from `first` on and call the part at one of two addresses, chunk by chunk."""
+    x, targets, options, scale, keep, loss, grad = arguments
+    source = layout_of(x, loss)
+    wanted, out = layout_beside(source, targets, loss), layout_beside(source, grad, loss)
+    # Where the gradient is packed it replaces the predictions in the scratch.
+    direct, step = in_blocks(source) and in_blocks(out), last - first
+    if not (direct and in_blocks(wanted)):  # of labels the predictions' layout stands in
+        step = min(step, _pack_rows(source, wanted, block_rows_of(x)))
+    own = heap_array(0 if direct else step * source.classes, loss.dtype)
+    targets_stay = targets.ndim == 1 or in_blocks(wanted)
+    own_targets = heap_array(0 if targets_stay else step * source.classes, loss.dtype)
+    large = out.packed and size_of(out) >= tuning.STREAM
+    streamed = large and source.data.ctypes.data != out.data.ctypes.data
+    place = short_rows if is_short(source.classes, loss) else rows
+    for i in range(first, last, max(1, step)):
+        count = min(step, last - i)
+        if not direct:
+            gather(source, i, count, flat_view(own, loss.dtype))
+        if not targets_stay:
+            gather(wanted, i, count, flat_view(own_targets, loss.dtype))
+        chunk = (
+            _rows_in(x, source, direct, own, i, count),
+            _rows_in(targets, wanted, targets_stay, own_targets, i, count),
+            options,
+            scale,
+            keep,
+            loss,
+            _rows_in(grad, out, in_blocks(out), own, i, count),
+        )
+        call_address(place, i, i + count, chunk)
+        if grad is not None and not in_blocks(out):
+            store_packed(flat_view(own, loss.dtype), i, count, out, streamed)
+    free(own)
+    free(own_targets)
+    store_fence()
+    return -1
+
+
 def packed_part(
     module: str, name: str, rows: Any, *, short_rows: Any = None, labels: bool = False
 ) -> Any:
@@ -83,12 +123,6 @@ def packed_part(
     """
     short = short_rows or rows
 
-    @block
-    def by_rows(first: int, last: int, arguments: Any) -> int:
-        if is_short(arguments[0].shape[1], arguments[5]):
-            return call(short, (first, last, *arguments))
-        return call(rows, (first, last, *arguments))
-
     def packed(
         first: int,
         last: int,
@@ -104,38 +138,8 @@ def packed_part(
             bad = unchecked_label(first, last, x, targets, keep)
             if bad >= 0:
                 return bad
-        source = layout_of(x, loss)
-        wanted, out = layout_beside(source, targets, loss), layout_beside(source, grad, loss)
-        # Where the gradient is packed it replaces the predictions in the scratch.
-        direct, step = in_blocks(source) and in_blocks(out), last - first
-        if not (direct and in_blocks(wanted)):  # of labels the predictions' layout stands in
-            step = min(step, _pack_rows(source, wanted, block_rows_of(x)))
-        own = heap_array(0 if direct else step * source.classes, loss.dtype)
-        targets_stay = targets.ndim == 1 or in_blocks(wanted)
-        own_targets = heap_array(0 if targets_stay else step * source.classes, loss.dtype)
-        large = out.packed and size_of(out) >= tuning.STREAM
-        streamed = large and source.data.ctypes.data != out.data.ctypes.data
-        for i in range(first, last, max(1, step)):
-            count = min(step, last - i)
-            if not direct:
-                gather(source, i, count, flat_view(own, loss.dtype))
-            if not targets_stay:
-                gather(wanted, i, count, flat_view(own_targets, loss.dtype))
-            arguments = (
-                _rows_in(x, source, direct, own, i, count),
-                _rows_in(targets, wanted, targets_stay, own_targets, i, count),
-                options,
-                scale,
-                keep,
-                loss,
-                _rows_in(grad, out, in_blocks(out), own, i, count),
-            )
-            by_rows(i, i + count, arguments)
-            if grad is not None and not in_blocks(out):
-                store_packed(flat_view(own, loss.dtype), i, count, out, streamed)
-        free(own)
-        free(own_targets)
-        store_fence()
-        return -1
+        arguments = (x, targets, options, scale, keep, loss, grad)
+        parts = address_for_scratch(rows, arguments), address_for_scratch(short, arguments)
+        return call(pack_rows, (first, last, *parts, arguments))
 
     return part(module, name, packed)

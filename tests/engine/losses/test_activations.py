@@ -81,14 +81,13 @@ def test_run_takes_log_softmax_without_out():
 
 
 def test_variants_are_what_calls_need():
+    loops = "pack_rows", "share_of_rows", "spread"
     assert [v.name for v in variants(kernels.softmax, "float32")] == [
-        "softmax.rows, float32, out",
-        "softmax.packed, float32, out",
-        "parallel loop of softmax, float32, out",
+        "parallel_rows",
+        *(f"softmax.{part}, float32, out" for part in ("rows", "packed", *loops)),
     ]
     assert [v.name for v in variants(kernels.log_softmax, "int16")] == [
-        "log_softmax.log_packed, int16",
-        "parallel loop of log_softmax, int16",
-        "log_softmax.log_packed, int16, out",
-        "parallel loop of log_softmax, int16, out",
+        "parallel_rows",
+        *(f"log_softmax.{part}, int16" for part in ("log_rows", "log_packed", *loops)),
+        *(f"log_softmax.{part}, int16, out" for part in ("log_rows", "log_packed", *loops)),
     ]
