@@ -17,10 +17,12 @@ from numpy.typing import ArrayLike
 
 from fastloss import loss_specs
 from fastloss.evaluate import evaluate
+from fastloss.keywords import explains_keywords
 from fastloss.loss_specs import LossSpec
 from fastloss.typing import FloatArray
 
 
+@explains_keywords
 def binary_crossentropy(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -86,6 +88,7 @@ def binary_crossentropy(
     return losses
 
 
+@explains_keywords
 def categorical_crossentropy(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -152,6 +155,7 @@ def categorical_crossentropy(
     return losses
 
 
+@explains_keywords
 def sparse_categorical_crossentropy(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -225,6 +229,7 @@ def sparse_categorical_crossentropy(
     return losses
 
 
+@explains_keywords
 def poisson(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -280,6 +285,7 @@ def poisson(
     return losses
 
 
+@explains_keywords
 def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike, *, axis: int = -1) -> FloatArray:
     """Return the Kullback-Leibler divergence, summed over `axis`.
 
@@ -333,4 +339,5 @@ SPEC_FUNCTIONS: dict[Callable[..., FloatArray], Callable[..., LossSpec]] = {
     kl_divergence: loss_specs.kl_divergence_spec,
 }
 for _loss, _make_spec in SPEC_FUNCTIONS.items():
-    _make_spec.__qualname__ = _loss.__qualname__  # in Python's errors for wrong arguments
+    _make_spec.__qualname__ = _loss.__qualname__  # in errors for wrong arguments
+    SPEC_FUNCTIONS[_loss] = explains_keywords(_make_spec)

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from fastloss.evaluate import evaluate
 from fastloss.hessians import evaluate_hessian, evaluate_product
+from fastloss.keywords import explains_keywords
 from fastloss.loss_config import LossConfig
 from fastloss.typing import FloatArray, Reduced, Reduction, Unreduced, Value
 
@@ -33,6 +34,7 @@ class Loss(LossConfig[Reduction]):
         mask: ArrayLike | None = ...,
     ) -> FloatArray: ...
 
+    @explains_keywords
     def __call__(
         self,
         y_true: ArrayLike,
@@ -101,6 +103,7 @@ class Loss(LossConfig[Reduction]):
         out: FloatArray | None = ...,
     ) -> tuple[FloatArray, FloatArray]: ...
 
+    @explains_keywords
     def value_and_grad(
         self,
         y_true: ArrayLike,
@@ -185,6 +188,7 @@ class Loss(LossConfig[Reduction]):
         hessian_out: FloatArray | None = ...,
     ) -> tuple[FloatArray, FloatArray, FloatArray]: ...
 
+    @explains_keywords
     def value_grad_and_hessian(
         self,
         y_true: ArrayLike,
@@ -242,6 +246,7 @@ class Loss(LossConfig[Reduction]):
             repair_ranks=True,
         )
 
+    @explains_keywords
     def hessian_vector_product(
         self,
         y_true: ArrayLike,

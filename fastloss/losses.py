@@ -12,12 +12,14 @@ from typing import Any, Never
 from numpy.typing import ArrayLike
 
 from fastloss import functional, loss_specs
+from fastloss.keywords import class_explains_keywords
 from fastloss.loss_base import Loss
 from fastloss.loss_config import extension
 from fastloss.loss_specs import LossSpec
 from fastloss.typing import DTypeName, FloatArray, Reduction
 
 
+@class_explains_keywords(functional.binary_crossentropy)
 @dataclass(frozen=True, repr=False)
 class BinaryCrossentropy(Loss[Reduction]):
     """Binary crossentropy: see `binary_crossentropy` for the formula.
@@ -64,6 +66,7 @@ class BinaryCrossentropy(Loss[Reduction]):
         )
 
 
+@class_explains_keywords(functional.categorical_crossentropy)
 @dataclass(frozen=True, repr=False)
 class CategoricalCrossentropy(Loss[Reduction]):
     """Crossentropy of probability targets: see `categorical_crossentropy` for the formula.
@@ -103,6 +106,7 @@ class CategoricalCrossentropy(Loss[Reduction]):
         )
 
 
+@class_explains_keywords(functional.sparse_categorical_crossentropy)
 @dataclass(frozen=True, init=False, repr=False)
 class SparseCategoricalCrossentropy(Loss[Reduction]):
     """Crossentropy of integer labels: see `sparse_categorical_crossentropy` for the formula.
@@ -175,6 +179,7 @@ class SparseCategoricalCrossentropy(Loss[Reduction]):
         )
 
 
+@class_explains_keywords(functional.poisson)
 @dataclass(frozen=True, repr=False)
 class Poisson(Loss[Reduction]):
     """Poisson loss: see `poisson` for the formula.
@@ -209,6 +214,7 @@ class Poisson(Loss[Reduction]):
         return loss_specs.poisson_spec(axis=self.axis, log_input=self.log_input)
 
 
+@class_explains_keywords(functional.kl_divergence)
 @dataclass(frozen=True, repr=False)
 class KLDivergence(Loss[Reduction]):
     """Kullback-Leibler divergence: see `kl_divergence` for the formula.

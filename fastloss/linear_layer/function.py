@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from numpy.typing import ArrayLike
 
 from fastloss.arguments.arrays import float_dtype
+from fastloss.keywords import explains_keywords
 from fastloss.linear_layer.blocks import evaluate_linear
 from fastloss.linear_layer.gradients import LinearGradients, wanted_gradients
 from fastloss.loss_specs import LossSpec, sparse_categorical_crossentropy_spec
@@ -18,6 +19,7 @@ from fastloss.reduction import check_reduction
 from fastloss.typing import DTypeName, FloatArray, Reduced, Unreduced, Value
 
 
+@explains_keywords
 def linear_crossentropy(
     y_true: ArrayLike,
     inputs: ArrayLike,
@@ -99,6 +101,7 @@ def linear_crossentropy(
     return losses
 
 
+@explains_keywords
 def linear_crossentropy_value_and_grad(
     y_true: ArrayLike,
     inputs: ArrayLike,

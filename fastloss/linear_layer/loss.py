@@ -8,14 +8,20 @@ from typing import Any, overload
 
 from numpy.typing import ArrayLike
 
+from fastloss.keywords import class_explains_keywords, explains_keywords
 from fastloss.linear_layer.blocks import checked_block_rows, evaluate_linear
-from fastloss.linear_layer.function import linear_spec
+from fastloss.linear_layer.function import (
+    linear_crossentropy,
+    linear_crossentropy_value_and_grad,
+    linear_spec,
+)
 from fastloss.linear_layer.gradients import LinearGradients, wanted_gradients
 from fastloss.loss_config import LossConfig
 from fastloss.loss_specs import LossSpec
 from fastloss.typing import DTypeName, FloatArray, Reduced, Reduction, Unreduced, Value
 
 
+@class_explains_keywords(linear_crossentropy, linear_crossentropy_value_and_grad)
 @dataclass(frozen=True, kw_only=True, repr=False)
 class LinearCrossentropy(LossConfig[Reduction]):
     """Crossentropy of a linear layer: see `linear_crossentropy` for formula and shapes.
@@ -76,6 +82,7 @@ class LinearCrossentropy(LossConfig[Reduction]):
         mask: ArrayLike | None = ...,
     ) -> FloatArray: ...
 
+    @explains_keywords
     def __call__(
         self,
         y_true: ArrayLike,
@@ -119,6 +126,7 @@ class LinearCrossentropy(LossConfig[Reduction]):
         out: LinearGradients | None = ...,
     ) -> tuple[FloatArray, LinearGradients]: ...
 
+    @explains_keywords
     def value_and_grad(
         self,
         y_true: ArrayLike,
