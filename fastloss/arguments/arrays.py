@@ -117,18 +117,37 @@ def dense_targets(y_true: Array, shape: Shape, dtype: DType, broadcast: bool) ->
     """
     targets = convert(y_true, dtype)
     if targets.shape != shape:
-        wanted = "the same shape"
+        wanted, hint = "the same shape", ""
         if broadcast:
+            hint = swapped_hint(targets.shape, shape)
             wanted += " (or y_true one that broadcasts to that of y_pred)"
             lengths = (1,) * (len(shape) - targets.ndim) + targets.shape
             broadcast = broadcasts_to(lengths, shape)
         if not broadcast:
             raise ValueError(
                 f"y_true and y_pred must have {wanted}, got {targets.shape} and {shape}:"
-                f" y_true of shape {shape} fits"
+                f" y_true of shape {shape} fits{hint}"
             )
         targets = np.broadcast_to(targets, shape)
     return targets
+
+
+def swapped_hint(y_true: Shape, y_pred: Shape) -> str:
+    """Return what to add to an error for these shapes if y_pred lacks just one axis of y_true.
+
+    That is the shape of labels, or of targets that are broadcast, for predictions like y_true.
+    """
+    lacks_one = any(
+        length > 1
+        and y_pred in (y_true[:axis] + y_true[axis + 1 :], (*y_true[:axis], 1, *y_true[axis + 1 :]))
+        for axis, length in enumerate(y_true)
+    )
+    if not lacks_one:
+        return ""
+    return (
+        "; are they swapped? y_true comes first, as in Keras, where PyTorch takes it second;"
+        " only the command line takes predictions first"
+    )
 
 
 def broadcasts_to(lengths: Shape, shape: Shape) -> bool:

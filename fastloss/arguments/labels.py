@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.arguments.arrays import FLOAT64, DType, convert
+from fastloss.arguments.arrays import FLOAT64, DType, convert, swapped_hint
 from fastloss.arguments.layout import Array, Layout, Shape
 from fastloss.typing import FloatArray
 
@@ -60,7 +60,9 @@ class Labels:
 def check_label_shape(shape: Shape, layout: Layout) -> None:
     """Raise ValueError unless labels of this shape fit the predictions."""
     if shape not in (layout.loss_shape, layout.keepdims_shape):
-        hint = "; one-hot targets are for categorical_crossentropy" * (shape == layout.shape)
+        hint = swapped_hint(shape, layout.shape)
+        if shape == layout.shape:
+            hint = "; one-hot targets are for categorical_crossentropy"
         raise ValueError(
             "y_true and y_pred must have the same shape apart from the class axis, got"
             f" {shape} and {layout.shape}: y_true of shape {layout.loss_shape} or"

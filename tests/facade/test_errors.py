@@ -1,6 +1,7 @@
 """Every stored call that must raise: the right exception, and a message that says what came."""
 
 import builtins
+import re
 
 import numpy as np
 import pytest
@@ -85,3 +86,41 @@ def test_a_stray_label_is_named_and_nothing_is_written(dtype, label, from_logits
 def test_a_label_that_is_no_number_raises(label):
     with pytest.raises(ValueError, match=f"{label}"):
         fl.sparse_categorical_crossentropy(np.array([0.0, label]), np.ones((2, 3)))
+
+
+SWAPPED = "are they swapped?"
+
+
+@pytest.mark.parametrize(
+    ("loss", "y_true", "y_pred", "axis"),
+    [
+        (fl.sparse_categorical_crossentropy, (4, 3), (4,), -1),
+        (fl.sparse_categorical_crossentropy, (4, 3), (4, 1), -1),
+        (fl.sparse_categorical_crossentropy, (2, 3, 5), (2, 5), 1),
+        (fl.sparse_categorical_crossentropy, (2, 5, 3), (2, 5), -1),
+        (fl.SparseCategoricalCrossentropy(), (4, 3), (4,), -1),
+        (fl.poisson, (4, 3), (4, 1), -1),
+        (fl.kl_divergence, (4, 3), (3,), -1),
+    ],
+)
+def test_shapes_that_fit_the_other_way_round_are_said_to_be_swapped(loss, y_true, y_pred, axis):
+    options = {} if isinstance(loss, fl.Loss) else {"axis": axis}
+    with pytest.raises(ValueError, match=re.escape(SWAPPED)):
+        loss(np.zeros(y_true), np.ones(y_pred, int), **options)
+
+
+@pytest.mark.parametrize(
+    ("loss", "y_true", "y_pred"),
+    [
+        (fl.sparse_categorical_crossentropy, (3,), (4, 3)),
+        (fl.sparse_categorical_crossentropy, (4, 1), (4,)),
+        (fl.sparse_categorical_crossentropy, (4, 3), (4, 3)),
+        (fl.binary_crossentropy, (4, 3), (4, 1)),
+        (fl.poisson, (4, 3), (3, 4)),
+        (fl.poisson, (5, 3), (4, 3)),
+    ],
+)
+def test_other_shapes_are_not(loss, y_true, y_pred):
+    with pytest.raises(ValueError, match="must have the same shape") as caught:
+        loss(np.zeros(y_true), np.ones(y_pred))
+    assert SWAPPED not in str(caught.value)
