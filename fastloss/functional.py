@@ -41,7 +41,8 @@ def binary_crossentropy(
     Parameters
     ----------
     y_true : array_like
-        Targets, usually 0 or 1, of y_pred's shape.
+        Targets, usually 0 or 1, of y_pred's shape. Values outside [0, 1] are not refused: the
+        formula is applied to them.
     y_pred : array_like
         Probabilities or logits, of any shape but ().
     from_logits : bool
@@ -107,7 +108,8 @@ def categorical_crossentropy(
     Parameters
     ----------
     y_true : array_like
-        Targets of y_pred's shape. They need not sum to 1.
+        Targets of y_pred's shape. They need not sum to 1, and are not checked: the formula is
+        applied to negative ones too.
     y_pred : array_like
         Probabilities or logits, of any shape but ().
     from_logits : bool
@@ -244,7 +246,8 @@ def poisson(
     Parameters
     ----------
     y_true : array_like
-        Counts, of a shape that broadcasts to y_pred's.
+        Counts, of a shape that broadcasts to y_pred's. They are not checked: the formula is
+        applied to negative and fractional ones too.
     y_pred : array_like
         Expected counts or their logarithms, of any shape but ().
     axis : int, sequence of int or None
@@ -319,7 +322,7 @@ def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike, *, axis: int = -1) -> Fl
 
     Notes
     -----
-    A target of 0 counts as 1e-7. NaN gives NaN.
+    A target of 0 or less counts as 1e-7, one above 1 as 1. NaN gives NaN.
 
     Examples
     --------

@@ -172,10 +172,17 @@ def weight_sum(weights: FloatArray, valid: Bools | None) -> float:
 
 
 def _as_bools(mask: Array) -> Bools:
-    """Return whether each value is not 0; raise ValueError for NaN, which is neither."""
-    if mask.dtype.kind not in "biu" and np.isnan(mask).any():
-        raise ValueError("mask must hold True or False, or 0 for False, got nan")
-    return mask.astype(np.bool_)
+    """Return a mask of booleans, or of 0 and 1, as booleans; raise ValueError for other numbers."""
+    if mask.dtype == np.bool_:
+        return mask.astype(np.bool_)
+    ones = mask == 1
+    legal = ones | (mask == 0)
+    if not legal.all():
+        raise ValueError(
+            f"mask must hold True and False, or 1 and 0: got {mask[~legal][0]}; weights go to"
+            " sample_weight"
+        )
+    return ones.astype(np.bool_, copy=False)
 
 
 @np.errstate(over="ignore", under="ignore")  # in rows that are not valid

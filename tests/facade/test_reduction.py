@@ -174,15 +174,18 @@ def test_nobody_can_write_what_calls_share():
     assert not reduction_plan((3,), "sum").scale.flags.writeable
 
 
-def test_masks_of_numbers_count_where_they_are_not_zero():
-    plan = reduction_plan((3,), "sum", mask=np.array([0.5, 0.0, -1.0]))
+@pytest.mark.parametrize("dtype", [np.int8, np.uint64, np.float16, np.float32, np.float64])
+def test_a_mask_may_hold_1_and_0(dtype):
+    plan = reduction_plan((3,), "sum", mask=np.array([1, 0, 1], dtype))
     np.testing.assert_array_equal(plan.keep, [True, False, True])
 
 
+@pytest.mark.parametrize("number", [0.5, -1, 2, np.nan, np.inf])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_nan_is_no_mask(dtype):
-    with pytest.raises(ValueError, match="mask must hold True or False, or 0 for False, got nan"):
-        reduction_plan((3,), "sum", mask=np.array([1.0, np.nan, 0.0], dtype))
+def test_other_numbers_are_no_mask(number, dtype):
+    message = rf"^mask must hold True and False, or 1 and 0: got {dtype(number)}; .*sample_weight$"
+    with pytest.raises(ValueError, match=message):
+        reduction_plan((3,), "sum", mask=np.array([1, number, 0], dtype))
 
 
 def test_upstream_multiplies_the_scale():
