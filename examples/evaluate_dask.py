@@ -20,7 +20,7 @@ try:
 
     import fastloss.dask
 except ImportError as error:
-    raise SystemExit(f'{error}; install: pip install "fastloss[dask]"') from None
+    raise SystemExit(f'{error}; install: pip install "dask[array]" distributed') from None
 
 ROWS, CLASSES, CHUNK, TOLERANCE = 1_000_000, 20, 100_000, 1e-14
 

@@ -50,7 +50,9 @@ def float_dtype(name: object) -> DType | None:
         try:
             import ml_dtypes
         except ImportError as error:
-            raise ImportError('dtype="bfloat16" needs the package ml_dtypes') from error
+            raise ImportError(
+                'dtype="bfloat16" needs the package ml_dtypes: pip install ml_dtypes'
+            ) from error
         dtype = np.dtype(ml_dtypes.bfloat16)
     else:
         dtype = np.dtype(dtype_name)

@@ -9,7 +9,10 @@ from contextlib import suppress
 from io import TextIOWrapper
 from types import FrameType
 
-EXTRA_MISSING = 'fastloss: error: the command line needs its extra: pip install "fastloss[cli]"'
+EXTRA_MISSING = (
+    "fastloss: error: the command line needs the packages typer and rich: pip install typer rich"
+    " (fastloss's extra cli)"
+)
 
 
 def main() -> None:

@@ -9,7 +9,8 @@ try:
     import distributed  # noqa: F401
 except ModuleNotFoundError as error:
     raise ImportError(
-        f'fastloss.dask needs the package {error.name}: pip install "fastloss[dask]"'
+        f'fastloss.dask needs the package {error.name}: pip install "dask[array]" distributed'
+        " (fastloss's extra dask)"
     ) from error
 
 from fastloss.dask.losses import rows, value, value_and_grad

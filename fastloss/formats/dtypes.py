@@ -19,7 +19,8 @@ def bfloat16(path: object) -> np.dtype[Any]:
         import ml_dtypes
     except ImportError:
         raise FileError(
-            f'{path}: bfloat16 needs the package ml_dtypes: pip install "fastloss[half]"'
+            f"{path}: bfloat16 needs the package ml_dtypes: pip install ml_dtypes"
+            " (fastloss's extra half)"
         ) from None
     dtype: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
     return dtype

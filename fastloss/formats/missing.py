@@ -15,5 +15,5 @@ def needed(path: object, module: str, extra: str) -> ModuleType:
     except ModuleNotFoundError:
         package = module.partition(".")[0]
         raise FileError(
-            f'{path}: needs the package {package}: pip install "fastloss[{extra}]"'
+            f"{path}: needs the package {package}: pip install {package} (fastloss's extra {extra})"
         ) from None

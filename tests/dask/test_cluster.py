@@ -182,4 +182,4 @@ def test_what_is_missing_is_named(files):
     print(CliRunner().invoke(app, ["evaluate", "x.npy", "x.npy", *loss]).stderr)
     """
     np.save("x.npy", np.ones((2, 2), "f4"))
-    assert 'needs the package distributed: pip install "fastloss[dask]"' in run(code)
+    assert 'needs the package distributed: pip install "dask[array]" distributed' in run(code)
