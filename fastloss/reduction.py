@@ -175,14 +175,14 @@ def _as_bools(mask: Array) -> Bools:
     """Return a mask of booleans, or of 0 and 1, as booleans; raise ValueError for other numbers."""
     if mask.dtype == np.bool_:
         return mask.astype(np.bool_)
-    ones = mask == 1
+    ones: Bools = np.equal(mask, 1)
     legal = ones | (mask == 0)
     if not legal.all():
         raise ValueError(
             f"mask must hold True and False, or 1 and 0: got {mask[~legal][0]}; weights go to"
             " sample_weight"
         )
-    return ones.astype(np.bool_, copy=False)
+    return ones
 
 
 @np.errstate(over="ignore", under="ignore")  # in rows that are not valid

@@ -135,4 +135,5 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-app.command("evaluate")(evaluate_command)
+# Further arguments are not a usage error, so that the command can say where they come from.
+app.command("evaluate", context_settings={"allow_extra_args": True})(evaluate_command)

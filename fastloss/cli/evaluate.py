@@ -27,6 +27,7 @@ from fastloss.out_of_core.parts import Task
 
 
 def evaluate_command(
+    context: typer.Context,
     loss: options.Loss,
     predictions: options.Predictions = None,
     targets: options.Targets = None,
@@ -66,6 +67,7 @@ def evaluate_command(
     after a colon: model.safetensors:logits, table.parquet:p0,p1,p2.
     """
     with one_line_errors(), ExitStack() as files:
+        parsing.check_no_more(context.args)
         names = {
             "predictions": parsing.one_of("predictions", predictions, prediction_files),
             "targets": parsing.one_of("targets", targets, target_files),
@@ -104,7 +106,7 @@ def evaluate_command(
         y_pred, y_true = opened("predictions"), opened("targets")
         if axis is None:
             criterion = parsing.row_for_each_element(criterion, y_true.shape, y_pred.shape)
-        scores = ScoreOptions(tuple(sorted(set(top or ()))), bins, brier)
+        scores = ScoreOptions(parsing.parse_top(top or ()), bins, brier)
         with ExitStack() as written:
             table = None if groups_out is None else written.enter_context(open_table(groups_out))
             picture = None if plot is None else written.enter_context(open_picture(plot))

@@ -109,10 +109,9 @@ Worst = Annotated[
     ),
 ]
 Top = Annotated[
-    list[int] | None,
+    list[str] | None,
     typer.Option(
-        min=1,
-        help="Accuracy among the k most likely classes. Repeatable.",
+        help="Accuracy among the k most likely classes, for one k or several: 5, or 1,5.",
         rich_help_panel=RESULTS,
     ),
 ]

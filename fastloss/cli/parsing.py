@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,32 @@ def parse_axis(text: str) -> int | tuple[int, ...]:
     except ValueError:
         raise ValueError(f"--axis must be an integer, or some as in 1,2, got {text!r}") from None
     return axes if len(axes) > 1 else axes[0]
+
+
+def parse_top(texts: Iterable[str]) -> tuple[int, ...]:
+    """Return numbers of classes in order, from texts that hold one, or some with commas between.
+
+    >>> parse_top(["5", "1,3,5"])
+    (1, 3, 5)
+    """
+    parts = [part.strip() for text in texts for part in text.split(",")]
+    wrong = next((p for p in parts if not (p.isascii() and p.isdecimal() and int(p))), None)
+    if wrong is not None:
+        raise ValueError(f"--top must be whole numbers from 1 up, as 5 or 1,5, got {wrong!r}")
+    return tuple(sorted(set(map(int, parts))))
+
+
+def check_no_more(extra: Sequence[str]) -> None:
+    """Raise ValueError for arguments after PREDICTIONS and TARGETS.
+
+    They are what a shell makes of a pattern without quotes.
+    """
+    if extra:
+        raise ValueError(
+            f"two files at most go without an option, got also {', '.join(extra[:3])}"
+            f"{' ...' if len(extra) > 3 else ''}: put patterns in quotes, as --predictions"
+            " 'logits-*.npy' --targets 'labels-*.npy', or repeat the option for each file"
+        )
 
 
 def one_of(name: str, path: str | None, several: list[str] | None) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -68,6 +69,11 @@ class Reader(ABC):
         """Bytes of the elements in memory."""
         return self.size * self.dtype.itemsize
 
+    @property
+    def files(self) -> tuple[Reader, ...]:
+        """The readers of the files that are joined; of one file this reader alone."""
+        return (self,)
+
     @abstractmethod
     def __getitem__(self, chunk: Chunk) -> NDArray[Any]:
         """Return one chunk: a view of the file, or a new array."""
@@ -92,6 +98,29 @@ class Reader(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextmanager
+def errors_with_row_counts(*arrays: object) -> Iterator[None]:
+    """Add to a ValueError about shapes how many rows there are in the files of these arrays."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{error}{_row_counts(arrays)}") from None
+
+
+def _row_counts(arrays: Iterable[object]) -> str:
+    """Return how many rows each array has that is a file's.
+
+    If each is of as many files, it says so of the first files that differ.
+    """
+    readers = [array for array in arrays if isinstance(array, Reader)]
+    if len({len(reader.files) for reader in readers}) == 1:
+        together = zip(*(reader.files for reader in readers), strict=True)
+        different = (files for files in together if len({file.shape[:1] for file in files}) > 1)
+        readers = list(next(different, readers))
+    counts = [f"{file.name} has {file.shape[0] if file.shape else 'no'} rows" for file in readers]
+    return f"; {', '.join(counts)}" if counts else ""
 
 
 class RowReader(Reader):

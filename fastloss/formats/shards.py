@@ -54,6 +54,11 @@ class Shards(Reader):
         name = f"{first.name} ... ({len(parts)} files)"
         super().__init__(name, (self._starts[-1], *first.shape[1:]), dtype)
 
+    @property
+    def files(self) -> tuple[Reader, ...]:
+        """The readers of the files that are joined."""
+        return tuple(self._parts)
+
     def _pieces(self, start: int, stop: int) -> Iterator[tuple[Reader, slice]]:
         """Yield each file with rows in start ... stop, and which of its rows."""
         while start < stop:

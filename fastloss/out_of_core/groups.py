@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastloss.formats.reader import errors_with_row_counts
 from fastloss.out_of_core.blocks import Block
 from fastloss.out_of_core.lazy_view import ChunkedArray, LazyView
 from fastloss.reduction import weighted_losses
@@ -23,7 +24,8 @@ def group_keys(groups: ChunkedArray, loss_shape: tuple[int, ...]) -> LazyView:
     shape = groups.shape
     if shape != loss_shape[: len(shape)] or not shape:
         fits = " or ".join(str(loss_shape[: n + 1]) for n in range(len(loss_shape)))
-        raise ValueError(f"groups must have the shape {fits or '(1,)'}, got {shape}")
+        with errors_with_row_counts(groups):
+            raise ValueError(f"groups must have the shape {fits or '(1,)'}, got {shape}")
     further = (1,) * (len(loss_shape) - len(shape))
     return LazyView(groups, lambda a: np.broadcast_to(a.reshape(*shape, *further), loss_shape))
 

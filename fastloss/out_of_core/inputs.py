@@ -19,7 +19,7 @@ from fastloss.arguments.class_weights import weight_of_each_class
 from fastloss.arguments.labels import Labels, check_label_shape, class_labels, label_weights
 from fastloss.arguments.layout import Shape, layout_for
 from fastloss.formats.chunks import Chunk, chunk_shape
-from fastloss.formats.reader import Reader
+from fastloss.formats.reader import Reader, errors_with_row_counts
 from fastloss.loss_specs import LossSpec
 from fastloss.out_of_core.lazy_view import ChunkedArray, LazyView
 from fastloss.reduction import ReductionPlan, reduction_plan
@@ -130,17 +130,18 @@ class Inputs:
         self.loss_shape = self.layout.loss_shape
         self.axes = self.layout.axis_groups[1]
         self.y_pred = LazyView(y_pred, lambda a: a.reshape(shape))
-        if by_label:
-            check_label_shape(targets.shape, self.layout)
-            self._y_true = LazyView(targets, lambda a: a.reshape(self.loss_shape))
-        else:
-            zeros = np.broadcast_to(np.float32(0), targets.shape)  # a shape without its memory
-            dense_targets(zeros, shape, FLOAT32, spec.targets == "broadcast")  # checks the shape
-            self._y_true = LazyView(targets, lambda a: np.broadcast_to(a, shape))
-        self._weight, self._mask = (
-            None if source is None else LazyView(source, partial(alignment.broadcast, name))
-            for name, source in given.items()
-        )
+        with errors_with_row_counts(y_true, y_pred, sample_weight, mask):
+            if by_label:
+                check_label_shape(targets.shape, self.layout)
+                self._y_true = LazyView(targets, lambda a: a.reshape(self.loss_shape))
+            else:
+                zeros = np.broadcast_to(np.float32(0), targets.shape)  # it takes no memory
+                dense_targets(zeros, shape, FLOAT32, spec.targets == "broadcast")  # checks shapes
+                self._y_true = LazyView(targets, lambda a: np.broadcast_to(a, shape))
+            self._weight, self._mask = (
+                None if source is None else LazyView(source, partial(alignment.broadcast, name))
+                for name, source in given.items()
+            )
 
     def prediction_chunk(self, chunk: Chunk) -> Chunk:
         """Return the chunk of the predictions whose losses are `chunk`."""

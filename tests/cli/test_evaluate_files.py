@@ -214,3 +214,47 @@ def test_a_reader_of_the_rows_that_goes_away() -> None:
     )  # fmt: skip
     os.close(write)
     assert (result.returncode, result.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--predictions", "logits-1.npy", "logits-2.npy", "--targets", "labels-1.npy"],
+        ["--predictions", "logits-1.npy", "logits-2.npy", "logits-10.npy", "labels-1.npy"],
+        ["logits-1.npy", "logits-2.npy", "labels-1.npy", "labels-2.npy"],
+        ["logits-1.npy", "labels-1.npy", "--weights", "weights-1.npy", "weights-2.npy"],
+    ],
+)
+def test_a_pattern_that_the_shell_expanded_is_to_be_quoted(arguments: list[str]) -> None:
+    message = refused(*arguments)
+    assert "in quotes" in message
+    assert "logits-*.npy'" in message or "predictions-*.npy'" in message
+
+
+def test_several_top_k_in_one_option_or_many() -> None:
+    files = ["--predictions", "logits-*.npy", "--targets", "labels.npy"]
+    joined = evaluate(*files, "--top", "3,1")["top_k"]
+    assert list(joined) == ["1", "3"]
+    assert joined == evaluate(*files, "--top", "1", "--top", "3")["top_k"]
+    for wrong in ("0", "-1", "2,", "1.5", "x"):
+        assert "--top must be whole numbers from 1 up, as 5 or 1,5, got " in refused(
+            *files, "--top", wrong
+        )
+
+
+def test_row_counts_that_differ_name_the_files() -> None:
+    shards = ["--predictions", "logits-*.npy", "--targets", "labels-*.npy"]
+    whole = ["logits.npy", "labels.npy"]
+    np.save("logits.npy", LOGITS)
+    for name in ("labels", "weights", "mask", "groups"):
+        np.save(f"few-{name}.npy", np.ones(39, int))
+    counts = "few-labels.npy has 39 rows, logits.npy has 40 rows"
+    assert refused("logits.npy", "few-labels.npy").endswith(counts + "\n")
+    for option in ("weights", "mask"):
+        counts = f"labels.npy has 40 rows, logits.npy has 40 rows, few-{option}.npy has 39 rows"
+        assert refused(*whole, f"--{option}", f"few-{option}.npy").endswith(counts + "\n")
+    assert refused(*whole, "--groups", "few-groups.npy").endswith("few-groups.npy has 39 rows\n")
+    np.save("labels-10.npy", LABELS[30:-1])
+    assert refused(*shards).endswith("labels-10.npy has 9 rows, logits-10.npy has 10 rows\n")
+    together = "logits-1.npy ... (3 files) has 40 rows"
+    assert together in refused("--predictions", "logits-*.npy", "--targets", "few-labels.npy")
