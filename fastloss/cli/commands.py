@@ -18,6 +18,9 @@ from fastloss.cli.output import Json, Quiet, one_line_errors, print_json
 from fastloss.cli.progress import progress
 from fastloss.selfcheck.check import Report, entries
 
+WIDE = 500
+"""Columns of a table with paths, which must not be broken: as wide as it needs."""
+
 app = typer.Typer(
     name="fastloss",
     help="Losses of predictions in files, and their gradients.",
@@ -71,7 +74,7 @@ def doctor_command(as_json: Json = False) -> None:
     if as_json:
         print_json(findings)
     else:
-        Console().print(tables.doctor_table(findings))
+        Console(width=WIDE).print(tables.doctor_table(findings))
 
 
 @app.command("warmup")

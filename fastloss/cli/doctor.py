@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import zipfile
 from importlib import metadata
@@ -20,9 +21,10 @@ SIMD = ("neon", "sve", "sse4.2", "avx", "avx2", "fma", "f16c", "avx512f", "avx51
 EXTRAS = {
     "cli": ("typer", "rich"),
     "half": ("ml_dtypes",),
-    "parquet": ("pyarrow",),
+    "parquet, csv": ("pyarrow",),
     "zarr": ("zarr",),
     "plot": ("matplotlib",),
+    "dask": ("dask", "distributed"),
 }
 
 Section = dict[str, Any]
@@ -82,11 +84,15 @@ def _threads() -> Section:
 
 def _cache() -> Section:
     """Describe every place where compiled kernels are sought, in that order."""
-    directories = cache_files.directories(cache_files.ROOT)
-    written = cache_files.writable_directory(tuple(directories))
-    readable = cache_files.readable_directories(tuple(directories))
-    places = {str(path): _kernels(list(path.glob("*.nbc"))) for path in readable}
-    places |= {str(path): _bundle(path) for path in cache_files.bundles()}
+    candidates = tuple(cache_files.directories(cache_files.ROOT))
+    written = cache_files.writable_directory(candidates)
+    readable = cache_files.readable_directories(candidates)
+    places = {str(path): _directory(path, path in readable) for path in candidates}
+    for place in _places_of_bundles():
+        bundles = sorted(place.glob("*.zip"))
+        places |= {str(path): _bundle(path) for path in bundles}
+        if not bundles:
+            places[str(place)] = "no bundles" if place.is_dir() else "not there"
     return {
         "written to": None if written is None else str(written),
         "levels": [level for _, level, _ in targets(cpu_target.target_context.codegen())][1:],
@@ -94,8 +100,21 @@ def _cache() -> Section:
     }
 
 
-def _kernels(files: list[Path]) -> str:
-    return f"{len(files)} kernels, {sum(file.stat().st_size for file in files):,} bytes"
+def _directory(path: Path, read: bool) -> str:
+    if not path.is_dir():
+        return "not there"
+    files = list(path.glob("*.nbc"))
+    size = sum(file.stat().st_size for file in files)
+    unread = "" if read else "; not read, as this user writes to another directory"
+    return f"{len(files)} kernels, {size:,} bytes{unread}"
+
+
+def _places_of_bundles() -> list[Path]:
+    """Return the directories that `cache_files.bundles` searches."""
+    named = os.environ.get(cache_files.PREBUILT)
+    if named == "":
+        return []
+    return [cache_files.ROOT / "prebuilt", *([Path(named)] if named else [])]
 
 
 def _bundle(path: Path) -> str:

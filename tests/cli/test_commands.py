@@ -5,11 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
+from fastloss_kernels.compiler import cache_files
 from typer.testing import CliRunner
 
 import fastloss as fl
@@ -257,6 +260,34 @@ def test_doctor_names_what_a_report_needs() -> None:
     assert found["extras"]["typer (cli)"]
     shown = run("doctor").stdout
     assert all(section in shown for section in found)
+
+
+def test_doctor_shows_every_place_of_kernels_in_full(tmp_path, monkeypatch) -> None:
+    written, bundles, empty = (tmp_path / ("deep" * 20) / name for name in ("w", "b", "e"))
+    written.mkdir(parents=True)
+    bundles.mkdir()
+    with zipfile.ZipFile(bundles / "one.zip", "w") as archive:
+        archive.writestr("kernel", b"")
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(written))
+    monkeypatch.setenv("FASTLOSS_PREBUILT", str(bundles))
+    places = json.loads(run("doctor", "--json").stdout)["cache"]
+    kept, *others = map(str, cache_files.directories(cache_files.ROOT))
+    assert places["written to"] == kept
+    assert places[kept] == "0 kernels, 0 bytes"
+    for other in others:
+        assert other in places
+    assert places[f"{bundles / 'one.zip'}"].startswith("bundle of 1 kernels, ")
+    shown = run("doctor").stdout
+    assert all(any(place in line for line in shown.splitlines()) for place in places)
+    monkeypatch.setenv("FASTLOSS_PREBUILT", str(empty))
+    places = json.loads(run("doctor", "--json").stdout)["cache"]
+    assert places[str(empty)] == "not there"
+    empty.mkdir()
+    assert json.loads(run("doctor", "--json").stdout)["cache"][str(empty)] == "no bundles"
+    assert str(cache_files.ROOT / "prebuilt") in places
+    monkeypatch.setenv("FASTLOSS_PREBUILT", "")
+    places = json.loads(run("doctor", "--json").stdout)["cache"]
+    assert str(cache_files.ROOT / "prebuilt") not in places
 
 
 def test_warmup_compiles_what_was_asked_for(tmp_path, monkeypatch) -> None:
