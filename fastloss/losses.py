@@ -290,7 +290,8 @@ def get(identifier: Any) -> Loss[Any] | Callable[..., FloatArray] | None:
     Raises
     ------
     ValueError
-        For anything else.
+        For anything else, `LinearCrossentropy` too: its calls take inputs and a kernel in place of
+        y_pred.
 
     Examples
     --------
@@ -317,7 +318,10 @@ def get(identifier: Any) -> Loss[Any] | Callable[..., FloatArray] | None:
     elif any(identifier is function for function in FUNCTIONS.values()):
         function: Callable[..., FloatArray] = identifier
         return function
+    hint = ""
+    if "linearcrossentropy" in repr(identifier).replace("_", "").lower():  # also in a dict
+        hint = ": call LinearCrossentropy itself, which takes inputs and kernel in place of y_pred"
     raise ValueError(
         f"identifier must be None, a loss, or the name, class or config of one of"
-        f" {', '.join(CLASSES)}; got {identifier!r}"
+        f" {', '.join(CLASSES)}; got {identifier!r}{hint}"
     )

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastloss.accumulation.partial_loss import PartialLoss, partial_loss
 from fastloss.arguments.arrays import scalar
+from fastloss.linear_layer.loss import LinearCrossentropy
 from fastloss.loss_base import Loss
 from fastloss.losses import get
 
@@ -78,10 +79,17 @@ class Accumulator:
     """
 
     def __init__(self, loss: Loss) -> None:
-        if not isinstance(loss, Loss):
+        given: object = loss
+        if not isinstance(given, Loss):
+            hint = ""
+            if isinstance(given, LinearCrossentropy):
+                hint = (
+                    ": pass SparseCategoricalCrossentropy(from_logits=True), and the logits inputs"
+                    " @ kernel + bias of each batch"
+                )
             raise TypeError(
                 "loss must be an instance of a loss class that takes y_true and y_pred, as"
-                f" fl.Poisson() (functions do not reduce); got {loss!r}"
+                f" fl.Poisson() (functions do not reduce); got {loss!r}{hint}"
             )
         if loss.reduction in (None, "none"):
             raise ValueError(

@@ -344,7 +344,24 @@ def test_get_knows_names_classes_and_configurations(identifier, expected):
     ["scce", "kullback_leibler_divergence", "Loss", "", 3, [], {}, {"class_name": "x"}, sum, int],
 )
 def test_get_refuses_everything_else(identifier):
-    with pytest.raises(ValueError, match="identifier must be"):
+    with pytest.raises(ValueError, match="identifier must be") as caught:
+        fl.get(identifier)
+    assert "LinearCrossentropy" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        "linear_crossentropy",
+        "LinearCrossentropy",
+        fl.linear_crossentropy,
+        fl.LinearCrossentropy,
+        fl.LinearCrossentropy(),
+        {"class_name": "LinearCrossentropy", "config": {}},
+    ],
+)
+def test_get_says_how_calls_of_a_linear_layer_differ(identifier):
+    with pytest.raises(ValueError, match=r"takes inputs and kernel in place of y_pred$"):
         fl.get(identifier)
 
 

@@ -327,6 +327,12 @@ def test_anything_but_a_loss_is_refused(loss):
         fl.Accumulator(loss)
 
 
+def test_how_to_accumulate_a_linear_layer_is_said():
+    message = r": pass SparseCategoricalCrossentropy\(from_logits=True\), and the logits inputs @"
+    with pytest.raises(TypeError, match=message):
+        fl.Accumulator(fl.LinearCrossentropy())
+
+
 def test_a_batch_that_raises_adds_nothing():
     seen = accumulated(SPARSE(), LABELS, SHARES)
     before = seen.to_dict()
