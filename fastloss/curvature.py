@@ -13,14 +13,16 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from fastloss.arguments.arrays import float_dtype
+from fastloss.docstrings import completes_docstring
 from fastloss.functional import SPEC_FUNCTIONS
 from fastloss.hessians import evaluate_hessian, evaluate_product
 from fastloss.loss_specs import LossSpec
 from fastloss.reduction import check_reduction
-from fastloss.transforms import TransformedLoss, loss_function
+from fastloss.transforms import TransformedLoss, loss_function, value_and_grad
 from fastloss.typing import DTypeName, FloatArray, Reduced, Unreduced, Value, WithDerivatives
 
 
+@completes_docstring(value_and_grad)
 def value_grad_and_hessian(
     fn: Callable[..., FloatArray],
 ) -> WithDerivatives[FloatArray, FloatArray]:
@@ -93,6 +95,7 @@ def value_grad_and_hessian(
     return _value_grad_and_hessian_of(loss_function(fn, "value_grad_and_hessian"))
 
 
+@completes_docstring(value_grad_and_hessian)
 def hessian_vector_product(fn: Callable[..., FloatArray]) -> Callable[..., FloatArray]:
     """Return a function that multiplies the Hessian of a loss by a vector.
 
@@ -113,7 +116,7 @@ def hessian_vector_product(fn: Callable[..., FloatArray]) -> Callable[..., Float
     sample_weight, mask, reduction, upstream, dtype
         As for `value_grad_and_hessian`.
     out : ndarray, optional
-        Receives the product. As for `value_and_grad`; it must not overlap `vector`.
+        Receives the product, as `value_and_grad` its gradient. It must not overlap `vector`.
 
     Returns
     -------

@@ -35,6 +35,19 @@ class LossConfig(ABC, Generic[Reduction]):
 
     Losses are compared, hashed, copied and pickled by their configuration, which cannot be
     changed after construction.
+
+    Parameters
+    ----------
+    reduction : str or None
+        None (or "none"): no reduction. "sum". "sum_over_batch_size" (or "mean", "auto"): the sum
+        divided by the number of losses not masked or ignored. "mean_with_sample_weight": divided
+        by the sum of their weights. A divisor of 0 gives 0.
+    name : str or None
+        None: a unique name is generated.
+    dtype : str or None
+        "float16", "bfloat16" (needs ml_dtypes), "float32" or "float64": the dtype of the results
+        and, unless it is half precision, of the computation. None: float64 for float64 arrays, else
+        float32.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]

@@ -12,31 +12,35 @@ from typing import Any, Never
 from numpy.typing import ArrayLike
 
 from fastloss import functional, loss_specs
+from fastloss.docstrings import completes_docstring
 from fastloss.keywords import class_explains_keywords
 from fastloss.loss_base import Loss
-from fastloss.loss_config import extension
+from fastloss.loss_config import LossConfig, extension
 from fastloss.loss_specs import LossSpec
 from fastloss.typing import DTypeName, FloatArray, Reduction
 
 
+@completes_docstring(functional.binary_crossentropy, Loss.__call__, LossConfig)
 @class_explains_keywords(functional.binary_crossentropy)
 @dataclass(frozen=True, repr=False)
 class BinaryCrossentropy(Loss[Reduction]):
-    """Binary crossentropy: see `binary_crossentropy` for the formula.
+    """Binary crossentropy, with weights, masks and a reduction.
+
+    As for `binary_crossentropy`. The other parameters are the arguments of a call.
 
     Parameters
     ----------
     from_logits, label_smoothing, axis, pos_weight
         As for `binary_crossentropy`.
-    reduction : str or None
-        None (or "none"), "sum", "sum_over_batch_size" (or "mean", "auto") or
-        "mean_with_sample_weight": see `value_and_grad`.
-    name : str or None
-        None: a unique name is generated.
-    dtype : str or None
-        "float16", "bfloat16" (needs ml_dtypes), "float32" or "float64": the dtype of the results
-        and, unless it is half precision, of the computation. None: float64 for float64 arrays, else
-        float32.
+    reduction, name, dtype
+        As for `LossConfig`.
+
+    Other Parameters
+    ----------------
+    y_true, y_pred
+        As for `binary_crossentropy`.
+    sample_weight, mask
+        As for `Loss.__call__`.
 
     Raises
     ------
@@ -66,17 +70,27 @@ class BinaryCrossentropy(Loss[Reduction]):
         )
 
 
+@completes_docstring(functional.categorical_crossentropy, Loss.__call__, LossConfig)
 @class_explains_keywords(functional.categorical_crossentropy)
 @dataclass(frozen=True, repr=False)
 class CategoricalCrossentropy(Loss[Reduction]):
-    """Crossentropy of probability targets: see `categorical_crossentropy` for the formula.
+    """Crossentropy of probability targets, with weights, masks and a reduction.
+
+    As for `categorical_crossentropy`. The other parameters are the arguments of a call.
 
     Parameters
     ----------
     from_logits, label_smoothing, axis, class_weight
         As for `categorical_crossentropy`.
     reduction, name, dtype
-        As for `BinaryCrossentropy`.
+        As for `LossConfig`.
+
+    Other Parameters
+    ----------------
+    y_true, y_pred
+        As for `categorical_crossentropy`.
+    sample_weight, mask
+        As for `Loss.__call__`.
 
     Raises
     ------
@@ -106,19 +120,30 @@ class CategoricalCrossentropy(Loss[Reduction]):
         )
 
 
+@completes_docstring(functional.sparse_categorical_crossentropy, Loss.__call__, LossConfig)
 @class_explains_keywords(functional.sparse_categorical_crossentropy)
 @dataclass(frozen=True, init=False, repr=False)
 class SparseCategoricalCrossentropy(Loss[Reduction]):
-    """Crossentropy of integer labels: see `sparse_categorical_crossentropy` for the formula.
+    """Crossentropy of integer labels, with weights, masks and a reduction.
+
+    As for `sparse_categorical_crossentropy`. The other parameters are the arguments of a call.
 
     Versions of Keras differ in the order of the parameters, so only the first two are positional.
+    Ignored rows do not count in a mean.
 
     Parameters
     ----------
     from_logits, ignore_class, axis, label_smoothing, class_weight
-        As for `sparse_categorical_crossentropy`. Ignored rows do not count in a mean.
+        As for `sparse_categorical_crossentropy`.
     reduction, name, dtype
-        As for `BinaryCrossentropy`.
+        As for `LossConfig`.
+
+    Other Parameters
+    ----------------
+    y_true, y_pred
+        As for `sparse_categorical_crossentropy`.
+    sample_weight, mask
+        As for `Loss.__call__`.
 
     Raises
     ------
@@ -179,17 +204,27 @@ class SparseCategoricalCrossentropy(Loss[Reduction]):
         )
 
 
+@completes_docstring(functional.poisson, Loss.__call__, LossConfig)
 @class_explains_keywords(functional.poisson)
 @dataclass(frozen=True, repr=False)
 class Poisson(Loss[Reduction]):
-    """Poisson loss: see `poisson` for the formula.
+    """Poisson loss, with weights, masks and a reduction.
+
+    As for `poisson`. The other parameters are the arguments of a call.
 
     Parameters
     ----------
     axis, log_input
         As for `poisson`.
     reduction, name, dtype
-        As for `BinaryCrossentropy`.
+        As for `LossConfig`.
+
+    Other Parameters
+    ----------------
+    y_true, y_pred
+        As for `poisson`.
+    sample_weight, mask
+        As for `Loss.__call__`.
 
     Raises
     ------
@@ -214,17 +249,27 @@ class Poisson(Loss[Reduction]):
         return loss_specs.poisson_spec(axis=self.axis, log_input=self.log_input)
 
 
+@completes_docstring(functional.kl_divergence, Loss.__call__, LossConfig)
 @class_explains_keywords(functional.kl_divergence)
 @dataclass(frozen=True, repr=False)
 class KLDivergence(Loss[Reduction]):
-    """Kullback-Leibler divergence: see `kl_divergence` for the formula.
+    """Kullback-Leibler divergence, with weights, masks and a reduction.
+
+    As for `kl_divergence`. The other parameters are the arguments of a call.
 
     Parameters
     ----------
     axis
         As for `kl_divergence`.
     reduction, name, dtype
-        As for `BinaryCrossentropy`.
+        As for `LossConfig`.
+
+    Other Parameters
+    ----------------
+    y_true, y_pred
+        As for `kl_divergence`.
+    sample_weight, mask
+        As for `Loss.__call__`.
 
     Raises
     ------

@@ -8,6 +8,7 @@ from typing import Any, overload
 
 from numpy.typing import ArrayLike
 
+from fastloss.docstrings import completes_docstring
 from fastloss.keywords import class_explains_keywords, explains_keywords
 from fastloss.linear_layer.blocks import checked_block_rows, evaluate_linear
 from fastloss.linear_layer.function import (
@@ -18,20 +19,33 @@ from fastloss.linear_layer.function import (
 from fastloss.linear_layer.gradients import LinearGradients, wanted_gradients
 from fastloss.loss_config import LossConfig
 from fastloss.loss_specs import LossSpec
+from fastloss.transforms import value_and_grad
 from fastloss.typing import DTypeName, FloatArray, Reduced, Reduction, Unreduced, Value
 
 
+@completes_docstring(linear_crossentropy, value_and_grad, LossConfig)
 @class_explains_keywords(linear_crossentropy, linear_crossentropy_value_and_grad)
 @dataclass(frozen=True, kw_only=True, repr=False)
 class LinearCrossentropy(LossConfig[Reduction]):
-    """Crossentropy of a linear layer: see `linear_crossentropy` for formula and shapes.
+    """Crossentropy of a linear layer, with weights, masks and a reduction.
+
+    As for `linear_crossentropy`.
+
+    The other parameters are the arguments of a call. Ignored rows do not count in a mean.
 
     Parameters
     ----------
     ignore_class, label_smoothing, class_weight, block_rows
-        As for `linear_crossentropy`. Ignored rows do not count in a mean.
+        As for `linear_crossentropy`.
     reduction, name, dtype
-        As for `BinaryCrossentropy`.
+        As for `LossConfig`.
+
+    Other Parameters
+    ----------------
+    y_true, inputs, kernel, bias
+        As for `linear_crossentropy`.
+    sample_weight, mask
+        As for `value_and_grad`.
 
     Raises
     ------

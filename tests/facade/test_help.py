@@ -3,6 +3,7 @@
 import inspect
 import io
 import pydoc
+import re
 
 import pytest
 from rich.console import Console
@@ -22,6 +23,36 @@ def test_help_names_types_and_does_not_spell_them_out(name):
     text = pydoc.plain(pydoc.render_doc(DOCUMENTED[name]))
     for spelled_out in ("numpy._typing", "numpy.ndarray[", "typing.Any"):
         assert spelled_out not in text
+
+
+LOSSES = {
+    fl.BinaryCrossentropy: "mean( -w t log p - (1 - t) log(1 - p) )",
+    fl.CategoricalCrossentropy: "-sum( w t log p )",
+    fl.SparseCategoricalCrossentropy: "-w log p at the label",
+    fl.Poisson: "mean( y_pred - y_true log(y_pred + 1e-7) )",
+    fl.KLDivergence: "sum( t log(t / p) )",
+    fl.LinearCrossentropy: "sparse_categorical_crossentropy(y_true, inputs @ kernel + bias",
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_help_of_a_class_sends_nobody_elsewhere(loss):
+    """It has the formula, and describes each option and each argument of a call itself."""
+    text = loss.__doc__
+    assert LOSSES[loss] in text
+    options = [*inspect.signature(loss).parameters, *inspect.signature(loss.__call__).parameters]
+    for name in options:
+        if name not in ("self", "legacy"):
+            assert re.search(rf"^{name} : .+\n    \S", text, re.MULTILINE), name
+    assert "As for `" not in text
+    assert "see `" not in text
+
+
+@pytest.mark.parametrize("function", [fl.value_grad_and_hessian, fl.hessian_vector_product])
+def test_help_of_a_transform_describes_its_keywords(function):
+    for name in ("sample_weight", "mask", "reduction", "upstream", "dtype"):
+        assert re.search(rf"^ *{name} : .+\n +\S", function.__doc__, re.MULTILINE), name
+    assert "As for `" not in function.__doc__
 
 
 @pytest.mark.parametrize("function", [fl.bce, fl.softmax, fl.Poisson.__call__])

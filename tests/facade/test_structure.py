@@ -36,7 +36,7 @@ PATH_OF_A_CALL = """
     evaluate loss_specs reduction
     arguments.class_weights arguments.alignment arguments.labels arguments.gradient_cache
     arguments.arrays arguments.array_likes arguments.layout
-    keywords typing
+    docstrings keywords typing
 """
 # The package itself hands out `check`, and `python -m fastloss` is the command.
 ENTRIES = {("__init__", "selfcheck"), ("__main__", "cli")}
