@@ -18,6 +18,8 @@ from fastloss.loss_specs import LossSpec
 from fastloss.reduction import check_reduction
 from fastloss.typing import Reduction
 
+_SEQUENCES = ("axis", "class_weight", "pos_weight")
+"""Options that may be arrays or lists."""
 _name_counts: defaultdict[str, count[int]] = defaultdict(count)
 
 
@@ -63,6 +65,12 @@ class LossConfig(ABC, Generic[Reduction]):
 
     def __post_init__(self) -> None:
         """Check every option and convert it to plain Python values."""
+        for f in fields(self):
+            if f.name not in _SEQUENCES and isinstance(getattr(self, f.name), np.ndarray | list):
+                raise ValueError(
+                    f"{f.name} must not be an array: {type(self).__name__} takes options, and what"
+                    f" it makes takes data, {type(self).__name__}()(y_true, ...)"
+                )
         output = float_dtype(self.dtype)
         if not isinstance(self.name, str | None):
             raise ValueError(f"name must be None or a string, got {self.name!r}")

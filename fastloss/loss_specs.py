@@ -128,7 +128,7 @@ def kl_divergence_spec(*, axis: int = -1) -> LossSpec:
 
 def _checked_bool(name: str, value: object) -> bool:
     if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"{name} must be True or False, got {value!r}")
+        raise ValueError(f"{name} must be True or False, got {_shown(value)}")
     return bool(value)
 
 
@@ -140,7 +140,7 @@ def _checked_label_smoothing(value: object) -> float:
             value = math.inf
         if 0.0 <= value <= 1.0:
             return value
-    raise ValueError(f"label_smoothing must be a number in [0, 1], got {value!r}")
+    raise ValueError(f"label_smoothing must be a number in [0, 1], got {_shown(value)}")
 
 
 def _checked_axis(value: object) -> int:
@@ -180,4 +180,11 @@ def _checked_integer(name: str, value: object, hint: str) -> int:
             raise ValueError(
                 f"{name} must be an integer of 64 bits, got one of {number.bit_length()}"
             )
-    raise ValueError(f"{name} must be an integer, got {value!r}{hint}")
+    raise ValueError(f"{name} must be an integer, got {_shown(value)}{hint}")
+
+
+def _shown(value: object) -> str:
+    """Return how an error shows an option: an array, which may be long, by its shape."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return f"an array of shape {value.shape}; sample_weight and mask go to a class's call"
+    return repr(value)

@@ -120,6 +120,8 @@ def dense_targets(y_true: Array, shape: Shape, dtype: DType, broadcast: bool) ->
     targets = convert(y_true, dtype)
     if targets.shape != shape:
         wanted, hint = "the same shape", ""
+        if _lacks_one_axis(targets.shape, shape):
+            hint = "; class labels are for sparse_categorical_crossentropy"
         if broadcast:
             hint = swapped_hint(targets.shape, shape)
             wanted += " (or y_true one that broadcasts to that of y_pred)"
@@ -139,16 +141,20 @@ def swapped_hint(y_true: Shape, y_pred: Shape) -> str:
 
     That is the shape of labels, or of targets that are broadcast, for predictions like y_true.
     """
-    lacks_one = any(
-        length > 1
-        and y_pred in (y_true[:axis] + y_true[axis + 1 :], (*y_true[:axis], 1, *y_true[axis + 1 :]))
-        for axis, length in enumerate(y_true)
-    )
-    if not lacks_one:
+    if not _lacks_one_axis(y_pred, y_true):
         return ""
     return (
         "; are they swapped? y_true comes first, as in Keras, where PyTorch takes it second;"
         " only the command line takes predictions first"
+    )
+
+
+def _lacks_one_axis(labels: Shape, shape: Shape) -> bool:
+    """Return whether `labels` is `shape` without one axis, or with length 1 there."""
+    return any(
+        length > 1
+        and labels in (shape[:axis] + shape[axis + 1 :], (*shape[:axis], 1, *shape[axis + 1 :]))
+        for axis, length in enumerate(shape)
     )
 
 

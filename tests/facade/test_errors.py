@@ -1,6 +1,7 @@
 """Every stored call that must raise: the right exception, and a message that says what came."""
 
 import builtins
+import inspect
 import re
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from golden_data import FUNCTIONS, array, load
 
 import fastloss as fl
+from fastloss.losses import CLASSES
 
 CASES = load("errors.json")
 every_case = pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
@@ -124,3 +126,27 @@ def test_other_shapes_are_not(loss, y_true, y_pred):
     with pytest.raises(ValueError, match="must have the same shape") as caught:
         loss(np.zeros(y_true), np.ones(y_pred))
     assert SWAPPED not in str(caught.value)
+
+
+@pytest.mark.parametrize("loss", [fl.categorical_crossentropy, fl.CategoricalCrossentropy()])
+@pytest.mark.parametrize("labels", [(4,), (4, 1)])
+def test_labels_of_a_dense_loss_are_sent_to_the_sparse_one(loss, labels):
+    with pytest.raises(ValueError, match=r"class labels are for sparse_categorical_crossentropy$"):
+        loss(np.zeros(labels, int), np.ones((4, 3)))
+
+
+@pytest.mark.parametrize("cls", [*CLASSES.values(), fl.LinearCrossentropy])
+@pytest.mark.parametrize("data", [np.zeros((40, 30)), [[0.5, 0.5]]])
+def test_a_class_called_with_data_says_how_to_call_it(cls, data):
+    option = next(name for name in inspect.signature(cls).parameters)
+    message = re.escape(f"{cls.__name__}()(y_true, ...)")
+    with pytest.raises(ValueError, match=f"^{option} must not be an array: .*{message}$"):
+        cls(**{option: data})
+
+
+@pytest.mark.parametrize(
+    "arguments", [(np.ones(40),), (True, np.ones(40)), (True, None, -1, np.ones(40))]
+)
+def test_an_array_in_place_of_an_option_is_not_printed(arguments):
+    with pytest.raises(ValueError, match=r"got an array of shape \(40,\); sample_weight and mask"):
+        fl.sparse_categorical_crossentropy(np.zeros(40), np.ones((40, 3)), *arguments)
