@@ -110,7 +110,7 @@ def errors_with_row_counts(*arrays: object) -> Iterator[None]:
 
 
 def _row_counts(arrays: Iterable[object]) -> str:
-    """Return how many rows each array has that is a file's.
+    """Return how many rows each array has that is a file's; nothing if all have as many.
 
     If each is of as many files, it says so of the first files that differ.
     """
@@ -119,6 +119,8 @@ def _row_counts(arrays: Iterable[object]) -> str:
         together = zip(*(reader.files for reader in readers), strict=True)
         different = (files for files in together if len({file.shape[:1] for file in files}) > 1)
         readers = list(next(different, readers))
+    if len({file.shape[:1] for file in readers}) == 1 < len(readers):
+        return ""
     counts = [f"{file.name} has {file.shape[0] if file.shape else 'no'} rows" for file in readers]
     return f"; {', '.join(counts)}" if counts else ""
 

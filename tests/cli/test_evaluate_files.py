@@ -256,5 +256,6 @@ def test_row_counts_that_differ_name_the_files() -> None:
     assert refused(*whole, "--groups", "few-groups.npy").endswith("few-groups.npy has 39 rows\n")
     np.save("labels-10.npy", LABELS[30:-1])
     assert refused(*shards).endswith("labels-10.npy has 9 rows, logits-10.npy has 10 rows\n")
+    assert " rows" not in refused("labels.npy", "logits.npy")
     together = "logits-1.npy ... (3 files) has 40 rows"
     assert together in refused("--predictions", "logits-*.npy", "--targets", "few-labels.npy")
