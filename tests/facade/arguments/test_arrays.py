@@ -146,7 +146,9 @@ def test_dense_targets_have_the_shape_of_the_predictions():
     for shape in [(4, 1), (3,), (4, 3, 1)]:
         with pytest.raises(ValueError, match="must have the same shape, got") as caught:
             arrays.dense_targets(np.zeros(shape), (4, 3), FLOAT64, False)
-        assert str(caught.value).endswith(f"got {shape} and (4, 3): y_true of shape (4, 3) fits")
+        message, _, hint = str(caught.value).partition("; ")
+        assert message.endswith(f"got {shape} and (4, 3): y_true of shape (4, 3) fits")
+        assert ("labels" in hint) == (shape != (4, 3, 1))
 
 
 def test_targets_may_broadcast_where_allowed_and_are_not_copied_for_it():
