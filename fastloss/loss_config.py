@@ -19,7 +19,7 @@ from fastloss.reduction import check_reduction
 from fastloss.typing import Reduction
 
 _SEQUENCES = ("axis", "class_weight", "pos_weight")
-"""Options that may be arrays or lists."""
+"""Options that may be arrays."""
 _name_counts: defaultdict[str, count[int]] = defaultdict(count)
 
 
@@ -66,7 +66,7 @@ class LossConfig(ABC, Generic[Reduction]):
     def __post_init__(self) -> None:
         """Check every option and convert it to plain Python values."""
         for f in fields(self):
-            if f.name not in _SEQUENCES and isinstance(getattr(self, f.name), np.ndarray | list):
+            if f.name not in _SEQUENCES and isinstance(getattr(self, f.name), np.ndarray):
                 raise ValueError(
                     f"{f.name} must not be an array: {type(self).__name__} takes options, and what"
                     f" it makes takes data, {type(self).__name__}()(y_true, ...)"

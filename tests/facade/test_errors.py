@@ -136,12 +136,11 @@ def test_labels_of_a_dense_loss_are_sent_to_the_sparse_one(loss, labels):
 
 
 @pytest.mark.parametrize("cls", [*CLASSES.values(), fl.LinearCrossentropy])
-@pytest.mark.parametrize("data", [np.zeros((40, 30)), [[0.5, 0.5]]])
-def test_a_class_called_with_data_says_how_to_call_it(cls, data):
+def test_a_class_called_with_data_says_how_to_call_it(cls):
     option = next(name for name in inspect.signature(cls).parameters)
     message = re.escape(f"{cls.__name__}()(y_true, ...)")
     with pytest.raises(ValueError, match=f"^{option} must not be an array: .*{message}$"):
-        cls(**{option: data})
+        cls(**{option: np.zeros((40, 30))})
 
 
 @pytest.mark.parametrize(
