@@ -54,8 +54,8 @@ class Loss(LossConfig[Reduction]):
             (batch,) weights samples, else as in NumPy. Weight 0 gives 0, whatever the row holds.
             Binary crossentropy and Poisson also take y_pred's shape: each element is then a loss.
         mask : array_like, optional
-            Where False (or 0; True is 1), the loss is left out, whatever its row holds. Broadcast
-            like sample_weight.
+            Where False (or 0), the loss is left out, whatever its row holds. Broadcast like
+            sample_weight.
 
         Returns
         -------

@@ -172,17 +172,15 @@ def weight_sum(weights: FloatArray, valid: Bools | None) -> float:
 
 
 def _as_bools(mask: Array) -> Bools:
-    """Return a mask of booleans, or of 0 and 1, as booleans; raise ValueError for other numbers."""
-    if mask.dtype == np.bool_:
-        return mask.astype(np.bool_)
-    ones: Bools = np.equal(mask, 1)
-    legal = ones | (mask == 0)
-    if not legal.all():
-        raise ValueError(
-            f"mask must hold True and False, or 1 and 0: got {mask[~legal][0]}; weights go to"
-            " sample_weight"
-        )
-    return ones
+    """Return whether each value is not 0; raise ValueError for fractions, which are weights."""
+    if mask.dtype.kind not in "biu":
+        whole = np.equal(mask, np.trunc(mask))
+        if not whole.all():
+            raise ValueError(
+                "mask must hold True and False, or whole numbers, of which 0 is False: got"
+                f" {mask[~whole][0]}; weights go to sample_weight"
+            )
+    return mask.astype(np.bool_)
 
 
 @np.errstate(over="ignore", under="ignore")  # in rows that are not valid

@@ -119,8 +119,8 @@ def value_and_grad(fn: Callable[..., FloatArray]) -> WithDerivatives[Any]:
         (batch,) weights samples, else as in NumPy. Weight 0 gives 0, whatever the row holds.
         Binary crossentropy and Poisson also take y_pred's shape: each element is then a loss.
     mask : array_like, optional
-        Where False (or 0; True is 1), the loss is left out, whatever its row holds. Broadcast
-        like sample_weight.
+        Where False (or 0), the loss is left out, whatever its row holds. Broadcast like
+        sample_weight.
     reduction : str, optional
         None (or "none"): no reduction. "sum". "sum_over_batch_size" (or "mean"): the sum divided
         by the number of losses not masked or ignored. "mean_with_sample_weight": divided by the

@@ -175,15 +175,15 @@ def test_nobody_can_write_what_calls_share():
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint64, np.float16, np.float32, np.float64])
-def test_a_mask_may_hold_1_and_0(dtype):
-    plan = reduction_plan((3,), "sum", mask=np.array([1, 0, 1], dtype))
+def test_a_mask_may_hold_whole_numbers(dtype):
+    plan = reduction_plan((3,), "sum", mask=np.array([1, 0, 25], dtype))
     np.testing.assert_array_equal(plan.keep, [True, False, True])
 
 
-@pytest.mark.parametrize("number", [0.5, -1, 2, np.nan, np.inf])
+@pytest.mark.parametrize("number", [0.5, -0.25, 1.5, np.nan])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_other_numbers_are_no_mask(number, dtype):
-    message = rf"^mask must hold True and False, or 1 and 0: got {dtype(number)}; .*sample_weight$"
+def test_fractions_are_no_mask(number, dtype):
+    message = rf"^mask must hold True and False, .*: got {dtype(number)}; .*sample_weight$"
     with pytest.raises(ValueError, match=message):
         reduction_plan((3,), "sum", mask=np.array([1, number, 0], dtype))
 

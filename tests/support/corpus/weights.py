@@ -33,12 +33,9 @@ for what, mask in {
     "float16 NaN": np.array([1, np.nan], np.float16),
     "only NaN": np.array(np.nan),
     "weights": [0.5, 1.0],
-    "an infinite weight": [-np.inf, 1.0],
-    "signs": [-1, 1],
-    "a picture": np.array([255, 255], np.uint8),
 }.items():
     for loss in LOSSES:
-        says = f"^mask must hold True and False, or 1 and 0: got {np.min(mask)}; .*sample_weight$"
+        says = f"^mask must hold True and False, .*: got {np.min(mask)}; .*sample_weight$"
         _bad(f"a mask of {what}", loss, says, mask=mask)
 
 for place, losses in {"class_weight": ("cce", "scce"), "pos_weight": ("bce",)}.items():
@@ -124,7 +121,9 @@ for mask, kept in {
     "0 and 1": ([0, 1], [0, 1]),
     "(2, 1)": ([[False], [True]], [0, 1]),
     "(1,)": ([False], [0, 0]),
-    "uint8": (np.array([0, 1], np.uint8), [0, 1]),
+    "-1 and 2.0": ([-1, 2.0], [1, 1]),
+    "0.0 and inf": ([0.0, INF], [0, 1]),
+    "uint8": (np.array([0, 255], np.uint8), [0, 1]),
     "backwards": (np.array([True, False])[::-1], [0, 1]),
     "one, repeated": (np.broadcast_to(np.True_, 2), [1, 1]),
     "-0.0": ([-0.0, 1], [0, 1]),
