@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -29,22 +29,23 @@ class OutputFile:
     """
 
     def __init__(self, path: str | os.PathLike[str], needed: int = 0) -> None:
-        self.path = Path(os.path.realpath(path))
+        # Links to directories stay: on other machines they may lead elsewhere.
+        place = os.path.realpath if os.path.islink(path) else os.path.abspath
+        self.path = Path(place(path))
         self._needed = needed
         if self.path.exists() and not self.path.is_file():
             raise FileError(f"{path}: not a regular file")
-        self._part = self.path.with_name(f".fastloss-{secrets.token_hex(8)}.part")
+        self.part = self.path.with_name(f".fastloss-{secrets.token_hex(8)}.part")
+        """The temporary file."""
 
     def __enter__(self) -> IO[bytes]:
-        try:
+        with self.errors():
             free = shutil.disk_usage(self.path.parent).free
             if self._needed > free:
                 raise FileError(
                     f"{self.path}: needs {self._needed:,} bytes, the disk has {free:,} free"
                 )
-            self._file = open(self._part, "xb")
-        except OSError as error:
-            raise self._error(error) from None
+            self._file = open(self.part, "xb")
         return self._file
 
     def __exit__(
@@ -55,24 +56,25 @@ class OutputFile:
     ) -> None:
         try:
             if kind is None:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-                self._file.close()
-                os.replace(self._part, self.path)
-        except OSError as failure:
-            raise self._error(failure) from None
+                with self.errors():
+                    self._file.flush()
+                    os.fsync(self._file.fileno())
+                    self._file.close()
+                    os.replace(self.part, self.path)
         finally:
             with suppress(OSError):
                 self._file.close()
-            self._part.unlink(missing_ok=True)
+            self.part.unlink(missing_ok=True)
 
-    @contextmanager
-    def errors(self) -> Iterator[None]:
+    def errors(self) -> AbstractContextManager[None]:
         """Turn an error of the system into the FileError that says what cannot be written."""
-        try:
-            yield
-        except OSError as error:
-            raise self._error(error) from None
+        return write_errors(self.path)
 
-    def _error(self, error: OSError) -> FileError:
-        return FileError(f"{self.path}: cannot be written: {error.strerror or error}")
+
+@contextmanager
+def write_errors(path: object) -> Iterator[None]:
+    """Turn an error of the system into the FileError that `path` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise FileError(f"{path}: cannot be written: {error.strerror or error}") from None

@@ -18,7 +18,7 @@ from fastloss.formats.tables import STDOUT, Table, check_table, open_table
 
 SUFFIXES = (".npy", ".csv", ".parquet", STDOUT)
 _GROUP_BYTES = 1 << 22
-"""Of numbers that are written to a table at once: a row group of .parquet."""
+"""About so many are written to a table at once: a row group of .parquet."""
 
 
 class Sink(Protocol):
@@ -79,9 +79,8 @@ def _table_sink(
 ) -> Iterator[Sink]:
     with open_table(path) as table:
         sink = _TableSink(path, table, shape, dtype, name)
-        sink.flush()  # names and types, also where there are no rows
         yield sink
-        sink.flush()
+        sink.finish()
 
 
 class _TableSink:
@@ -97,8 +96,11 @@ class _TableSink:
     ) -> None:
         self._path, self._table, self._name, self._shape = path, table, name, shape
         self._dtype = np.dtype(np.float32) if dtype.name == "bfloat16" else dtype
+        self._row = max(1, math.prod(shape[1:]))
+        self._group = self._row * max(1, _GROUP_BYTES // (self._row * self._dtype.itemsize))
+        """Elements that are written at once, however large the chunks are."""
         self._waiting: list[NDArray[Any]] = []
-        self._waiting_bytes = 0
+        self._waiting_size = 0
         self._done = 0
 
     def write(self, chunk: Chunk, block: NDArray[Any]) -> None:
@@ -110,15 +112,18 @@ class _TableSink:
             )
         self._done += block.size
         self._waiting.append(np.array(block, self._dtype).reshape(-1))
-        self._waiting_bytes += self._waiting[-1].nbytes
-        if self._waiting_bytes >= _GROUP_BYTES:
-            self.flush()
+        self._waiting_size += block.size
+        if self._waiting_size >= self._group:
+            flat = np.concatenate(self._waiting)
+            whole = flat.size - flat.size % self._group
+            for start in range(0, whole, self._group):
+                self._write_rows(flat[start : start + self._group])
+            self._waiting, self._waiting_size = [flat[whole:]], flat.size - whole
 
-    def flush(self) -> None:
-        """Write all whole rows that wait."""
-        inner = max(1, math.prod(self._shape[1:]))
-        flat = np.concatenate([np.empty(0, self._dtype), *self._waiting])
-        rows = flat.size // inner
-        whole, rest = flat[: rows * inner], flat[rows * inner :]
-        self._table.write({self._name: whole.reshape(rows, *self._shape[1:])})
-        self._waiting, self._waiting_bytes = [rest], rest.nbytes
+    def finish(self) -> None:
+        """Write the rows that wait; and names and types, also where there are no rows."""
+        self._write_rows(np.concatenate([np.empty(0, self._dtype), *self._waiting]))
+
+    def _write_rows(self, flat: NDArray[Any]) -> None:
+        rows = flat.reshape(flat.size // self._row, *self._shape[1:])
+        self._table.write({self._name: rows})
