@@ -25,9 +25,9 @@ from fastloss.dask.arrays import (
 from fastloss.formats.chunks import Chunk, chunk_shape
 from fastloss.loss_base import Loss
 from fastloss.out_of_core import evaluation
-from fastloss.out_of_core.evaluation import output_dtype
 from fastloss.out_of_core.groups import group_keys
 from fastloss.out_of_core.inputs import RowCounts
+from fastloss.out_of_core.outputs import output_dtype
 from fastloss.out_of_core.parts import Part, Task, equal_parts, part_chunk
 
 COUNTED_BLOCKS = 16

@@ -32,6 +32,8 @@ class Block:
 
     chunk: Chunk
     """Of the unreduced loss."""
+    y_pred_chunk: Chunk
+    """Of y_pred and of its gradient, whose axes it has."""
     losses: NDArray[Any]
     """(rows,): unweighted, 0 in rows that do not count."""
     plan: ReductionPlan
@@ -63,10 +65,8 @@ class SecondPass:
     ----------
     loss, inputs
         What is computed, of what.
-    divisor : float
-        The sum of the weighted losses is divided by it, which matters to the gradient.
-    gradient : bool
-        Whether the gradient is wanted.
+    divisor : float or None
+        The gradient is that of the weighted losses' sum divided by it; None: no gradient.
     options : ScoreOptions or None
         What else is computed of the predictions; None: nothing.
     """
@@ -75,12 +75,11 @@ class SecondPass:
         self,
         loss: Loss,
         inputs: Inputs,
-        divisor: float,
-        gradient: bool,
+        divisor: float | None,
         options: ScoreOptions | None,
     ) -> None:
         self._loss, self._inputs, self._options = loss, inputs, options
-        self._upstream = (1.0 / divisor if divisor else 0.0) if gradient else None
+        self._upstream = divisor and 1.0 / divisor  # None and 0 stay as they are
 
     def warm_up(self) -> None:
         """Compile what blocks need, by computing the first row."""
@@ -125,6 +124,7 @@ class SecondPass:
                 scores = None if found is None else Scores.of(found, kept, weight, self._options)
         return Block(
             chunk,
+            self._inputs.y_pred.source_chunk(self._inputs.prediction_chunk(chunk)),
             losses,
             plan,
             kept,

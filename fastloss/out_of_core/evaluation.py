@@ -8,21 +8,18 @@ once and computes row losses, gradient and statistics.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from numba import get_num_threads
 
 from fastloss.accumulation.partial_loss import PartialLoss
-from fastloss.arguments.arrays import FLOAT32, FLOAT64, DType, result_dtype, scalar
+from fastloss.arguments.arrays import DType, scalar
 from fastloss.arguments.layout import Shape
-from fastloss.formats.chunks import chunk_shape, iter_chunks
+from fastloss.formats.chunks import iter_chunks
 from fastloss.formats.reader import Reader
-from fastloss.formats.sinks import Sink, open_sink
+from fastloss.formats.sinks import open_sink
 from fastloss.loss_base import Loss
 from fastloss.out_of_core.blocks import SecondPass
 from fastloss.out_of_core.class_scores import DEFAULT_SCORES, ScoreOptions, Scores
@@ -36,6 +33,7 @@ from fastloss.out_of_core.memory import (
     fixed_bytes,
     pages_kept,
 )
+from fastloss.out_of_core.outputs import Outputs, open_outputs, output_dtype
 from fastloss.out_of_core.partial_summary import PartialSummary
 from fastloss.out_of_core.row_statistics import RowStatistics
 from fastloss.out_of_core.summary_html import summary_html
@@ -149,23 +147,10 @@ def evaluate_in_blocks(
     # A fixed block size here, so that the divisor does not depend on block_rows.
     chunks = iter_chunks(inputs.loss_shape, BLOCK_ROWS)
     counts = count_rows(inputs, chunks).of_all(loss.reduction)
-    output = output_dtype(loss, y_pred.dtype)
-    working = FLOAT64 if output == FLOAT64 else FLOAT32
-    sinks: list[Sink | None] = [None, None]
-    with ExitStack() as outputs:
-        if rows_out is not None:
-            rows_sink = open_sink(rows_out, inputs.loss_shape, working, "loss")
-            sinks[0] = outputs.enter_context(rows_sink)
-        if grad_out is not None:
-            grad_sink = open_sink(grad_out, y_pred.shape, output, "gradient")
-            sinks[1] = outputs.enter_context(grad_sink)
-        second = SecondPass(
-            loss,
-            inputs,
-            1.0 if counts.divisor is None else counts.divisor,
-            grad_out is not None,
-            options,
-        )
+    paths: Outputs[str | os.PathLike[str]] = Outputs(rows_out, grad_out)
+    with open_outputs(loss, inputs.loss_shape, y_pred, paths, open_sink) as outputs:
+        divisor = None if grad_out is None else counts.divisor_of_gradient
+        second = SecondPass(loss, inputs, divisor, options)
         second.warm_up()
         plan = Blocks(block_rows or default_block_rows(inputs), get_num_threads())
         if max_memory is not None:
@@ -174,17 +159,10 @@ def evaluate_in_blocks(
             plan = fitting_blocks(max_memory, plan, row_bytes(inputs), cost, fixed, len(readers))
         progress(0)
         found = PartialSummary.empty(worst, keys)
-        start = time.perf_counter()
-        for block in second.blocks(iter_chunks(inputs.loss_shape, plan.rows), plan.workers):
-            found.add(block)
-            if sinks[0] is not None:
-                sinks[0].write(block.chunk, block.losses.reshape(chunk_shape(block.chunk)))
-            if sinks[1] is not None:
-                chunk = inputs.y_pred.source_chunk(inputs.prediction_chunk(block.chunk))
-                sinks[1].write(chunk, block.grad)
-            progress(block.prediction_bytes)
-        seconds = time.perf_counter() - start
-    return summary_of(loss, inputs.loss_shape, output, counts, found, seconds)
+        chunks = iter_chunks(inputs.loss_shape, plan.rows)
+        found.add_all(second.blocks(chunks, plan.workers), outputs, progress)
+    output = output_dtype(loss, y_pred.dtype)
+    return summary_of(loss, inputs.loss_shape, output, counts, found, found.seconds)
 
 
 def summary_of(
@@ -214,12 +192,6 @@ def summary_of(
         found.read,
         seconds,
     )
-
-
-def output_dtype(loss: Loss, given: np.dtype[Any]) -> DType:
-    """Return the dtype of unreduced losses and of the gradient, for predictions of a dtype."""
-    empty = np.empty(0, given)
-    return result_dtype(empty, empty) if loss._output_dtype is None else loss._output_dtype
 
 
 def default_block_rows(inputs: Inputs) -> int:

@@ -58,6 +58,11 @@ class RowCounts:
         return replace(self, divisor=divisor)
 
     @property
+    def divisor_of_gradient(self) -> float:
+        """What the gradient is divided by: without a reduction it is that of the sum."""
+        return 1.0 if self.divisor is None else self.divisor
+
+    @property
     def ignored(self) -> int:
         """The number of rows that are not masked and whose label is ignore_class."""
         return self.rows - self.masked - self.seen.count

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from fastloss.accumulation.exact_sum import ZERO, ExactSum
+from fastloss.formats.sinks import Sink
 from fastloss.out_of_core.blocks import Block
 from fastloss.out_of_core.class_scores import Scores
 from fastloss.out_of_core.groups import GroupTotals
 from fastloss.out_of_core.lazy_view import LazyView
+from fastloss.out_of_core.outputs import NO_OUTPUTS, Outputs, write_block
 from fastloss.out_of_core.row_statistics import RowStatistics, sum_of_given
 
 
@@ -31,7 +35,7 @@ class PartialSummary:
     read: int = 0
     """How many bytes were read."""
     seconds: float = 0.0
-    """How long it took, if that was measured."""
+    """How long it took."""
     row: int = 0
     """The number of the next row."""
     keys: LazyView | None = None
@@ -52,6 +56,23 @@ class PartialSummary:
         if self.groups is not None and self.keys is not None:
             self.groups.add(self.keys[block.chunk], block)
         self.row, self.read = end, self.read + block.bytes_read
+
+    def add_all(
+        self,
+        blocks: Iterable[Block],
+        outputs: Outputs[Sink] = NO_OUTPUTS,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> None:
+        """Add the next blocks, write their outputs, and measure how long that takes.
+
+        `progress` is called after each block with the bytes of its predictions.
+        """
+        start = time.perf_counter()
+        for block in blocks:
+            self.add(block)
+            write_block(outputs, block)
+            progress(block.prediction_bytes)
+        self.seconds += time.perf_counter() - start
 
     def __add__(self, other: PartialSummary) -> PartialSummary:
         """Return the summary of both, of which `other` has the later rows."""

@@ -7,7 +7,6 @@ own rows. So shapes, alignment of weights and numbers of rows are those of a sin
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,14 +19,16 @@ from fastloss.accumulation.exact_sum import ZERO, ExactSum
 from fastloss.arguments.arrays import convert
 from fastloss.formats.chunks import Chunk, chunk_shape, iter_part, leading_axis
 from fastloss.formats.errors import FileError
+from fastloss.formats.sinks import Sink
 from fastloss.loss_base import Loss
 from fastloss.out_of_core import evaluation
 from fastloss.out_of_core.blocks import Block, SecondPass
 from fastloss.out_of_core.class_scores import ScoreOptions
-from fastloss.out_of_core.evaluation import default_block_rows, output_dtype
+from fastloss.out_of_core.evaluation import default_block_rows
 from fastloss.out_of_core.groups import group_keys
 from fastloss.out_of_core.inputs import Inputs, RowCounts, count_rows
 from fastloss.out_of_core.lazy_view import ChunkedArray
+from fastloss.out_of_core.outputs import NO_OUTPUTS, Outputs, output_dtype
 from fastloss.out_of_core.partial_summary import PartialSummary
 from fastloss.reduction import weighted_losses
 
@@ -65,17 +66,23 @@ class Task:
             chunks = iter_part(inputs.loss_shape, part.start, part.stop, evaluation.BLOCK_ROWS)
             return count_rows(inputs, chunks, first_row(inputs, part))
 
-    def summarize(self, sources: Sources, part: Part) -> PartialSummary:
-        """Return the summary of the second pass."""
+    def summarize(
+        self,
+        sources: Sources,
+        part: Part,
+        counts: RowCounts | None = None,
+        outputs: Outputs[Sink] = NO_OUTPUTS,
+    ) -> PartialSummary:
+        """Return the summary of the second pass, and write its outputs.
+
+        The gradient needs the `counts` of all rows.
+        """
         with _named(part):
             inputs, groups = self.inputs(sources), sources.get("groups")
             keys = None if groups is None else group_keys(groups, inputs.loss_shape)
             found = PartialSummary.empty(self.worst, keys, first_row(inputs, part))
-            start = time.perf_counter()
-            for block in self._blocks(inputs, part):
-                found.add(block)
+            found.add_all(self._blocks(inputs, part, counts), outputs)
             found.keys = None
-            found.seconds = time.perf_counter() - start
             return found
 
     def total(self, sources: Sources, part: Part) -> ExactSum:
@@ -101,25 +108,24 @@ class Task:
             inputs = self.inputs(sources)
             whole = inputs.source_chunks(part_chunk(inputs.loss_shape, part))["y_pred"]
             grad = np.zeros(chunk_shape(whole), output_dtype(self.loss, inputs.y_pred.dtype))
-            total, divisor = ZERO, 1.0 if counts.divisor is None else counts.divisor
-            for block in self._blocks(inputs, part, divisor):
-                chunk = inputs.source_chunks(block.chunk)["y_pred"]
-                place = grad[shifted(chunk, whole)]
+            total = ZERO
+            for block in self._blocks(inputs, part, counts):
+                place = grad[shifted(block.y_pred_chunk, whole)]
                 place[...] = block.grad.reshape(place.shape)
                 total += ExactSum.of(block.total)
             return grad, total
 
-    def _blocks(self, inputs: Inputs, part: Part, divisor: float | None = None) -> Iterator[Block]:
-        """Yield the blocks of a part, with the gradient if there is a divisor.
+    def _blocks(
+        self, inputs: Inputs, part: Part, counts: RowCounts | None = None
+    ) -> Iterator[Block]:
+        """Yield the blocks of a part, with the gradient if there are counts of all rows.
 
         They are computed by this thread alone: it is one of several that a scheduler keeps busy.
         """
         limit = self.block_rows or default_block_rows(inputs)
         chunks = iter_part(inputs.loss_shape, part.start, part.stop, limit)
-        gradient = divisor is not None
-        second = SecondPass(
-            self.loss, inputs, 1.0 if divisor is None else divisor, gradient, self.options
-        )
+        divisor = None if counts is None else counts.divisor_of_gradient
+        second = SecondPass(self.loss, inputs, divisor, self.options)
         yield from second.blocks(_with_checked_labels(inputs, chunks, first_row(inputs, part)), 1)
 
 
