@@ -22,7 +22,7 @@ import numpy as np
 from distributed import Client, wait
 
 import fastloss as fl
-from fastloss.dask.files import PART_BYTES, cluster, evaluate_files
+from fastloss.dask.files import PART_BYTES, cluster, evaluate_files, open_files
 from fastloss.dask.graph import FAN_IN, _sum
 from fastloss.formats.shards import open_shards
 from fastloss.out_of_core.class_scores import DEFAULT_SCORES
@@ -130,11 +130,10 @@ def measure() -> str:
             names["y_pred"].append(f"{folder}/logits-{number}.npy")
             np.save(names["y_pred"][-1], block)
         np.save(names["y_true"][0], rng.integers(0, CLASSES, ROWS))
+        readers = open_files(names, mapped=True)
         for workers in (1, 2):
             with cluster(None, workers) as client:
-                times[workers] = seconds(
-                    lambda: evaluate_files(client, TASK, names, mapped=True, quiet=True)
-                )
+                times[workers] = seconds(lambda: evaluate_files(client, TASK, readers, quiet=True))
                 if workers == 1:
                     costs = measured_costs(client, names)
     small, large = (-(-size // PART_BYTES) for size in (ROWS * CLASSES * 4, LARGE))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fastloss.formats.shared_sink import open_shared_sink
 from fastloss.out_of_core.evaluation import Summary
+from fastloss.out_of_core.outputs import Outputs, open_outputs
 from fastloss.out_of_core.parts import Task
 
 ARGUMENTS = {
@@ -23,24 +25,25 @@ def evaluate_on_cluster(
     workers: int | None,
     task: Task,
     inputs: Mapping[str, Sequence[str]],
-    outputs: Iterable[Path | None],
+    paths: Outputs[Path],
     *,
     mapped: bool,
     quiet: bool,
 ) -> Summary:
     """Return the summary of files by option, from the workers of a scheduler or some of our own.
 
-    Raises ValueError for `outputs`, which only one process could write.
+    Workers write the outputs, which are complete or absent in the end.
     """
     if scheduler is not None and workers is not None:
         raise ValueError("give --scheduler, whose workers are there, or --workers, not both")
-    if any(outputs):
-        raise ValueError(
-            "--rows-out and --grad-out are written by one process: leave out --scheduler and"
-            " --workers, or store fastloss.dask.rows(...) and value_and_grad(...) as zarr"
-        )
-    from fastloss.dask.files import cluster, evaluate_files  # not at the top: an extra
+    from fastloss.dask import files  # not at the top: an extra
 
-    names = {ARGUMENTS[option]: files for option, files in inputs.items() if files}
-    with cluster(scheduler, workers) as client:
-        return evaluate_files(client, task, names, mapped=mapped, quiet=quiet)
+    names = {ARGUMENTS[option]: given for option, given in inputs.items() if given}
+    readers = files.open_files(names, mapped=mapped)
+    shape, y_pred = task.inputs(readers).loss_shape, readers["y_pred"]
+    # Outputs are closed last: by then workers of our own have ended.
+    with (
+        open_outputs(task.loss, shape, y_pred, paths, open_shared_sink) as outputs,
+        files.cluster(scheduler, workers) as client,
+    ):
+        return files.evaluate_files(client, task, readers, outputs, quiet=quiet)

@@ -23,6 +23,7 @@ from fastloss.formats.sinks import check_output
 from fastloss.formats.tables import STDOUT, check_table, open_table
 from fastloss.out_of_core.class_scores import ScoreOptions
 from fastloss.out_of_core.evaluation import evaluate_in_blocks
+from fastloss.out_of_core.outputs import Outputs
 from fastloss.out_of_core.parts import Task
 
 
@@ -113,10 +114,9 @@ def evaluate_command(
             warning = warning_of_logits(criterion, y_pred)
             if scheduler is not None or workers is not None:
                 task = Task(criterion, scores, worst, block_rows)
-                single = [rows_out, grad_out]
-                mapped = not no_mmap
+                paths, mapped = Outputs(rows_out, grad_out), not no_mmap
                 summary = evaluate_on_cluster(
-                    scheduler, workers, task, inputs, single, mapped=mapped, quiet=quiet
+                    scheduler, workers, task, inputs, paths, mapped=mapped, quiet=quiet
                 )
             else:
                 with blocks_done(quiet, y_pred.name, y_pred.nbytes) as done:

@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from functools import partial
 from typing import Any
@@ -15,12 +15,14 @@ from typing import Any
 from distributed import Client, KilledWorker, LocalCluster, progress
 
 from fastloss.dask.graph import COUNTED_BLOCKS, Tasks
+from fastloss.formats.npy_sink import NpyElements, NpyWriter
 from fastloss.formats.reader import Reader
 from fastloss.formats.shards import open_shards
 from fastloss.out_of_core import evaluation
-from fastloss.out_of_core.evaluation import Summary, default_block_rows, output_dtype, summary_of
+from fastloss.out_of_core.evaluation import Summary, default_block_rows, summary_of
 from fastloss.out_of_core.groups import group_keys
 from fastloss.out_of_core.inputs import RowCounts
+from fastloss.out_of_core.outputs import NO_OUTPUTS, Outputs, output_dtype
 from fastloss.out_of_core.partial_summary import PartialSummary
 from fastloss.out_of_core.parts import Part, Task, equal_parts
 
@@ -55,8 +57,24 @@ def cluster(scheduler: str | None, workers: int | None) -> Iterator[Client]:
         yield stack.enter_context(Client(found, timeout=TIMEOUT))
 
 
+def open_files(names: Mapping[str, Sequence[str]], *, mapped: bool) -> Readers:
+    """Return readers by the names of the arguments, as y_pred and groups; workers get copies.
+
+    The files are named as for `open_shards`, and their paths become absolute.
+    """
+    return {
+        name: open_shards(list(map(os.path.abspath, files)), mapped=mapped, keys=name == "groups")
+        for name, files in names.items()
+    }
+
+
 def evaluate_files(
-    client: Client, task: Task, names: Mapping[str, Sequence[str]], *, mapped: bool, quiet: bool
+    client: Client,
+    task: Task,
+    readers: Readers,
+    outputs: Outputs[NpyElements] = NO_OUTPUTS,
+    *,
+    quiet: bool,
 ) -> Summary:
     """Return the summary of `evaluate_in_blocks`, with the same bits of the value.
 
@@ -66,10 +84,10 @@ def evaluate_files(
         Its workers see the files at the same paths.
     task : Task
         What is computed.
-    names : mapping of str to sequence of str
-        For each argument, as y_pred and groups, the files as for `open_shards`.
-    mapped : bool
-        As for `open_shards`.
+    readers : Readers
+        The files, from `open_files`.
+    outputs : Outputs
+        Files that are there already: each task writes what it computes to its place in them.
     quiet : bool
         No progress bar.
 
@@ -80,10 +98,6 @@ def evaluate_files(
     OSError
         If workers die again and again over one part.
     """
-    readers = {
-        name: open_shards(list(map(os.path.abspath, files)), mapped=mapped, keys=name == "groups")
-        for name, files in names.items()
-    }
     inputs = task.inputs(readers)
     shape, y_pred = inputs.loss_shape, readers["y_pred"]
     if "groups" in readers:
@@ -91,20 +105,21 @@ def evaluate_files(
     limit = task.block_rows or default_block_rows(inputs)
     block_bytes = limit * (y_pred.nbytes // max(1, math.prod(shape)))
     shared = Tasks("files")
-    given = shared.delayed(shared.constant((task, readers)))
+    given = shared.delayed(shared.constant((task, readers, outputs)))
     counted = equal_parts(shape, evaluation.BLOCK_ROWS, COUNTED_BLOCKS)
     scored = equal_parts(shape, limit, max(1, PART_BYTES // max(1, block_bytes)))
     tasks = Tasks("result", [given])
 
-    def merged(method: str, parts: list[Part]) -> Any:
-        calls = (partial(_of_files, method, part) for part in parts)
-        return tasks.merge([tasks.add(call, given.key, kind=method) for call in calls])
+    def merged(function: Callable[..., Any], parts: list[Part], *more: Any) -> Any:
+        calls = (partial(function, part) for part in parts)
+        kind = function.__name__
+        return tasks.merge([tasks.add(call, given.key, *more, kind=kind) for call in calls])
 
-    counts, found = merged("count", counted), merged("summarize", scored)
-    output = output_dtype(task.loss, y_pred.dtype)
-    finish = partial(_counted_and_found, task.loss.reduction)
+    of_all = partial(RowCounts.of_all, reduction=task.loss.reduction)
+    counts = tasks.add(of_all, merged(count, counted))
+    found = merged(summarize, scored, *([] if outputs.gradient is None else [counts]))
     start = time.perf_counter()
-    future = client.compute(tasks.delayed(tasks.add(finish, counts, found)))
+    future = client.compute(tasks.delayed(tasks.add(_both, counts, found)))
     if not quiet and sys.stderr.isatty():
         with redirect_stdout(sys.stderr):
             progress(future, notebook=False)
@@ -113,18 +128,33 @@ def evaluate_files(
     except KilledWorker as error:
         raise OSError(f"workers died again and again, of memory perhaps: {error}") from None
     seconds = time.perf_counter() - start
+    output = output_dtype(task.loss, y_pred.dtype)
     return summary_of(task.loss, shape, output, counts, found, seconds)
 
 
-def _of_files(method: str, part: Part, shared: tuple[Task, Readers]) -> Any:
-    """Call a method of the task with readers of its own: those of other threads have a position."""
-    task, readers = shared
+Shared = tuple[Task, Readers, Outputs[NpyElements]]
+"""What all tasks need."""
+
+
+def count(part: Part, shared: Shared) -> RowCounts:
+    """Return the counts of a part."""
+    task, readers, _ = shared
     with ExitStack() as files:
-        own = {name: files.enter_context(copy.deepcopy(r)) for name, r in readers.items()}
-        return getattr(task, method)(own, part)
+        return task.count(_own(readers, files), part)
 
 
-def _counted_and_found(
-    reduction: str | None, counts: RowCounts, found: PartialSummary
-) -> tuple[RowCounts, PartialSummary]:
-    return counts.of_all(reduction), found
+def summarize(part: Part, shared: Shared, counts: RowCounts | None = None) -> PartialSummary:
+    """Return the summary of a part, and write its outputs."""
+    task, readers, outputs = shared
+    with ExitStack() as files:
+        sinks = outputs.each(lambda one: files.enter_context(NpyWriter(one)))
+        return task.summarize(_own(readers, files), part, counts, sinks)
+
+
+def _own(readers: Readers, files: ExitStack) -> Readers:
+    """Return readers of this thread, which have a position: others use theirs at the same time."""
+    return {name: files.enter_context(copy.deepcopy(r)) for name, r in readers.items()}
+
+
+def _both(*results: Any) -> Any:
+    return results
