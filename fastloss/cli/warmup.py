@@ -78,7 +78,7 @@ def jobs(names: Iterable[str], dtypes: Iterable[str], curvature: bool = False) -
     ValueError
         For an unknown name or dtype.
     """
-    found = []
+    found: dict[Any, Job] = {}
     for name in names:
         alone = ACTIVATIONS.get(name, name)
         if alone in fastloss_kernels.__all__ and alone not in ("run", *LOSSES):
@@ -89,10 +89,12 @@ def jobs(names: Iterable[str], dtypes: Iterable[str], curvature: bool = False) -
             if dtype not in DTYPES:
                 raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
             for kernel in kernels:
-                count = len(list(variants(getattr(fastloss_kernels, kernel), DTYPES[dtype])))
-                found += [Job(kernel, DTYPES[dtype], number) for number in range(count)]
+                needed = variants(getattr(fastloss_kernels, kernel), DTYPES[dtype])
+                for number, variant in enumerate(needed):
+                    job = Job(kernel, DTYPES[dtype], number)
+                    found.setdefault((variant.function, variant.kinds), job)
     # Parts of one kernel wait for each other, where one calls another: neighbours are of several.
-    return sorted(dict.fromkeys(found), key=lambda job: job.number)
+    return sorted(found.values(), key=lambda job: job.number)
 
 
 def _kernels_of(names: Sequence[str], curvature: bool) -> Iterator[str]:
@@ -146,7 +148,7 @@ def write_bundle(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
     unfinished = path.with_name(f"{path.name}.tmp")
     try:
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in sorted(dict(files).items()):  # kernels share some
+            for name, content in sorted(files):
                 archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
         unfinished.replace(path)
     finally:

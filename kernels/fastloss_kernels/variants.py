@@ -38,6 +38,8 @@ class Variant(NamedTuple):
 def variants(kernel: Any, dtype: str) -> Iterator[Variant]:
     """Yield the variants of a kernel for predictions of a dtype: with and without gradient or out.
 
+    Each calls only those before it. Kernels share some of them.
+
     Parameters
     ----------
     kernel : function of this package, but `run`
@@ -53,16 +55,16 @@ def variants(kernel: Any, dtype: str) -> Iterator[Variant]:
     ...     print(variant.name)
     parallel_rows
     poisson.rows, float32
-    poisson.packed, float32
-    poisson.columns, float32
     poisson.pack_rows, float32
     poisson.share_of_rows, float32
+    poisson.packed, float32
+    poisson.columns, float32
     poisson.spread, float32
     poisson.rows, float32, gradient
-    poisson.packed, float32, gradient
-    poisson.columns, float32, gradient
     poisson.pack_rows, float32, gradient
     poisson.share_of_rows, float32, gradient
+    poisson.packed, float32, gradient
+    poisson.columns, float32, gradient
     poisson.spread, float32, gradient
     """
     working = np.dtype(_WORKING[dtype])
@@ -87,13 +89,17 @@ def variants(kernel: Any, dtype: str) -> Iterator[Variant]:
         rest = np.empty(1), np.empty(1, bool), np.empty(1, working), grad
         kinds = signature((*given[:2], options, *rest))
         together = nb.Tuple(kinds)
-        needed = {part: (number, number, *scratch_types(kinds)) for part in (rows, short_rows)}
-        needed |= {part: (number, number, *kinds) for part in (packed, columns, check) if part}
-        needed |= {
+        needed = {
+            rows: (number, number, *scratch_types(kinds)),
+            short_rows: (number, number, *scratch_types(kinds)),
+            check: (number, number, *kinds),
             pack_rows: (*4 * [number], together),
             share_of_rows: (*3 * [number], nb.CPointer(together)),
+            packed: (number, number, *kinds),
+            columns: (number, number, *kinds),
             loop: (*3 * [number], together),
         }
+        needed.pop(None, None)
         for function, types in needed.items():
             name = f"{kernel.__name__}.{function.__name__}, {dtype}{form}"
             yield Variant(name, function, types)

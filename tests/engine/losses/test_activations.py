@@ -81,13 +81,13 @@ def test_run_takes_log_softmax_without_out():
 
 
 def test_variants_are_what_calls_need():
-    loops = "pack_rows", "share_of_rows", "spread"
+    loops = "pack_rows", "share_of_rows"
+    log_parts = "log_rows", *loops, "log_packed", "spread"
     assert [v.name for v in variants(kernels.softmax, "float32")] == [
         "parallel_rows",
-        *(f"softmax.{part}, float32, out" for part in ("rows", "packed", *loops)),
+        *(f"softmax.{part}, float32, out" for part in ("rows", *loops, "packed", "spread")),
     ]
     assert [v.name for v in variants(kernels.log_softmax, "int16")] == [
         "parallel_rows",
-        *(f"log_softmax.{part}, int16" for part in ("log_rows", "log_packed", *loops)),
-        *(f"log_softmax.{part}, int16, out" for part in ("log_rows", "log_packed", *loops)),
+        *(f"log_softmax.{part}, int16{form}" for form in ("", ", out") for part in log_parts),
     ]
