@@ -13,6 +13,7 @@ from fastloss.functional import (
     poisson,
     sparse_categorical_crossentropy,
 )
+from fastloss.identifiers import get
 from fastloss.linear_layer.function import linear_crossentropy
 from fastloss.linear_layer.gradients import LinearGradients
 from fastloss.linear_layer.loss import LinearCrossentropy
@@ -23,7 +24,6 @@ from fastloss.losses import (
     KLDivergence,
     Poisson,
     SparseCategoricalCrossentropy,
-    get,
 )
 from fastloss.transforms import value_and_grad
 

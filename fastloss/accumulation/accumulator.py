@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 
 from fastloss.accumulation.partial_loss import PartialLoss, partial_loss
 from fastloss.arguments.arrays import scalar
+from fastloss.identifiers import get
 from fastloss.linear_layer.loss import LinearCrossentropy
 from fastloss.loss_base import Loss
-from fastloss.losses import get
 
 _KEYS = ("class_name", "config", "sum", "count", "weight_sum", "losses_of")
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fastloss.cli.parsing import CLASS_BY_FUNCTION
-from fastloss.losses import FUNCTIONS
+from fastloss.identifiers import FUNCTIONS
 
 FILES, LOSS, RESULTS, READING, CLUSTER = "Files", "Loss", "Results", "Reading", "Cluster (Dask)"
 """Panels of --help."""

@@ -12,22 +12,23 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from fastloss import losses
 from fastloss.arguments.layout import Shape
 from fastloss.formats.errors import FileError
 from fastloss.formats.registry import open_array, split_member
+from fastloss.identifiers import CLASSES, get
 from fastloss.loss_base import Loss
+from fastloss.losses import BinaryCrossentropy, Poisson
 
 LARGEST_OPTION = 1 << 30
 """Bytes of an array that an option reads as a whole."""
 
-CLASS_BY_FUNCTION: dict[str, type[Loss]] = {str(cls().name): cls for cls in losses.CLASSES.values()}
+CLASS_BY_FUNCTION: dict[str, type[Loss]] = {str(cls().name): cls for cls in CLASSES.values()}
 
 
 def parse_loss(name: str, **options: Any) -> Loss:
     """Return the loss of a function or class `name`, with the options that are not None."""
     try:
-        found = losses.get(name)
+        found = get(name)
     except ValueError:
         raise ValueError(
             f"--loss must be one of {', '.join(CLASS_BY_FUNCTION)}, got {name!r}"
@@ -147,6 +148,6 @@ def row_for_each_element(criterion: Loss, y_true: Shape, y_pred: Shape) -> Loss:
     is a row with a loss of its own, where a call of the loss sees a single row.
     """
     column = len(y_pred) == 1 and len(y_true) <= 1
-    if column and isinstance(criterion, losses.BinaryCrossentropy | losses.Poisson):
+    if column and isinstance(criterion, BinaryCrossentropy | Poisson):
         return replace(criterion, axis=())
     return criterion

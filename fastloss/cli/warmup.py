@@ -18,8 +18,8 @@ import fastloss_kernels
 from fastloss_kernels.compiler.disk_cache import LEVEL_FEATURES, LEVELS
 from fastloss_kernels.variants import variants
 
-from fastloss import losses
 from fastloss.hessians import hessian_kernel, product_kernel
+from fastloss.identifiers import get
 
 LOSSES = {
     "binary_crossentropy": ("binary_crossentropy", "binary_crossentropy_logits"),
@@ -112,7 +112,7 @@ def _kernels_of(names: Sequence[str], curvature: bool) -> Iterator[str]:
 def _function_name(loss: str) -> str:
     """Return the name of the function for a name that `evaluate` takes."""
     try:
-        found: Any = losses.get(loss)
+        found: Any = get(loss)
     except ValueError as error:
         raise ValueError(f"{error}; or one of {', '.join(ACTIVATIONS)}") from None
     return str(getattr(found, "__name__", None) or found.name)  # of a function, of a class's loss

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from fastloss.cli import progress
 from fastloss.cli.commands import app
-from fastloss.losses import CLASSES, FUNCTIONS
+from fastloss.identifiers import CLASSES, FUNCTIONS
 
 RNG = np.random.default_rng(8)
 COMMANDS = ["check", "doctor", "warmup", "evaluate"]

@@ -9,7 +9,7 @@ import pytest
 from golden_data import FUNCTIONS, array, load
 
 import fastloss as fl
-from fastloss.losses import CLASSES
+from fastloss.identifiers import CLASSES
 
 CASES = load("errors.json")
 every_case = pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])

@@ -7,7 +7,7 @@ import pytest
 
 import fastloss as fl
 from fastloss.functional import SPEC_FUNCTIONS
-from fastloss.losses import CLASSES
+from fastloss.identifiers import CLASSES
 
 Y_TRUE, Y_PRED = [[0.0, 1.0]], [[0.5, 0.5]]
 LOSS_CLASSES = [*CLASSES.values(), fl.LinearCrossentropy]
