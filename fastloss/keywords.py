@@ -68,7 +68,8 @@ def _message(function: Callable[..., Any], cls: type[Any], unknown: str) -> str:
     arguments = _arguments(function)
     places = {"it is called {} here": arguments, **_calls(cls)}
     known = sorted({argument for legal in places.values() for argument in legal})
-    wanted = _OURS.get(unknown) or get_close_matches(unknown, known, n=1)
+    # A word as near as class_weight to pos_weight means something else: its ratio is 0.73.
+    wanted = _OURS.get(unknown) or get_close_matches(unknown, known, n=1, cutoff=0.8)
     remedies = (
         remedy.format(ours) for remedy, legal in places.items() for ours in wanted if ours in legal
     )
@@ -79,11 +80,17 @@ def _message(function: Callable[..., Any], cls: type[Any], unknown: str) -> str:
 def _calls(cls: type[Any]) -> dict[str, list[str]]:
     """Return how a class and its instances are called for an option, and the legal options."""
     call = inspect.signature(cls.__call__).parameters.values()
-    data = ", ".join(p.name for p in call if p.default is p.empty and p.name != "self")
+    required = [p.name for p in call if p.default is p.empty and p.name != "self"]
+    made, data = f"{cls.__name__}()", ", ".join(required)
+
+    def others(method: Callable[..., Any]) -> list[str]:
+        return [name for name in _arguments(method) if name not in required]
+
     return {
         f"use {cls.__name__}({{}}=...)": _arguments(cls.__init__),
-        f"use {cls.__name__}()({data}, {{}}=...)": _arguments(cls.__call__),
-        f"use {cls.__name__}().value_and_grad({data}, {{}}=...)": _arguments(cls.value_and_grad),
+        f"use {made}({data})": required,
+        f"use {made}({data}, {{}}=...)": others(cls.__call__),
+        f"use {made}.value_and_grad({data}, {{}}=...)": others(cls.value_and_grad),
     }
 
 

@@ -12,14 +12,12 @@ from typing import Any, ClassVar, Generic, Self
 
 import numpy as np
 
-from fastloss.arguments.arrays import DType, float_dtype
+from fastloss.arguments.arrays import DType, float_dtype, shown
 from fastloss.arguments.class_weights import ClassWeights
 from fastloss.loss_specs import LossSpec
 from fastloss.reduction import check_reduction
 from fastloss.typing import Reduction
 
-_SEQUENCES = ("axis", "class_weight", "pos_weight")
-"""Options that may be arrays."""
 _name_counts: defaultdict[str, count[int]] = defaultdict(count)
 
 
@@ -65,15 +63,9 @@ class LossConfig(ABC, Generic[Reduction]):
 
     def __post_init__(self) -> None:
         """Check every option and convert it to plain Python values."""
-        for f in fields(self):
-            if f.name not in _SEQUENCES and isinstance(getattr(self, f.name), np.ndarray):
-                raise ValueError(
-                    f"{f.name} must not be an array: {type(self).__name__} takes options, and what"
-                    f" it makes takes data, {type(self).__name__}()(y_true, ...)"
-                )
         output = float_dtype(self.dtype)
         if not isinstance(self.name, str | None):
-            raise ValueError(f"name must be None or a string, got {self.name!r}")
+            raise ValueError(f"name must be None or a string, got {shown(self.name)}")
         self._set(reduction=check_reduction(self.reduction), name=self.name or self._unique_name())
         self._set(dtype=None if output is None else output.name, _output_dtype=output)
         spec = self._make_spec()

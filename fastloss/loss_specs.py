@@ -15,6 +15,7 @@ import fastloss_kernels as kernels
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastloss.arguments.arrays import shown
 from fastloss.arguments.class_weights import ClassWeights, checked_class_weight, checked_weights
 from fastloss.arguments.layout import Array, Axis
 
@@ -128,7 +129,7 @@ def kl_divergence_spec(*, axis: int = -1) -> LossSpec:
 
 def _checked_bool(name: str, value: object) -> bool:
     if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"{name} must be True or False, got {_shown(value)}")
+        raise ValueError(f"{name} must be True or False, got {shown(value)}")
     return bool(value)
 
 
@@ -140,7 +141,7 @@ def _checked_label_smoothing(value: object) -> float:
             value = math.inf
         if 0.0 <= value <= 1.0:
             return value
-    raise ValueError(f"label_smoothing must be a number in [0, 1], got {_shown(value)}")
+    raise ValueError(f"label_smoothing must be a number in [0, 1], got {shown(value)}")
 
 
 def _checked_axis(value: object) -> int:
@@ -180,11 +181,4 @@ def _checked_integer(name: str, value: object, hint: str) -> int:
             raise ValueError(
                 f"{name} must be an integer of 64 bits, got one of {number.bit_length()}"
             )
-    raise ValueError(f"{name} must be an integer, got {_shown(value)}{hint}")
-
-
-def _shown(value: object) -> str:
-    """Return how an error shows an option: an array, which may be long, by its shape."""
-    if isinstance(value, np.ndarray) and value.ndim:
-        return f"an array of shape {value.shape}; sample_weight and mask go to a class's call"
-    return repr(value)
+    raise ValueError(f"{name} must be an integer, got {shown(value)}{hint}")

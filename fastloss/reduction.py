@@ -14,7 +14,7 @@ import fastloss_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
-from fastloss.arguments.arrays import FLOAT64, convert
+from fastloss.arguments.arrays import FLOAT64, convert, shown
 from fastloss.arguments.layout import Array, Shape
 from fastloss.typing import FloatArray, Reduced
 
@@ -44,7 +44,7 @@ def check_reduction(reduction: object) -> str | None:
         if reduction in REDUCTIONS:
             return reduction
     raise ValueError(
-        f'reduction must be None, "auto" or one of {", ".join(REDUCTIONS)}; got {reduction!r}'
+        f'reduction must be None, "auto" or one of {", ".join(REDUCTIONS)}; got {shown(reduction)}'
     )
 
 

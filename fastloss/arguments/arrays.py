@@ -44,7 +44,7 @@ def float_dtype(name: object) -> DType | None:
         dtype_name = ""
     dtype_name = _POLICIES.get(dtype_name, dtype_name)
     if dtype_name not in _FLOATS:
-        raise ValueError(f"dtype must be None or one of {', '.join(_FLOATS)}, got {name!r}")
+        raise ValueError(f"dtype must be None or one of {', '.join(_FLOATS)}, got {shown(name)}")
     dtype: DType
     if dtype_name == "bfloat16":
         try:
@@ -57,6 +57,14 @@ def float_dtype(name: object) -> DType | None:
     else:
         dtype = np.dtype(dtype_name)
     return dtype
+
+
+def shown(option: object) -> str:
+    """Return how an error shows an option: an array, which may be long, by its shape."""
+    if isinstance(option, np.ndarray) and option.ndim:
+        shape = option.shape
+        return f"an array of shape {shape}: data goes to a call of the loss, as fl.Poisson()(y, p)"
+    return repr(option)
 
 
 def result_dtype(value: ArrayLike, array: Array) -> DType:

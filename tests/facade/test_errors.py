@@ -138,8 +138,10 @@ def test_labels_of_a_dense_loss_are_sent_to_the_sparse_one(loss, labels):
 @pytest.mark.parametrize("cls", [*CLASSES.values(), fl.LinearCrossentropy])
 def test_a_class_called_with_data_says_how_to_call_it(cls):
     option = next(name for name in inspect.signature(cls).parameters)
-    message = re.escape(f"{cls.__name__}()(y_true, ...)")
-    with pytest.raises(ValueError, match=f"^{option} must not be an array: .*{message}$"):
+    message = (
+        rf"^{option} must be .*got an array of shape \(40, 30\): data goes to a call of the loss"
+    )
+    with pytest.raises(ValueError, match=message):
         cls(**{option: np.zeros((40, 30))})
 
 
@@ -147,5 +149,5 @@ def test_a_class_called_with_data_says_how_to_call_it(cls):
     "arguments", [(np.ones(40),), (True, np.ones(40)), (True, None, -1, np.ones(40))]
 )
 def test_an_array_in_place_of_an_option_is_not_printed(arguments):
-    with pytest.raises(ValueError, match=r"got an array of shape \(40,\); sample_weight and mask"):
+    with pytest.raises(ValueError, match=r"got an array of shape \(40,\): data goes to a call"):
         fl.sparse_categorical_crossentropy(np.zeros(40), np.ones((40, 3)), *arguments)

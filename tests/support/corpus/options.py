@@ -1,7 +1,6 @@
 """Options that are none: of the wrong type, out of range, unknown, or of another loss."""
 
 import decimal
-import re
 from typing import Any
 
 import ml_dtypes
@@ -122,7 +121,7 @@ for loss in LOSSES:
     for what, value in {"a number": 3, "a list": ["a"], "bytes": b"a", "True": True}.items():
         _bad(f"name is {what}", loss, "^name must be None or a string, got ", name=value)
     for option in ("logits", "eps", "epsilon", "weight", "weights", "ignore_index", "temperature"):
-        says = rf"unexpected keyword argument '{option}'"
+        says = rf"takes no {option}: "
         _bad(f"unknown option {option}", loss, says, TypeError, **{option: 1})
 
 NEUTRAL = {
@@ -132,7 +131,7 @@ NEUTRAL = {
 for loss, family in LOSSES.items():
     for option, value in NEUTRAL.items():
         if option not in family.options:
-            says = rf"unexpected keyword argument '{re.escape(option)}'"
+            says = rf"takes no {option}: "
             typed = rf"takes no --{option.replace('_', '-')}$"
             BAD.append(
                 Bad(f"{loss}: takes no {option}", loss, {option: value}, TypeError, says, typed)
