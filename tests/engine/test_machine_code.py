@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from fastloss_kernels.compiler.lowering import PartCompiler
 from fastloss_kernels.launch import signature
+from fastloss_kernels.loops.packed import pack_rows
 from llvmlite.binding import get_host_cpu_features
 from processes import run
 
@@ -34,7 +35,7 @@ PARTS = {
     "poisson": ("poisson", "rows", X, (EPS,)),
     "kl_divergence": ("kullback_leibler", "rows", X, (EPS,)),
 }
-PARTS["packed"] = ("softmax_crossentropy_sparse", "packed", LABELS, ())
+PARTS["packed"] = ("softmax_crossentropy_sparse", "packed", LABELS, ())  # all have one loop
 PARTS |= {
     f"{name}, columns": (kernel, "columns", targets, options)
     for name, (kernel, part, targets, options) in PARTS.items()
@@ -67,12 +68,15 @@ def machine_code(part, dtype="float32"):
     """Return (assembly, LLVM's language) of one kernel's share of the rows, with gradient."""
     x = X.astype(dtype)
     kernel, which, targets, options = PARTS[part]
-    cached = getattr(getattr(fastloss_kernels, kernel).parts, which)
+    loss, grad = np.empty(2, np.float32), np.empty_like(x)
+    kinds = signature((x, targets, options, np.ones(1), np.ones(1, bool), loss, grad))
+    if which == "packed":
+        cached, kinds = pack_rows, (*4 * [numba.intp], numba.types.Tuple(kinds))
+    else:
+        cached = getattr(getattr(fastloss_kernels, kernel).parts, which)
+        kinds = (numba.intp, numba.intp, *kinds)
     again = numba.njit(nogil=True, error_model="numpy", pipeline_class=PartCompiler)
     share = again(cached.py_func)  # the cache has no text
-    loss, grad = np.empty(2, np.float32), np.empty_like(x)
-    arguments = (x, targets, options, np.ones(1), np.ones(1, bool), loss, grad)
-    kinds = (numba.intp, numba.intp, *signature(arguments))
     share.compile(kinds)
     return share.inspect_asm(kinds), share.inspect_llvm(kinds)
 
