@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from npy_header import header
-from processes import environment, mostly
+from processes import TIMEOUT, environment, mostly
 from typer.testing import CliRunner
 
 from fastloss.cli.commands import app
@@ -188,7 +188,7 @@ blocks.in_order = lambda function, tasks, workers: map(function, tasks)
 
 def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     with process:
-        out, errors = process.communicate(timeout=300)
+        out, errors = process.communicate(timeout=TIMEOUT)
     assert "Traceback" not in errors
     return process.returncode, out, errors
 
