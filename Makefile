@@ -47,8 +47,8 @@ demo: .venv/demo
 
 test: lint
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/engine/test_small_blocks.py tests/engine/test_edges.py \
-		tests/engine/loops/test_targets.py
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q --numprocesses=auto tests/engine/test_small_blocks.py \
+		tests/engine/test_edges.py tests/engine/loops/test_targets.py
 
 test-oldest $(OLDEST)/dev: BIN := $(OLDEST)/bin
 test-next $(NEXT)/dev: BIN := $(NEXT)/bin
