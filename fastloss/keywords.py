@@ -68,7 +68,7 @@ def _message(function: Callable[..., Any], cls: type[Any], unknown: str) -> str:
     arguments = _arguments(function)
     places = {"it is called {} here": arguments, **_calls(cls)}
     known = sorted({argument for legal in places.values() for argument in legal})
-    # A word as near as class_weight to pos_weight means something else: its ratio is 0.73.
+    # difflib's own cutoff, 0.6, takes pos_weight for class_weight, whose ratio is 0.73.
     wanted = _OURS.get(unknown) or get_close_matches(unknown, known, n=1, cutoff=0.8)
     remedies = (
         remedy.format(ours) for remedy, legal in places.items() for ours in wanted if ours in legal

@@ -126,22 +126,20 @@ def dense_targets(y_true: Array, shape: Shape, dtype: DType, broadcast: bool) ->
     Raises ValueError if y_true has another shape.
     """
     targets = convert(y_true, dtype)
-    if targets.shape != shape:
-        wanted, hint = "the same shape", ""
-        if _lacks_one_axis(targets.shape, shape):
-            hint = "; class labels are for sparse_categorical_crossentropy"
-        if broadcast:
-            hint = swapped_hint(targets.shape, shape)
-            wanted += " (or y_true one that broadcasts to that of y_pred)"
-            lengths = (1,) * (len(shape) - targets.ndim) + targets.shape
-            broadcast = broadcasts_to(lengths, shape)
-        if not broadcast:
-            raise ValueError(
-                f"y_true and y_pred must have {wanted}, got {targets.shape} and {shape}:"
-                f" y_true of shape {shape} fits{hint}"
-            )
-        targets = np.broadcast_to(targets, shape)
-    return targets
+    if targets.shape == shape:
+        return targets
+    wanted, hint = "the same shape", ""
+    if broadcast:
+        if broadcasts_to((1,) * (len(shape) - targets.ndim) + targets.shape, shape):
+            return np.broadcast_to(targets, shape)
+        wanted += " (or y_true one that broadcasts to that of y_pred)"
+        hint = swapped_hint(targets.shape, shape)
+    elif _lacks_one_axis(targets.shape, shape):
+        hint = "; class labels are for sparse_categorical_crossentropy"
+    raise ValueError(
+        f"y_true and y_pred must have {wanted}, got {targets.shape} and {shape}:"
+        f" y_true of shape {shape} fits{hint}"
+    )
 
 
 def swapped_hint(y_true: Shape, y_pred: Shape) -> str:

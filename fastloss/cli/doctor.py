@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import zipfile
 from importlib import metadata
@@ -88,8 +87,8 @@ def _cache() -> Section:
     written = cache_files.writable_directory(candidates)
     readable = cache_files.readable_directories(candidates)
     places = {str(path): _directory(path, path in readable) for path in candidates}
-    for place in _places_of_bundles():
-        bundles = sorted(place.glob("*.zip"))
+    for place in cache_files.bundle_directories():
+        bundles = cache_files.bundles_in(place)
         places |= {str(path): _bundle(path) for path in bundles}
         if not bundles:
             places[str(place)] = "no bundles" if place.is_dir() else "not there"
@@ -107,14 +106,6 @@ def _directory(path: Path, read: bool) -> str:
     size = sum(file.stat().st_size for file in files)
     unread = "" if read else "; not read, as this user writes to another directory"
     return f"{len(files)} kernels, {size:,} bytes{unread}"
-
-
-def _places_of_bundles() -> list[Path]:
-    """Return the directories that `cache_files.bundles` searches."""
-    named = os.environ.get(cache_files.PREBUILT)
-    if named == "":
-        return []
-    return [cache_files.ROOT / "prebuilt", *([Path(named)] if named else [])]
 
 
 def _bundle(path: Path) -> str:

@@ -99,7 +99,7 @@ def variants(kernel: Any, dtype: str) -> Iterator[Variant]:
             columns: (number, number, *kinds),
             loop: (*3 * [number], together),
         }
-        needed.pop(None, None)
+        needed.pop(None, None)  # no check without labels
         for function, types in needed.items():
             name = f"{kernel.__name__}.{function.__name__}, {dtype}{form}"
             yield Variant(name, function, types)

@@ -8,6 +8,7 @@ from intruders (see SECURITY.md).
 
 import contextlib
 import hashlib
+import itertools
 import os
 import tempfile
 import zipfile
@@ -94,14 +95,18 @@ def replace(path: Path, content: bytes) -> None:
         raise
 
 
-def bundles() -> list[Path]:
-    """Return the bundles of this package and of the directory that `FASTLOSS_PREBUILT` names.
+def bundle_directories() -> list[Path]:
+    """Return where bundles are sought: in this package, and where `FASTLOSS_PREBUILT` says.
 
-    A bundle is a zip archive of cache files. An empty name means none, not even the package's.
+    An empty name means nowhere, not even in the package.
     """
     named = os.environ.get(PREBUILT)
-    places = [] if named == "" else [ROOT / "prebuilt", *([Path(named)] if named else [])]
-    return [path for place in places for path in sorted(place.glob("*.zip"))]
+    return [] if named == "" else [ROOT / "prebuilt", *([Path(named)] if named else [])]
+
+
+def bundles_in(directory: Path) -> list[Path]:
+    """Return the bundles of a directory: zip archives of cache files."""
+    return sorted(directory.glob("*.zip"))
 
 
 @cache
@@ -113,7 +118,7 @@ def _members(bundle: Path) -> frozenset[str]:
 
 def bundled(name: str) -> Iterator[bytes]:
     """Yield the content of each file of that name in a bundle."""
-    for path in bundles():
+    for path in itertools.chain.from_iterable(map(bundles_in, bundle_directories())):
         content = None
         if name in _members(path):
             # A damaged archive fails in many ways; the next one may be intact. Each is opened anew,

@@ -29,9 +29,10 @@ from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 
-# Passes for what the engine's functions do not have: closures made inside them, sums of whole
-# arrays, `with` blocks, functions inlined as source, literals in place of types. They take a tenth
-# of the time of compiling. Relies on these names: a pass that is renamed runs again.
+# Numba's passes for what the engine's functions do not have: closures made inside them, arithmetic
+# on whole arrays, functions inlined as source, `literally` and `literal_unroll`. They take a tenth
+# of the time of compiling. Relies on these names: a pass that is renamed runs again (slower);
+# test_lowering notices.
 _SPARED = frozenset(
     {
         "FindLiterallyCalls",
@@ -40,7 +41,6 @@ _SPARED = frozenset(
         "LiteralUnroll",
         "MakeFunctionToJitFunction",
         "NopythonRewrites",
-        "WithLift",
     }
 )
 
@@ -92,8 +92,6 @@ def _makes_array(expression: Any, signature: Any, typemap: Any) -> bool:
 
     Relies on the names of Numba's expressions; test_lowering notices others.
     """
-    if getattr(expression, "op", "") == "arrayexpr":
-        return True
     if not isinstance(getattr(signature, "return_type", None), types.Array):
         return False
     if getattr(expression, "op", "") != "call":

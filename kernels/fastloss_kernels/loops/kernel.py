@@ -64,12 +64,13 @@ def unchecked_label(first: int, last: int, x: Array, labels: Array, keep: Array)
 
 @parallel
 def parallel_rows(share: Any, parts: Any, rows: int, threads: int, arguments: Any) -> int:
-    """Call each part on all rows, split evenly over `threads`; `spread` gives it what it needs.
+    """Call the parts at some addresses, one after the other, each on all rows; 0 is no part.
 
-    Stops at a result that is not -1, and returns the first.
+    Rows are split evenly over `threads`. Stops at a result that is not -1, and returns the first.
 
-    Numba takes more than a second to compile a parallel loop, whose body it compiles five times
-    over. All that this one is given are numbers, so that it is the same for all kernels and dtypes.
+    `spread` calls this. `share` is the address of `share_of_rows`, and `arguments` that of the
+    parts' arguments. Numba compiles the body of a parallel loop five times over, which takes more
+    than a second. This loop takes numbers only, and is compiled once for all kernels and dtypes.
     """
     found = np.empty(threads, np.int64)
     for part in parts:

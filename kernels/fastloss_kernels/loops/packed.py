@@ -69,7 +69,10 @@ overload_block(_rows_in)(
 
 @cached
 def pack_rows(first: int, last: int, rows: Any, short_rows: Any, arguments: Any) -> int:
-    """Pack the rows from `first` on and call the part at one of two addresses, chunk by chunk."""
+    """Pack the rows from `first` on, a chunk at a time, and call a part on each chunk.
+
+    `rows` and `short_rows` are the addresses of the parts for long and for short rows.
+    """
     x, targets, options, scale, keep, loss, grad = arguments
     source = layout_of(x, loss)
     wanted, out = layout_beside(source, targets, loss), layout_beside(source, grad, loss)

@@ -5,7 +5,12 @@ import numba
 import numpy as np
 import pytest
 from fastloss_kernels.compiler.jit import block, interleaved_block
-from fastloss_kernels.compiler.lowering import PartCompiler
+from fastloss_kernels.compiler.lowering import _SPARED, PartCompiler
+from numba.core import typed_passes, untyped_passes
+
+
+def test_the_passes_that_are_spared_exist():
+    assert all(hasattr(untyped_passes, name) or hasattr(typed_passes, name) for name in _SPARED)
 
 
 @block
